@@ -1,0 +1,6 @@
+//! ddb publishes apt archives from Git: pointers and records in a repository, bytes in an object store.
+//!
+//! The modules stand in the order in which data flows; each imports only from those above it (a test checks that).
+//! `ARCHITECTURE.md` is the map.
+
+pub mod words;
