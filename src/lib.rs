@@ -4,3 +4,5 @@
 //! `ARCHITECTURE.md` is the map.
 
 pub mod words;
+
+pub mod formats;

@@ -1,0 +1,7 @@
+//! Pure readers and writers of every format: build artifacts, pool pointers, suite records, indices and Release.
+//!
+//! Nothing here touches files, the network, a clock or the environment; bytes and values go in, bytes and values come out.
+
+pub mod pool;
+pub mod statement;
+pub mod suite;

@@ -1,0 +1,5 @@
+//! The suites tree: `suites/` is `dists/` unfolded, one record a file.
+
+pub mod checks;
+pub mod place;
+pub mod record;

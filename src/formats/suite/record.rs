@@ -1,0 +1,189 @@
+//! A record: what a suite says about one package, as a file in the suites tree.
+//!
+//! It is the verbatim control (or .dsc) paragraph followed by ddb's own fields, which begin with `Filename`: where the file
+//! lies, its size and digests, and for a source the Section and Priority of its .changes. Incoming paragraphs may not hold
+//! `Filename`, so the two parts never mix. Indices are rendered from records alone; no .deb is opened for that.
+
+use crate::formats::pool::path::{PoolPath, PoolPathError};
+use crate::words::deb822::{Deb822Error, Field, Paragraph};
+use crate::words::digest::{DigestError, FileFacts};
+use crate::words::limits;
+
+/// Why a blob is not a record.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Larger than any record may be.
+    #[error("it has {size} bytes, more than the {} of a record", limits::RECORD)]
+    TooLong {
+        /// Length in bytes.
+        size: usize,
+    },
+    /// Not one deb822 paragraph.
+    #[error("it is not one paragraph")]
+    Paragraph(#[source] Deb822Error),
+    /// A field of ddb's own part is missing.
+    #[error("the field {field} is missing")]
+    Missing {
+        /// The field.
+        field: &'static str,
+    },
+    /// `Filename` is not a path in the pool.
+    #[error("its Filename is not usable")]
+    Filename(#[source] PoolPathError),
+    /// A digest field holds no digest.
+    #[error("its field {field} is not usable")]
+    Digest {
+        /// The field.
+        field: &'static str,
+        /// What is wrong.
+        #[source]
+        fault: DigestError,
+    },
+    /// `Size` is not a number.
+    #[error("its Size \"{text}\" is not a number")]
+    Size {
+        /// The value.
+        text: String,
+    },
+}
+
+/// Section and Priority, where they are known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Placement {
+    /// Section, such as `net` or `contrib/net`.
+    pub section: Option<String>,
+    /// Priority, such as `optional`.
+    pub priority: Option<String>,
+}
+
+/// Returns the text of a binary package's record: its control paragraph and where its file lies.
+pub fn write_binary(control: &str, path: &PoolPath, facts: &FileFacts) -> String {
+    write(control, path, facts, &Placement::default())
+}
+
+/// Returns the text of a source package's record: its .dsc paragraph, where the .dsc lies, and its Section and Priority.
+pub fn write_source(dsc: &str, path: &PoolPath, facts: &FileFacts, placement: &Placement) -> String {
+    write(dsc, path, facts, placement)
+}
+
+fn write(paragraph: &str, path: &PoolPath, facts: &FileFacts, placement: &Placement) -> String {
+    let mut text = String::with_capacity(paragraph.len() + 300);
+    text.push_str(paragraph.trim_end_matches('\n'));
+    text.push('\n');
+    let mut line = |field: &str, value: &dyn std::fmt::Display| text.push_str(&format!("{field}: {value}\n"));
+    line("Filename", path);
+    line("Size", &facts.size);
+    line("MD5sum", &facts.md5);
+    if let Some(sha1) = &facts.sha1 {
+        line("SHA1", sha1);
+    }
+    line("SHA256", &facts.sha256);
+    if let Some(sha512) = &facts.sha512 {
+        line("SHA512", sha512);
+    }
+    if let Some(section) = &placement.section {
+        line("Section", section);
+    }
+    if let Some(priority) = &placement.priority {
+        line("Priority", priority);
+    }
+    text
+}
+
+/// A record that was read: the verbatim fields and ddb's own.
+#[derive(Debug, Clone)]
+pub struct Record<'a> {
+    control: Vec<Field<'a>>,
+    own: Vec<Field<'a>>,
+    /// Where the .deb or .dsc lies.
+    pub path: PoolPath,
+    /// Its size and digests.
+    pub facts: FileFacts,
+}
+
+impl<'a> Record<'a> {
+    /// Reads a record's text strictly.
+    ///
+    /// # Errors
+    /// Not one paragraph, or a field of ddb's own part is missing or malformed.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, RecordError> {
+        if bytes.len() as u64 > limits::RECORD {
+            return Err(RecordError::TooLong { size: bytes.len() });
+        }
+        let paragraph = Paragraph::parse(bytes).map_err(RecordError::Paragraph)?;
+        let begin =
+            paragraph.fields().iter().position(|field| field.name == "Filename").ok_or(RecordError::Missing { field: "Filename" })?;
+        let (control, own) = paragraph.fields().split_at(begin);
+        let get = |name: &'static str| own.iter().find(|field| field.name == name).map(Field::value);
+        let need = |name: &'static str| get(name).ok_or(RecordError::Missing { field: name });
+        let size = need("Size")?;
+        let facts = FileFacts {
+            size: size.parse().map_err(|_| RecordError::Size { text: size.to_owned() })?,
+            md5: digest("MD5sum", need("MD5sum")?)?,
+            sha256: digest("SHA256", need("SHA256")?)?,
+            sha1: get("SHA1").map(|text| digest("SHA1", text)).transpose()?,
+            sha512: get("SHA512").map(|text| digest("SHA512", text)).transpose()?,
+        };
+        let path = need("Filename")?.parse().map_err(RecordError::Filename)?;
+        Ok(Self { control: control.to_vec(), own: own.to_vec(), path, facts })
+    }
+
+    /// Returns the verbatim fields of the control or .dsc paragraph, in its order.
+    pub fn control(&self) -> &[Field<'a>] {
+        &self.control
+    }
+
+    /// Returns the trimmed value of a verbatim field, its name compared without case.
+    pub fn get(&self, name: &str) -> Option<&'a str> {
+        self.control.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value())
+    }
+
+    /// Returns a source record's Section and Priority, as its .changes gave them.
+    pub fn placement(&self) -> Placement {
+        let own = |name: &str| self.own.iter().find(|field| field.name == name).map(|field| field.value().to_owned());
+        Placement { section: own("Section"), priority: own("Priority") }
+    }
+}
+
+fn digest<D: std::str::FromStr<Err = DigestError>>(field: &'static str, text: &str) -> Result<D, RecordError> {
+    text.parse().map_err(|fault| RecordError::Digest { field, fault })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::words::digest::ExtraDigests;
+
+    #[test]
+    fn the_control_paragraph_comes_back_verbatim() {
+        let control = "Package: hello\nVersion: 1\nSection: net\nDescription: x\n long\n";
+        let path: PoolPath = "pool/main/h/hello/hello_1_amd64.deb".parse().unwrap();
+        let facts = FileFacts::of(b"bytes", ExtraDigests { sha1: true, sha512: false });
+        let text = write_binary(control, &path, &facts);
+        assert!(text.starts_with(control));
+        let record = Record::parse(text.as_bytes()).unwrap();
+        assert_eq!(record.control().len(), 4);
+        assert_eq!(record.get("description"), Some("x\n long"));
+        assert_eq!((&record.path, &record.facts), (&path, &facts));
+        assert_eq!(record.placement(), Placement::default());
+    }
+
+    #[test]
+    fn a_sources_section_is_not_mixed_with_the_dscs_fields() {
+        let path: PoolPath = "pool/main/h/hello/hello_1.dsc".parse().unwrap();
+        let placement = Placement { section: Some("devel".into()), priority: Some("optional".into()) };
+        let text = write_source("Source: hello\nVersion: 1\n", &path, &FileFacts::of(b"", ExtraDigests::default()), &placement);
+        let record = Record::parse(text.as_bytes()).unwrap();
+        assert_eq!(record.get("Section"), None);
+        assert_eq!(record.placement(), placement);
+    }
+
+    #[test]
+    fn what_a_record_lacks_is_named() {
+        let check = |text: &str, expected: &str| assert_eq!(Record::parse(text.as_bytes()).unwrap_err().to_string(), expected);
+        check("Package: x\n", "the field Filename is missing");
+        check("Package: x\nFilename: pool/main/x/xy/z\n", "the field Size is missing");
+        check("Package: x\nFilename: pool/main/x/xy/z\nSize: many\n", "its Size \"many\" is not a number");
+    }
+}
