@@ -2,6 +2,7 @@
 //!
 //! Nothing here touches files, the network, a clock or the environment; bytes and values go in, bytes and values come out.
 
+pub mod artifact;
 pub mod pool;
 pub mod statement;
 pub mod suite;

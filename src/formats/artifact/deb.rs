@@ -1,0 +1,443 @@
+//! A .deb, .udeb or .ddeb as a stream: its control text and the paths that it installs (deb(5)).
+//!
+//! The whole file is read once and to its end: both tar members are unpacked and walked, so a cut-off or patched file is
+//! noticed wherever it was cut. Order is deb(5)'s: `debian-binary`, control.tar, data.tar; members whose name begins with
+//! `_` may stand between, others only behind. Whether the control text makes sense is the matter of `control`.
+
+use std::cell::Cell;
+use std::io::{self, BufReader, Read};
+
+use super::ar::{self, ArError};
+use super::tar::{self, Kind, TarError};
+use super::unpack::{Bounded, Packing};
+use crate::words::limits;
+
+/// Longest `debian-binary` in bytes.
+const FORMAT_VERSION: u64 = 100;
+/// Most bytes of all paths of one package together.
+const ALL_PATHS: usize = 256 << 20;
+/// Packed and unpacked bytes are taken in pieces of this size.
+const BUFFER: usize = 128 << 10;
+
+/// Why a file is not a .deb.
+#[derive(Debug, thiserror::Error)]
+pub enum DebError {
+    /// The outer archive is malformed or cut off.
+    #[error(transparent)]
+    Ar(#[from] ArError),
+    /// Another member than the one that must come now.
+    #[error("its member {found} stands where {expected} belongs")]
+    Order {
+        /// What should be there.
+        expected: &'static str,
+        /// What is there.
+        found: String,
+    },
+    /// A member that may be there once.
+    #[error("its member {member} is one too many")]
+    Repeated {
+        /// The member's name.
+        member: String,
+    },
+    /// The archive ends without this member.
+    #[error("it has no {member}")]
+    Missing {
+        /// The member's name.
+        member: &'static str,
+    },
+    /// `debian-binary` is not `2.x`.
+    #[error("its debian-binary says \"{}\", not 2.0", text.escape_debug())]
+    FormatVersion {
+        /// The first line, shortened.
+        text: String,
+    },
+    /// A compression that dpkg does not know for this member.
+    #[error("its member {member} is compressed in a way that dpkg does not read")]
+    Compression {
+        /// The member's name.
+        member: String,
+    },
+    /// A member that cannot be unpacked.
+    #[error("its member {member}")]
+    Member {
+        /// The member's name.
+        member: String,
+        /// What is wrong.
+        #[source]
+        fault: TarError,
+    },
+    /// Bytes behind the compressed stream, which dpkg would not read.
+    #[error("garbage follows the compressed data of its member {member}")]
+    Garbage {
+        /// The member's name.
+        member: String,
+    },
+    /// No control file.
+    #[error("its control.tar holds no control file")]
+    NoControl,
+    /// A control file that is none.
+    #[error("its control file is {kind}, not a regular file")]
+    ControlKind {
+        /// What it is.
+        kind: &'static str,
+    },
+    /// Two control files.
+    #[error("its control.tar holds two control files")]
+    TwoControls,
+    /// A control file that is not UTF-8.
+    #[error("its control file is not UTF-8 (byte {offset})")]
+    Encoding {
+        /// Offset of the first bad byte.
+        offset: usize,
+    },
+    /// More paths than memory should hold.
+    #[error("its paths have more than {ALL_PATHS} bytes together")]
+    TooManyPaths,
+}
+
+/// What a .deb holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DebContents {
+    /// The control file verbatim, without empty lines around it and with one newline at its end.
+    pub control: String,
+    /// What the package installs, folders left out, without leading `./`, in the order of data.tar.
+    pub paths: Vec<String>,
+}
+
+/// Reads a whole .deb.
+///
+/// # Errors
+/// It is cut off, malformed, over a limit of `words::limits`, or holds what dpkg would not unpack.
+pub fn read<R: Read>(reader: R) -> Result<DebContents, DebError> {
+    let mut archive = ar::Archive::open(reader)?;
+    read_format_version(&mut archive)?;
+    let member = next_main(&mut archive, "control.tar")?;
+    let control = read_tar(&mut archive, &member, "control.tar", limits::CONTROL_TAR, read_control)?;
+    let member = next_main(&mut archive, "data.tar")?;
+    let paths = read_tar(&mut archive, &member, "data.tar", limits::DATA_TAR, read_paths)?;
+    while let Some(extra) = archive.next_member()? {
+        if extra.name == "debian-binary" || extra.name.starts_with("control.tar") || extra.name.starts_with("data.tar") {
+            return Err(DebError::Repeated { member: extra.name });
+        }
+    }
+    Ok(DebContents { control, paths })
+}
+
+fn read_format_version<R: Read>(archive: &mut ar::Archive<R>) -> Result<(), DebError> {
+    const NAME: &str = "debian-binary";
+    let member = archive.next_member()?.ok_or(DebError::Missing { member: NAME })?;
+    if member.name != NAME {
+        return Err(DebError::Order { expected: NAME, found: member.name });
+    }
+    let mut bytes = Vec::new();
+    archive.body(&Cell::new(0)).take(FORMAT_VERSION).read_to_end(&mut bytes).map_err(read_error)?;
+    // deb(5): later minor versions may add lines, which are to be ignored.
+    let line = bytes.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+    let minor = line.strip_prefix(b"2.").and_then(|rest| rest.strip_suffix(b"\n")).unwrap_or_default();
+    if minor.is_empty() || !minor.iter().all(u8::is_ascii_digit) {
+        return Err(DebError::FormatVersion { text: String::from_utf8_lossy(line).trim_end().chars().take(20).collect() });
+    }
+    Ok(())
+}
+
+/// An ar body that ends too early carries its reason as the inner error.
+fn read_error(fault: io::Error) -> DebError {
+    match fault.downcast::<ArError>() {
+        Ok(inner) => DebError::Ar(inner),
+        Err(fault) => DebError::Ar(ArError::Read(fault)),
+    }
+}
+
+/// Returns the next member whose name does not begin with `_`; it must be the one expected.
+fn next_main<R: Read>(archive: &mut ar::Archive<R>, expected: &'static str) -> Result<ar::Member, DebError> {
+    loop {
+        let member = archive.next_member()?.ok_or(DebError::Missing { member: expected })?;
+        if member.name.starts_with('_') {
+            continue;
+        }
+        if member.name.starts_with(expected) {
+            return Ok(member);
+        }
+        let repeated = member.name == "debian-binary" || (expected == "data.tar" && member.name.starts_with("control.tar"));
+        return Err(if repeated { DebError::Repeated { member: member.name } } else { DebError::Order { expected, found: member.name } });
+    }
+}
+
+type Unpacked<'a> = tar::Archive<BufReader<Bounded<'a, Box<dyn Read + 'a>>>>;
+
+/// Unpacks one tar member within its limit, lets `visit` walk it, and checks that nothing of it is left.
+fn read_tar<R: Read, T>(
+    archive: &mut ar::Archive<R>,
+    member: &ar::Member,
+    base: &'static str,
+    limit: u64,
+    visit: impl FnOnce(&mut Unpacked<'_>) -> Result<T, Fault>,
+) -> Result<T, DebError> {
+    let named = |fault| match fault {
+        Fault::Tar(TarError::Read(fault)) if fault.get_ref().is_some_and(|inner| inner.is::<ArError>()) => read_error(fault),
+        Fault::Tar(fault) => DebError::Member { member: member.name.clone(), fault },
+        Fault::Deb(fault) => fault,
+    };
+    let packing = member.name.strip_prefix(base).and_then(Packing::of_suffix);
+    let packing = packing
+        .filter(|packing| base == "data.tar" || !matches!(packing, Packing::Bzip2 | Packing::Lzma))
+        .ok_or_else(|| DebError::Compression { member: member.name.clone() })?;
+    let taken = Cell::new(0);
+    let mut packed = BufReader::with_capacity(BUFFER, archive.body(&taken));
+    let decoder = packing.decoder(&mut packed).map_err(|fault| named(Fault::Tar(TarError::Read(fault))))?;
+    let plain = BufReader::with_capacity(BUFFER, Bounded::new(decoder, &taken, limit));
+    let value = visit(&mut tar::Archive::new(plain)).map_err(named)?;
+    let mut rest = [0; 1];
+    match packed.read(&mut rest).map_err(read_error)? {
+        0 => Ok(value),
+        _ => Err(DebError::Garbage { member: member.name.clone() }),
+    }
+}
+
+/// What goes wrong while a tar member is walked.
+enum Fault {
+    Tar(TarError),
+    Deb(DebError),
+}
+
+impl From<TarError> for Fault {
+    fn from(fault: TarError) -> Self {
+        Self::Tar(fault)
+    }
+}
+
+fn read_control(archive: &mut Unpacked<'_>) -> Result<String, Fault> {
+    let mut control = None;
+    while let Some(entry) = archive.next_entry()? {
+        if entry.path != "control" {
+            continue;
+        }
+        if entry.kind != Kind::File {
+            return Err(Fault::Deb(DebError::ControlKind { kind: entry.kind.in_words() }));
+        }
+        if control.is_some() {
+            return Err(Fault::Deb(DebError::TwoControls));
+        }
+        let bytes = archive.read_body(&entry, limits::CONTROL)?;
+        let text = String::from_utf8(bytes).map_err(|fault| Fault::Deb(DebError::Encoding { offset: fault.utf8_error().valid_up_to() }))?;
+        control = Some(format!("{}\n", text.trim_matches('\n')));
+    }
+    control.ok_or(Fault::Deb(DebError::NoControl))
+}
+
+fn read_paths(archive: &mut Unpacked<'_>) -> Result<Vec<String>, Fault> {
+    let mut paths = Vec::new();
+    let mut bytes = 0;
+    while let Some(entry) = archive.next_entry()? {
+        if entry.kind == Kind::Folder {
+            continue;
+        }
+        bytes += entry.path.len() + size_of::<String>();
+        if bytes > ALL_PATHS {
+            return Err(Fault::Deb(DebError::TooManyPaths));
+        }
+        paths.push(entry.path);
+    }
+    Ok(paths)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::super::specimens::{CONTROL, Tar, ar, chain, control_tar, data_tar, deb, gzip, xz};
+    use super::*;
+    use proptest::prelude::*;
+
+    const BINARY: (&str, &[u8]) = ("debian-binary", b"2.0\n");
+
+    /// Returns a .deb of these members behind `debian-binary`.
+    fn with(members: &[(&str, &[u8])]) -> Vec<u8> {
+        ar(&[&[BINARY], members].concat())
+    }
+
+    fn fault(bytes: &[u8]) -> String {
+        chain(&read(bytes).unwrap_err())
+    }
+
+    #[test]
+    fn control_and_paths_come_back() {
+        let expected = DebContents { control: CONTROL.to_owned(), paths: vec!["usr/hello".to_owned(), "usr/link".to_owned()] };
+        let (control, data) = (control_tar(CONTROL.as_bytes()), data_tar());
+        let check = |bytes: Vec<u8>| assert_eq!(read(bytes.as_slice()).unwrap(), expected);
+        check(deb(CONTROL));
+        check(deb(&format!("\n{CONTROL}\n\n")));
+        check(deb(CONTROL.trim_end()));
+        check(with(&[("control.tar", &control), ("data.tar", &data)]));
+        check(with(&[("control.tar.xz/", &xz(&control)), ("data.tar.xz/", &xz(&data)), ("_gpgorigin", b"sig"), ("later", b"x")]));
+        check(with(&[("_first", b"1"), ("control.tar.gz", &gzip(&control)), ("_second", b""), ("data.tar", &data)]));
+        check(ar(&[("debian-binary", b"2.1\nmore\n"), ("control.tar", &control), ("data.tar", &data)]));
+        let bare = Tar::new().file("control", CONTROL.as_bytes()).end();
+        check(with(&[("control.tar", &bare), ("data.tar", &data)]));
+    }
+
+    #[test]
+    fn members_in_the_wrong_order_or_number_are_refused() {
+        let (control, data) = (control_tar(CONTROL.as_bytes()), data_tar());
+        let (control, data) = (("control.tar", control.as_slice()), ("data.tar", data.as_slice()));
+        let check = |members: &[(&str, &[u8])], expected: &str| assert_eq!(fault(&ar(members)), expected);
+        check(&[], "it has no debian-binary");
+        check(&[control, data], "its member control.tar stands where debian-binary belongs");
+        check(&[("_x", b""), BINARY, control, data], "its member _x stands where debian-binary belongs");
+        check(&[BINARY], "it has no control.tar");
+        check(&[BINARY, control], "it has no data.tar");
+        check(&[BINARY, data, control], "its member data.tar stands where control.tar belongs");
+        check(&[BINARY, BINARY, control, data], "its member debian-binary is one too many");
+        check(&[BINARY, control, control, data], "its member control.tar is one too many");
+        check(&[BINARY, control, data, control], "its member control.tar is one too many");
+        check(&[BINARY, control, data, data], "its member data.tar is one too many");
+        check(&[BINARY, control, ("stranger", b""), data], "its member stranger stands where data.tar belongs");
+        check(&[("debian-binary", b"3.0\n"), control, data], "its debian-binary says \"3.0\", not 2.0");
+        check(&[("debian-binary", b"2.0"), control, data], "its debian-binary says \"2.0\", not 2.0");
+        check(&[("debian-binary", b""), control, data], "its debian-binary says \"\", not 2.0");
+        check(&[BINARY, ("control.tar.bz2", b""), data], "its member control.tar.bz2 is compressed in a way that dpkg does not read");
+        check(&[BINARY, control, ("data.tar.zip", b"")], "its member data.tar.zip is compressed in a way that dpkg does not read");
+    }
+
+    #[test]
+    fn a_control_file_that_is_none_is_refused() {
+        let check = |tar: Tar, expected: &str| {
+            assert_eq!(fault(&with(&[("control.tar", &tar.end()), ("data.tar", &data_tar())])), expected);
+        };
+        let control = CONTROL.as_bytes();
+        check(Tar::new().folder("./"), "its control.tar holds no control file");
+        check(Tar::new().file("x/control", control), "its control.tar holds no control file");
+        check(Tar::new().link(b'2', "control", "/etc/passwd"), "its control file is a symbolic link, not a regular file");
+        check(Tar::new().file("x", control).link(b'1', "control", "x"), "its control file is a hard link, not a regular file");
+        check(Tar::new().raw(b'6', b"control", b"", b""), "its control file is a device or fifo, not a regular file");
+        check(Tar::new().folder("control"), "its control file is a folder, not a regular file");
+        check(Tar::new().file("control", control).file("./control", control), "its control.tar holds two control files");
+        check(Tar::new().file("control", b"Package: \xff"), "its control file is not UTF-8 (byte 9)");
+        let huge = vec![b'x'; usize::try_from(limits::CONTROL).unwrap() + 1];
+        check(Tar::new().file("control", &huge), "its member control.tar: the tar entry \"control\" is longer than 1048576 bytes");
+    }
+
+    #[test]
+    fn bombs_and_garbage_are_refused() {
+        let control = control_tar(CONTROL.as_bytes());
+        let bomb = |megabytes: usize| xz(&Tar::new().file("zeros", &vec![0; megabytes << 20]).end());
+        let data = ("data.tar.gz", &gzip(&data_tar())[..]);
+        let large = Tar::new().file("zeros", &vec![0; 65 << 20]).end();
+        assert_eq!(
+            fault(&with(&[("control.tar", &large), data])),
+            "its member control.tar: cannot be unpacked: it unpacks to more than 67108864 bytes"
+        );
+        assert_eq!(
+            fault(&with(&[("control.tar", &control), ("data.tar.xz", &bomb(300))])),
+            "its member data.tar.xz: cannot be unpacked: it unpacks to more than 2000 times its size (a compression bomb)"
+        );
+        let twice = [xz(&data_tar()), xz(&data_tar())].concat();
+        assert_eq!(
+            fault(&with(&[("control.tar", &control), ("data.tar.xz", &twice)])),
+            "garbage follows the compressed data of its member data.tar.xz"
+        );
+        let garbage = [gzip(&data_tar()), b"garbage".to_vec()].concat();
+        assert!(fault(&with(&[("control.tar", &control), ("data.tar.gz", &garbage)])).starts_with("its member data.tar.gz: cannot"));
+        assert!(fault(&[deb(CONTROL), b"garbage".to_vec()].concat()).contains("is cut off in the ar header"));
+        assert!(fault(&[deb(CONTROL), vec![b'x'; 60]].concat()).contains("garbage follows"));
+        assert_eq!(fault(b"<html>"), "it is not an ar archive (it does not begin with \"!<arch>\")");
+        assert_eq!(fault(b"!<arch>"), "it is cut off in its first bytes");
+    }
+
+    /// Builds a package with dpkg-deb and returns its file.
+    fn built(compression: &str, folder: &std::path::Path) -> Vec<u8> {
+        let tree = folder.join("tree");
+        std::fs::create_dir_all(tree.join("DEBIAN")).unwrap();
+        std::fs::create_dir_all(tree.join("usr/share/doc/hello")).unwrap();
+        std::fs::write(tree.join("DEBIAN/control"), CONTROL).unwrap();
+        let noise: Vec<u8> = (0..40_000_u32).map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+        std::fs::write(tree.join("usr/share/doc/hello/noise"), noise).unwrap();
+        let deb = folder.join(format!("{compression}.deb"));
+        let output = std::process::Command::new("dpkg-deb")
+            .args(["--root-owner-group", "--uniform-compression", &format!("-Z{compression}"), "-b"])
+            .arg(&tree)
+            .arg(&deb)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        std::fs::read(deb).unwrap()
+    }
+
+    #[test]
+    fn what_dpkg_deb_builds_is_read_and_no_cut_copy_of_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        for compression in ["none", "gzip", "xz", "zstd"] {
+            let bytes = built(compression, folder.path());
+            let contents = read(bytes.as_slice()).unwrap();
+            assert_eq!(contents.control, CONTROL, "{compression}");
+            assert_eq!(contents.paths, ["usr/share/doc/hello/noise"], "{compression}");
+            for end in (0..bytes.len()).step_by(97).chain(bytes.len().saturating_sub(300)..bytes.len()) {
+                assert!(read(bytes.get(..end).unwrap()).is_err(), "{compression} cut at {end} of {}", bytes.len());
+            }
+        }
+    }
+
+    #[test]
+    fn no_cut_copy_of_a_small_package_is_read() {
+        let bytes = deb(CONTROL);
+        for end in 0..bytes.len() {
+            assert!(read(bytes.get(..end).unwrap()).is_err(), "cut at {end} of {}", bytes.len());
+        }
+    }
+
+    #[test]
+    fn old_packages_with_bzip2_and_lzma_are_read() {
+        use std::io::Write as _;
+        let control = gzip(&control_tar(CONTROL.as_bytes()));
+        let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::best());
+        bzip2.write_all(&data_tar()).unwrap();
+        let options = liblzma::stream::LzmaOptions::new_preset(1).unwrap();
+        let stream = liblzma::stream::Stream::new_lzma_encoder(&options).unwrap();
+        let mut lzma = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);
+        lzma.write_all(&data_tar()).unwrap();
+        for (name, packed) in [("data.tar.bz2", bzip2.finish().unwrap()), ("data.tar.lzma", lzma.finish().unwrap())] {
+            let whole = with(&[("control.tar.gz", &control), (name, &packed)]);
+            assert_eq!(read(whole.as_slice()).unwrap().paths.len(), 2, "{name}");
+            let twice = [packed.clone(), packed.clone()].concat();
+            let twice = with(&[("control.tar.gz", &control), (name, &twice)]);
+            assert_eq!(fault(&twice), format!("garbage follows the compressed data of its member {name}"));
+            for end in 0..packed.len() {
+                let cut = with(&[("control.tar.gz", &control), (name, packed.get(..end).unwrap())]);
+                assert!(read(cut.as_slice()).is_err(), "{name} cut at {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_compressed_member_that_is_cut_inside_a_whole_ar_archive_is_refused() {
+        let control = gzip(&control_tar(CONTROL.as_bytes()));
+        let zst = zstd::encode_all(data_tar().as_slice(), 3).unwrap();
+        for (name, packed) in [("data.tar.gz", gzip(&data_tar())), ("data.tar.xz", xz(&data_tar())), ("data.tar.zst", zst)] {
+            for end in 0..packed.len() {
+                let cut = with(&[("control.tar.gz", &control), (name, packed.get(..end).unwrap())]);
+                assert!(read(cut.as_slice()).is_err(), "{name} cut at {end}");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(600))]
+        #[test]
+        fn changed_packages_never_panic(
+            kind in 0..3usize, at in 0.0..1.0f64, length in 0..40usize, new in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let (control, data) = (control_tar(CONTROL.as_bytes()), data_tar());
+            let mut bytes = match kind {
+                0 => deb(CONTROL),
+                1 => with(&[("control.tar", &control), ("data.tar", &data)]),
+                _ => with(&[("control.tar.xz", &xz(&control)), ("data.tar.zst", &zstd::encode_all(data.as_slice(), 3).unwrap())]),
+            };
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+            let begin = (at * bytes.len() as f64) as usize;
+            let end = (begin + length).min(bytes.len());
+            bytes.splice(begin..end, new);
+            if let Ok(contents) = read(bytes.as_slice()) {
+                let _ = super::super::control::Binary::parse(contents.control, &"hello_1.0-1_amd64.deb".parse().unwrap());
+            }
+        }
+    }
+}
