@@ -3,6 +3,10 @@
 //! Nothing here touches files, the network, a clock or the environment; bytes and values go in, bytes and values come out.
 
 pub mod artifact;
+pub mod blocks;
+pub mod client;
+pub mod index;
 pub mod pool;
+pub mod release;
 pub mod statement;
 pub mod suite;

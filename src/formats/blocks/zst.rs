@@ -1,0 +1,41 @@
+//! zstd (RFC 8878) from blocks: each block is a frame, and a file may have many.
+
+use zstd::bulk::Compressor;
+use zstd::zstd_safe::CParameter;
+
+use super::{BlockError, Fault, compressor_fault};
+use crate::words::archive::Compression;
+
+/// Highest level that needs no extra memory to read.
+const LEVEL: i32 = 19;
+
+/// What a frame begins with.
+const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+pub(super) fn compress_block(block: &[u8]) -> Result<Vec<u8>, BlockError> {
+    let compress = || {
+        let mut compressor = Compressor::new(LEVEL)?;
+        compressor.set_parameter(CParameter::ChecksumFlag(true))?;
+        compressor.compress(block)
+    };
+    compress().map_err(|error| compressor_fault(Compression::Zst, error))
+}
+
+pub(super) fn join<B: AsRef<[u8]>>(blocks: &[B]) -> Result<Vec<u8>, Fault> {
+    let mut bytes = Vec::with_capacity(blocks.iter().map(|block| block.as_ref().len()).sum());
+    for (number, block) in blocks.iter().enumerate() {
+        let frame = block.as_ref();
+        if !frame.starts_with(&MAGIC) {
+            return Err((number, "it is no frame"));
+        }
+        if zstd::zstd_safe::find_frame_compressed_size(frame) != Ok(frame.len()) {
+            return Err((number, "it is not one whole frame"));
+        }
+        bytes.extend(frame);
+    }
+    if bytes.is_empty() {
+        // A file without any frame is no zstd file: one of nothing has a frame of nothing.
+        return compress_block(&[]).map_err(|_| (0, "the compressor failed"));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,456 @@
+//! A suite's Release: who publishes what, and the digests of every index (DebianRepository/Format; Debian's own order).
+//!
+//! Writing and reading are one another's inverse: a text is read only if writing what was read gives the same bytes. Debian's
+//! Release files read so too. Signing is not done here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{Display, Write as _};
+use std::str::FromStr;
+
+use crate::words::archive::{ExtraDigest, Identity, Suite};
+use crate::words::date::Timestamp;
+use crate::words::deb822::{Deb822Error, Paragraph};
+use crate::words::digest::{FileFacts, Md5, Sha1, Sha256, Sha512};
+use crate::words::name::{Architecture, Codename, Component};
+
+/// Largest Release in bytes that is read.
+const LIMIT: usize = 64 << 20;
+
+/// Why a text is no Release.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// Larger than any Release may be.
+    #[error("it has {size} bytes, more than the {LIMIT} of a Release")]
+    TooLong {
+        /// Length in bytes.
+        size: usize,
+    },
+    /// Not one deb822 paragraph.
+    #[error("it is not one paragraph")]
+    Paragraph(#[source] Deb822Error),
+    /// A field that every Release has is missing.
+    #[error("the field {field} is missing")]
+    Missing {
+        /// The field.
+        field: &'static str,
+    },
+    /// A field holds something else than it should.
+    #[error("the field {field} holds \"{}\"", value.escape_debug())]
+    Value {
+        /// The field.
+        field: String,
+        /// The value, or the line of it that is wrong.
+        value: String,
+    },
+    /// A list has other files or other sizes than the list of SHA-256 digests.
+    #[error("the list {field} does not name the same files as SHA256")]
+    Lists {
+        /// The list.
+        field: &'static str,
+    },
+    /// What was read would be written otherwise: unknown fields, another order, other spacing.
+    #[error("it is not as ddb or Debian writes it, from line {line} on")]
+    Form {
+        /// The first line that would be written otherwise, from 1.
+        line: usize,
+    },
+}
+
+/// An index file as publishing knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexFile {
+    /// Path relative to Release, such as `main/binary-amd64/Packages.xz`.
+    pub path: String,
+    /// Size and digests.
+    pub facts: FileFacts,
+    /// Whether the file is written; the plain form is only listed, because apt looks an index up by its plain name.
+    pub written: bool,
+}
+
+/// What Release lists about one index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Length in bytes.
+    pub size: u64,
+    /// SHA-256, always there.
+    pub sha256: Sha256,
+    /// MD5, where that list is there.
+    pub md5: Option<Md5>,
+    /// SHA-1, where that list is there.
+    pub sha1: Option<Sha1>,
+    /// SHA-512, where that list is there.
+    pub sha512: Option<Sha512>,
+}
+
+/// A suite's Release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// `Origin`
+    pub origin: Option<String>,
+    /// `Label`
+    pub label: Option<String>,
+    /// `Suite`
+    pub suite: String,
+    /// `Version`
+    pub version: Option<String>,
+    /// `Codename`
+    pub codename: Codename,
+    /// `Changelogs`
+    pub changelogs: Option<String>,
+    /// `Date`
+    pub date: Timestamp,
+    /// `Valid-Until`
+    pub valid_until: Option<Timestamp>,
+    /// `NotAutomatic: yes`
+    pub not_automatic: bool,
+    /// `ButAutomaticUpgrades: yes`
+    pub but_automatic_upgrades: bool,
+    /// `Acquire-By-Hash: yes`
+    pub acquire_by_hash: bool,
+    /// `No-Support-for-Architecture-all: Packages`: binary-all repeats what every other architecture's Packages has.
+    pub no_support_for_all: bool,
+    /// `Signed-By`: fingerprints
+    pub signed_by: Vec<String>,
+    /// `Architectures`
+    pub architectures: Vec<Architecture>,
+    /// `Components`
+    pub components: Vec<Component>,
+    /// `Description`
+    pub description: Option<String>,
+    /// The indices by path.
+    pub files: BTreeMap<String, Listed>,
+}
+
+impl Release {
+    /// Returns the Release of a suite at this date that lists these indices.
+    ///
+    /// A digest that `release-digests` asks for is listed where the facts have it; SHA-256 always is.
+    pub fn new(identity: &Identity, codename: &Codename, suite: &Suite, date: Timestamp, indices: &[IndexFile]) -> Self {
+        let mut architectures = suite.architectures.clone();
+        architectures.sort();
+        Self {
+            origin: identity.origin.clone(),
+            label: identity.label.clone(),
+            suite: suite.suite.clone().unwrap_or_else(|| codename.to_string()),
+            version: suite.version.clone(),
+            codename: codename.clone(),
+            changelogs: suite.changelogs.clone(),
+            date,
+            valid_until: suite.valid_for.map(|span| date.plus(span)),
+            not_automatic: suite.not_automatic,
+            but_automatic_upgrades: suite.but_automatic_upgrades,
+            acquire_by_hash: suite.acquire_by_hash,
+            no_support_for_all: architectures.iter().any(Architecture::is_all),
+            signed_by: suite.signed_by.clone(),
+            architectures,
+            components: suite.components.clone(),
+            description: suite.description.clone(),
+            files: indices.iter().map(|index| (index.path.clone(), listed(&index.facts, &suite.release_digests))).collect(),
+        }
+    }
+
+    /// Returns the text.
+    pub fn text(&self) -> String {
+        let mut text = String::with_capacity(600 + self.files.len() * 200);
+        let mut line = |field: &str, value: Option<&dyn Display>| {
+            if let Some(value) = value {
+                // Writing to a String cannot fail.
+                let _ = writeln!(text, "{field}: {value}");
+            }
+        };
+        let yes = |set: bool| set.then_some(&"yes" as &dyn Display);
+        line("Origin", optional(&self.origin));
+        line("Label", optional(&self.label));
+        line("Suite", Some(&self.suite));
+        line("Version", optional(&self.version));
+        line("Codename", Some(&self.codename));
+        line("Changelogs", optional(&self.changelogs));
+        line("Date", Some(&self.date.rfc1123()));
+        line("Valid-Until", self.valid_until.map(Timestamp::rfc1123).as_ref().map(|date| date as &dyn Display));
+        line("NotAutomatic", yes(self.not_automatic));
+        line("ButAutomaticUpgrades", yes(self.but_automatic_upgrades));
+        line("Acquire-By-Hash", yes(self.acquire_by_hash));
+        line("No-Support-for-Architecture-all", self.no_support_for_all.then_some(&"Packages" as &dyn Display));
+        line("Signed-By", (!self.signed_by.is_empty()).then(|| self.signed_by.join(", ")).as_ref().map(|keys| keys as &dyn Display));
+        line("Architectures", Some(&words(&self.architectures)));
+        line("Components", Some(&words(&self.components)));
+        line("Description", optional(&self.description));
+        self.list(&mut text, "MD5Sum", |file| file.md5);
+        self.list(&mut text, "SHA1", |file| file.sha1);
+        self.list(&mut text, "SHA256", |file| Some(file.sha256));
+        self.list(&mut text, "SHA512", |file| file.sha512);
+        text
+    }
+
+    /// Writes one list of digests, unless no file has that digest.
+    fn list<D: Display>(&self, text: &mut String, field: &str, digest: impl Fn(&Listed) -> Option<D>) {
+        let mut named = field == "SHA256";
+        if named {
+            let _ = writeln!(text, "{field}:");
+        }
+        for (path, file) in &self.files {
+            let Some(digest) = digest(file) else { continue };
+            if !named {
+                let _ = writeln!(text, "{field}:");
+                named = true;
+            }
+            let _ = writeln!(text, " {digest} {:>8} {path}", file.size);
+        }
+    }
+
+    /// Reads a text strictly.
+    ///
+    /// # Errors
+    /// Anything but a text that `text` would write.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ReleaseError> {
+        if bytes.len() > LIMIT {
+            return Err(ReleaseError::TooLong { size: bytes.len() });
+        }
+        let fields = Fields(Paragraph::parse(bytes).map_err(ReleaseError::Paragraph)?);
+        let release = Self {
+            origin: fields.text("Origin"),
+            label: fields.text("Label"),
+            suite: fields.need("Suite")?.to_owned(),
+            version: fields.text("Version"),
+            codename: fields.one("Codename")?,
+            changelogs: fields.text("Changelogs"),
+            date: fields.date("Date")?.ok_or(ReleaseError::Missing { field: "Date" })?,
+            valid_until: fields.date("Valid-Until")?,
+            not_automatic: fields.is("NotAutomatic", "yes")?,
+            but_automatic_upgrades: fields.is("ButAutomaticUpgrades", "yes")?,
+            acquire_by_hash: fields.is("Acquire-By-Hash", "yes")?,
+            no_support_for_all: fields.is("No-Support-for-Architecture-all", "Packages")?,
+            signed_by: fields.0.get("Signed-By").unwrap_or_default().split(", ").filter(|key| !key.is_empty()).map(str::to_owned).collect(),
+            architectures: fields.many("Architectures")?,
+            components: fields.many("Components")?,
+            description: fields.text("Description"),
+            files: fields.files()?,
+        };
+        match first_difference(release.text().as_bytes(), bytes) {
+            Some(line) => Err(ReleaseError::Form { line }),
+            None => Ok(release),
+        }
+    }
+
+    /// Tells whether two Releases say the same but for `Date` and `Valid-Until`: then nothing changed.
+    pub fn content_equals(&self, other: &Self) -> bool {
+        let timeless = |release: &Self| Self { date: Timestamp(0), valid_until: None, ..release.clone() };
+        timeless(self) == timeless(other)
+    }
+}
+
+fn listed(facts: &FileFacts, digests: &BTreeSet<ExtraDigest>) -> Listed {
+    let wanted = |digest| digests.contains(&digest);
+    Listed {
+        size: facts.size,
+        sha256: facts.sha256,
+        md5: wanted(ExtraDigest::Md5).then_some(facts.md5),
+        sha1: facts.sha1.filter(|_| wanted(ExtraDigest::Sha1)),
+        sha512: facts.sha512.filter(|_| wanted(ExtraDigest::Sha512)),
+    }
+}
+
+fn optional(value: &Option<String>) -> Option<&dyn Display> {
+    value.as_ref().map(|value| value as &dyn Display)
+}
+
+fn words<T: Display>(names: &[T]) -> String {
+    names.iter().map(T::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// The first line, from 1, in which two texts differ.
+fn first_difference(left: &[u8], right: &[u8]) -> Option<usize> {
+    if left == right {
+        return None;
+    }
+    let same = left.iter().zip(right).take_while(|(left, right)| left == right);
+    Some(same.filter(|(byte, _)| **byte == b'\n').count() + 1)
+}
+
+/// The fields of a Release that is being read.
+struct Fields<'a>(Paragraph<'a>);
+
+type Rows<'a> = BTreeMap<&'a str, (u64, &'a str)>;
+
+impl Fields<'_> {
+    fn text(&self, field: &str) -> Option<String> {
+        self.0.get(field).map(str::to_owned)
+    }
+
+    fn need(&self, field: &'static str) -> Result<&str, ReleaseError> {
+        self.0.get(field).ok_or(ReleaseError::Missing { field })
+    }
+
+    fn one<T: FromStr>(&self, field: &'static str) -> Result<T, ReleaseError> {
+        let value = self.need(field)?;
+        value.parse().map_err(|_| wrong(field, value))
+    }
+
+    fn many<T: FromStr>(&self, field: &'static str) -> Result<Vec<T>, ReleaseError> {
+        self.need(field)?.split(' ').map(|word| word.parse().map_err(|_| wrong(field, word))).collect()
+    }
+
+    fn date(&self, field: &'static str) -> Result<Option<Timestamp>, ReleaseError> {
+        self.0.get(field).map(|value| Timestamp::parse_rfc1123(value).map_err(|_| wrong(field, value))).transpose()
+    }
+
+    fn is(&self, field: &'static str, set: &str) -> Result<bool, ReleaseError> {
+        match self.0.get(field) {
+            None => Ok(false),
+            Some(value) if value == set => Ok(true),
+            Some(value) => Err(wrong(field, value)),
+        }
+    }
+
+    fn files(&self) -> Result<BTreeMap<String, Listed>, ReleaseError> {
+        let rows = self.rows("SHA256")?.ok_or(ReleaseError::Missing { field: "SHA256" })?;
+        let mut files = BTreeMap::new();
+        for (path, (size, digest)) in &rows {
+            let sha256 = digest.parse().map_err(|_| wrong("SHA256", digest))?;
+            files.insert((*path).to_owned(), Listed { size: *size, sha256, md5: None, sha1: None, sha512: None });
+        }
+        self.also(&mut files, "MD5Sum", |file, digest| file.md5 = Some(digest))?;
+        self.also(&mut files, "SHA1", |file, digest| file.sha1 = Some(digest))?;
+        self.also(&mut files, "SHA512", |file, digest| file.sha512 = Some(digest))?;
+        Ok(files)
+    }
+
+    /// Adds the digests of another list, which must name the same files with the same sizes.
+    fn also<D: FromStr>(
+        &self,
+        files: &mut BTreeMap<String, Listed>,
+        field: &'static str,
+        set: impl Fn(&mut Listed, D),
+    ) -> Result<(), ReleaseError> {
+        let Some(rows) = self.rows(field)? else { return Ok(()) };
+        if rows.len() != files.len() {
+            return Err(ReleaseError::Lists { field });
+        }
+        for (path, (size, digest)) in rows {
+            let file = files.get_mut(path).filter(|file| file.size == size).ok_or(ReleaseError::Lists { field })?;
+            set(file, digest.parse().map_err(|_| wrong(field, digest))?);
+        }
+        Ok(())
+    }
+
+    fn rows(&self, field: &'static str) -> Result<Option<Rows<'_>>, ReleaseError> {
+        let Some(list) = self.0.get(field) else { return Ok(None) };
+        let mut rows = Rows::new();
+        for line in list.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let mut parts = line.split_ascii_whitespace();
+            let (Some(digest), Some(size), Some(path), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+                return Err(wrong(field, line));
+            };
+            let size = size.parse().map_err(|_| wrong(field, line))?;
+            if !stays_inside(path) || rows.insert(path, (size, digest)).is_some() {
+                return Err(wrong(field, line));
+            }
+        }
+        Ok(Some(rows))
+    }
+}
+
+/// Tells whether a path is relative and names nothing outside its folder.
+fn stays_inside(path: &str) -> bool {
+    path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+}
+
+fn wrong(field: &str, value: &str) -> ReleaseError {
+    ReleaseError::Value { field: field.to_owned(), value: value.chars().take(200).collect() }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::words::archive::Archive;
+    use crate::words::digest::ExtraDigests;
+    use proptest::prelude::*;
+
+    const CONFIGURATION: &str = "[archive]\norigin = \"Example\"\nlabel = \"Ex\"\n[suites.trixie]\nsuite = \"stable\"\nversion = \"13\"\n\
+        description = \"An example\"\nchangelogs = \"https://x/@CHANGEPATH@\"\narchitectures = [\"amd64\", \"all\"]\ncomponents = [\"main\", \"contrib\"]\n\
+        valid-for = \"7d\"\nnot-automatic = true\nbut-automatic-upgrades = true\nsigned-by = [\"A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1\", \"B2B2B2B2B2B2B2B2B2B2B2B2B2B2B2B2B2B2B2B2\"]\nrelease-digests = [\"md5\"]\n";
+
+    fn release(configuration: &str, contents: &[(&str, &str)]) -> Release {
+        let archive = Archive::parse(configuration).unwrap();
+        let (codename, suite) = archive.suites.first_key_value().unwrap();
+        let facts = |content: &str| FileFacts::of(content.as_bytes(), ExtraDigests { sha1: true, sha512: true });
+        let files: Vec<IndexFile> =
+            contents.iter().map(|(path, content)| IndexFile { path: (*path).to_owned(), facts: facts(content), written: true }).collect();
+        Release::new(&archive.archive, codename, suite, Timestamp(1_789_199_741), &files)
+    }
+
+    #[test]
+    fn fields_and_lists_stand_in_debians_order() {
+        let text = release(CONFIGURATION, &[("main/source/Sources", ""), ("main/binary-amd64/Packages", "x")]).text();
+        let expected = "Origin: Example\nLabel: Ex\nSuite: stable\nVersion: 13\nCodename: trixie\nChangelogs: https://x/@CHANGEPATH@\n\
+            Date: Sat, 12 Sep 2026 07:55:41 UTC\nValid-Until: Sat, 19 Sep 2026 07:55:41 UTC\nNotAutomatic: yes\nButAutomaticUpgrades: yes\n\
+            Acquire-By-Hash: yes\nNo-Support-for-Architecture-all: Packages\nSigned-By: A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1, B2B2B2B2B2B2B2B2B2B2B2B2B2B2B2B2B2B2B2B2\nArchitectures: all amd64\n\
+            Components: main contrib\nDescription: An example\nMD5Sum:\n \
+            9dd4e461268c8034f5c8564e155c67a6        1 main/binary-amd64/Packages\n \
+            d41d8cd98f00b204e9800998ecf8427e        0 main/source/Sources\nSHA256:\n \
+            2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881        1 main/binary-amd64/Packages\n \
+            e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855        0 main/source/Sources\n";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_small_configuration_makes_a_small_release() {
+        let text = release("[suites.x]\narchitectures = [\"amd64\"]\n", &[]).text();
+        let expected = "Suite: x\nCodename: x\nDate: Sat, 12 Sep 2026 07:55:41 UTC\nAcquire-By-Hash: yes\n\
+            Architectures: amd64\nComponents: main\nSHA256:\n";
+        assert_eq!(text, expected);
+        assert_eq!(Release::parse(text.as_bytes()).unwrap().text(), text);
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for digests in ["", "\"md5\"", "\"sha1\", \"sha512\", \"md5\""] {
+            let configuration = CONFIGURATION.replace("\"md5\"", digests);
+            let release = release(&configuration, &[("main/source/Sources", ""), ("main/binary-amd64/Packages.xz", "x")]);
+            assert_eq!(Release::parse(release.text().as_bytes()).unwrap(), release);
+        }
+    }
+
+    #[test]
+    fn content_is_all_but_the_dates() {
+        let one = release(CONFIGURATION, &[("a", "x")]);
+        let mut later = Release { date: Timestamp(1_789_300_000), valid_until: None, ..one.clone() };
+        assert!(one.content_equals(&later));
+        later.version = None;
+        assert!(!one.content_equals(&later));
+        assert!(!one.content_equals(&release(CONFIGURATION, &[("a", "y")])));
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        let good = release(CONFIGURATION, &[("a/Packages", "x"), ("b/Packages", "y")]).text();
+        let check = |from: &str, to: &str, expected: &str| {
+            let bad = good.replacen(from, to, 1);
+            assert_ne!(bad, good);
+            let message = Release::parse(bad.as_bytes()).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        };
+        check("Codename: trixie\n", "", "the field Codename is missing");
+        check("SHA256:", "X-SHA256:", "the field SHA256 is missing");
+        check("12 Sep 2026 07:55:41 UTC", "12 Sep 2026 07:55:41 CEST", "the field Date holds");
+        check("Acquire-By-Hash: yes", "Acquire-By-Hash: no", "the field Acquire-By-Hash holds");
+        check("Label: Ex\n", "Label: Ex\nUnknown: x\n", "from line 3 on");
+        check("Origin: Example\nLabel: Ex\n", "Label: Ex\nOrigin: Example\n", "from line 1 on");
+        check("Components: main contrib", "Components: main  contrib", "the field Components holds");
+        check(" b/Packages", " ../b/Packages", "the field MD5Sum holds");
+        check(" b/Packages", " c/Packages", "does not name the same files");
+        check("        1 b/Packages", "        2 b/Packages", "does not name the same files");
+        check("        1 b/Packages", " 1 b/Packages", "from line 19 on");
+        check("SHA256:\n", "SHA256:\n\n", "not one paragraph");
+        let cut = good.get(..good.len() - 1).unwrap();
+        assert!(matches!(Release::parse(cut.as_bytes()), Err(ReleaseError::Form { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Release::parse(&bytes);
+        }
+    }
+}
