@@ -6,3 +6,5 @@
 pub mod words;
 
 pub mod formats;
+
+pub mod places;

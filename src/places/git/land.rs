@@ -1,0 +1,210 @@
+//! Landing: a commit made by tree edits, and a ref moved by compare-and-swap.
+//!
+//! The cost grows with the edits, not with the tree. Whoever loses the race for the ref computes the edits anew on the new
+//! tip and tries again; nothing is merged and nothing is overwritten.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use git2::build::TreeUpdateBuilder;
+use git2::{ErrorCode, FileMode, Signature, Time};
+
+use super::{Author, GitError, Oid, Repository, failed};
+
+/// Paths in the repository with their new content; `None` removes the path.
+pub type Edits = BTreeMap<String, Option<Vec<u8>>>;
+
+/// How often a ref is tried before the writer gives up.
+const TRIES: u32 = 200;
+
+/// How often a ref is tried that another program has locked: for some seconds.
+const LOCKED_TRIES: u32 = 30;
+
+/// How old the lock on a ref is when whoever made it was certainly killed.
+const STALE_LOCK: Duration = Duration::from_secs(600);
+
+impl Repository {
+    /// Makes a commit of these edits on a parent (or the first commit) without moving any ref.
+    ///
+    /// # Errors
+    /// An object cannot be read or written.
+    pub fn commit(&self, parent: Option<Oid>, edits: &Edits, message: &str, author: &Author) -> Result<Oid, GitError> {
+        self.commit_with(parent.as_slice(), edits, message, author)
+    }
+
+    /// Makes a commit of these edits on the first parent; the others are remembered, and so kept by Git, and nothing else.
+    ///
+    /// # Errors
+    /// An object cannot be read or written.
+    pub fn commit_with(&self, parents: &[Oid], edits: &Edits, message: &str, author: &Author) -> Result<Oid, GitError> {
+        let git = self.git();
+        let read = parents.iter().map(|oid| git.find_commit(*oid)).collect::<Result<Vec<_>, _>>();
+        let parents = read.map_err(failed("read the parent commit"))?;
+        let baseline = match parents.first() {
+            Some(commit) => commit.tree().map_err(failed("read the parent's tree"))?,
+            None => {
+                let empty = git.treebuilder(None).and_then(|builder| builder.write()).map_err(failed("write the empty tree"))?;
+                git.find_tree(empty).map_err(failed("read the empty tree"))?
+            }
+        };
+        let mut update = TreeUpdateBuilder::new();
+        for (path, content) in edits {
+            match content {
+                Some(bytes) => {
+                    let blob = git.blob(bytes).map_err(failed(format!("write {path}")))?;
+                    update.upsert(path.as_str(), blob, FileMode::Blob);
+                }
+                None => {
+                    update.remove(path.as_str());
+                }
+            }
+        }
+        let tree = update.create_updated(git, &baseline).and_then(|oid| git.find_tree(oid)).map_err(failed("write the edited tree"))?;
+        let signature =
+            Signature::new(&author.name, &author.email, &Time::new(author.time, 0)).map_err(failed("write the author's name"))?;
+        let parents: Vec<&git2::Commit<'_>> = parents.iter().collect();
+        git.commit(None, &signature, &signature, message, &tree, &parents).map_err(failed("write the commit"))
+    }
+
+    /// Moves a ref from one commit to another; `false` where it is not at the old one any more.
+    ///
+    /// # Errors
+    /// The ref stays locked, or cannot be written for another reason.
+    pub fn compare_and_swap(&self, reference: &str, old: Option<Oid>, new: Oid, why: &str) -> Result<bool, GitError> {
+        for attempt in 0..LOCKED_TRIES {
+            let moved = match old {
+                Some(old) => self.git().reference_matching(reference, new, true, old, why),
+                None => self.git().reference(reference, new, false, why),
+            };
+            match moved {
+                Ok(_) => return Ok(true),
+                Err(fault) if fault.code() == ErrorCode::Locked => {
+                    self.remove_stale_lock(reference);
+                    std::thread::sleep(pause(attempt));
+                }
+                Err(fault) if [ErrorCode::Modified, ErrorCode::Exists, ErrorCode::NotFound].contains(&fault.code()) => return Ok(false),
+                Err(fault) => return Err(failed(format!("move {reference}"))(fault)),
+            }
+        }
+        Err(GitError::Locked { reference: reference.to_owned(), lock: self.lock_of(reference) })
+    }
+
+    fn lock_of(&self, reference: &str) -> PathBuf {
+        self.git_dir().join(format!("{reference}.lock"))
+    }
+
+    /// Removes the lock that a killed program left on a ref. A ref is locked for milliseconds.
+    fn remove_stale_lock(&self, reference: &str) {
+        let lock = self.lock_of(reference);
+        let age = std::fs::metadata(&lock).and_then(|metadata| metadata.modified()).ok().and_then(|modified| modified.elapsed().ok());
+        if age.is_some_and(|age| age >= STALE_LOCK) {
+            // Whoever is faster has removed it; what else could be wrong is said by the next try.
+            let _ = std::fs::remove_file(&lock);
+        }
+    }
+
+    /// Runs a step on the branch's tip until its commit lands; the step returns `None` where nothing is to be committed.
+    ///
+    /// # Errors
+    /// The step fails, or others move the branch at every try.
+    pub fn land<T, E: From<GitError>>(
+        &self,
+        branch: &str,
+        why: &str,
+        mut step: impl FnMut(Option<Oid>) -> Result<(Option<Oid>, T), E>,
+    ) -> Result<(Option<Oid>, T), E> {
+        for attempt in 0..TRIES {
+            let tip = self.tip(branch)?;
+            let (commit, value) = step(tip)?;
+            let Some(new) = commit else { return Ok((None, value)) };
+            if self.compare_and_swap(branch, tip, new, why)? {
+                return Ok((commit, value));
+            }
+            std::thread::sleep(pause(attempt));
+        }
+        Err(GitError::Contended { branch: branch.to_owned(), tries: TRIES }.into())
+    }
+}
+
+/// A pause that grows to half a second and differs between processes, so that writers do not meet again at once.
+fn pause(attempt: u32) -> Duration {
+    use std::hash::{BuildHasher as _, RandomState};
+    let limit = 2u64.saturating_mul(1 << attempt.min(8)).min(500);
+    Duration::from_millis(RandomState::new().hash_one(attempt) % limit + 1)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn author() -> Author {
+        Author { name: "Test".into(), email: "test@example.org".into(), time: 1_000_000_000 }
+    }
+
+    fn add(path: &str) -> Edits {
+        Edits::from([(path.to_owned(), Some(path.as_bytes().to_vec()))])
+    }
+
+    #[test]
+    fn writers_that_race_all_land() {
+        let folder = tempfile::tempdir().unwrap();
+        let main = Repository::open_or_init(folder.path(), true).unwrap();
+        let first = main.commit(None, &add("first"), "first", &author()).unwrap();
+        assert!(main.compare_and_swap("refs/heads/main", None, first, "test").unwrap());
+        assert!(!main.compare_and_swap("refs/heads/main", None, first, "test").unwrap(), "it exists now");
+        let path = folder.path();
+        std::thread::scope(|scope| {
+            for writer in 0..8 {
+                scope.spawn(move || {
+                    let own = Repository::open(path).unwrap();
+                    for number in 0..5 {
+                        let edits = add(&format!("pool/{writer}/{number}"));
+                        own.land("refs/heads/main", "test", |tip| {
+                            Ok::<_, GitError>((Some(own.commit(tip, &edits, "add", &author())?), ()))
+                        })
+                        .unwrap();
+                    }
+                });
+            }
+        });
+        let tip = main.expect_tip("refs/heads/main").unwrap();
+        assert_eq!(main.snapshot(tip).unwrap().pool().unwrap().len(), 40);
+        let mut commits = 1;
+        let mut at = tip;
+        while let Some(parent) = main.parent(at).unwrap() {
+            commits += 1;
+            at = parent;
+        }
+        assert_eq!(commits, 41);
+    }
+
+    #[test]
+    fn a_lock_that_a_killed_program_left_is_named_and_an_old_one_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = Repository::open_or_init(folder.path(), true).unwrap();
+        let first = repository.commit(None, &add("first"), "first", &author()).unwrap();
+        assert!(repository.compare_and_swap("refs/heads/main", None, first, "test").unwrap());
+        let second = repository.commit(Some(first), &add("second"), "second", &author()).unwrap();
+        let lock = folder.path().join("refs/heads/main.lock");
+        let file = std::fs::File::create(&lock).unwrap();
+        let fault = repository.compare_and_swap("refs/heads/main", Some(first), second, "test").unwrap_err();
+        assert!(fault.to_string().contains("refs/heads/main.lock"), "{fault}");
+        let made = file.metadata().unwrap().modified().unwrap();
+        file.set_modified(made - STALE_LOCK).unwrap();
+        assert!(repository.compare_and_swap("refs/heads/main", Some(first), second, "test").unwrap());
+    }
+
+    #[test]
+    fn folders_that_become_empty_vanish() {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = Repository::open_or_init(folder.path(), true).unwrap();
+        let first = repository.commit(None, &Edits::from_iter(add("a/b/c").into_iter().chain(add("a/d"))), "first", &author()).unwrap();
+        let second = repository.commit(Some(first), &Edits::from([("a/b/c".to_owned(), None)]), "second", &author()).unwrap();
+        let tree = repository.git().find_commit(second).unwrap().tree().unwrap();
+        assert!(tree.get_path(std::path::Path::new("a/b")).is_err(), "an empty folder is nothing that Git writes");
+        let third = repository.commit(Some(second), &Edits::from([("a/d".to_owned(), None)]), "third", &author()).unwrap();
+        assert_eq!(repository.git().find_commit(third).unwrap().tree().unwrap().len(), 0);
+    }
+}

@@ -1,0 +1,229 @@
+//! The archive repository: Git's object database and refs, edited without checkout or index.
+//!
+//! A ref update is the commit point. `Repository` opens a bare or ordinary repository; `read` looks at a commit, `land` makes
+//! a commit by tree edits and moves a ref by compare-and-swap, `worktree` brings touched paths of a checkout up to date.
+//! Nothing here knows what a package is, except where `read` lists records and pointers.
+
+pub mod land;
+pub mod read;
+pub mod worktree;
+
+use std::path::{Path, PathBuf};
+
+pub use git2::Oid;
+
+/// What went wrong in Git.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// No repository at or above this folder.
+    #[error("{} is not in a Git repository; `ddb-deploy init` makes an archive", path.display())]
+    NotFound {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// An operation of the Git library failed.
+    #[error("git: cannot {operation}")]
+    Git {
+        /// What was tried, with the path or ref.
+        operation: String,
+        /// The library's own words.
+        #[source]
+        source: git2::Error,
+    },
+    /// A file of the work tree could not be read or written.
+    #[error("cannot {operation} {}", path.display())]
+    File {
+        /// What was tried.
+        operation: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The branch does not exist.
+    #[error("the repository {} has no commit on {branch}; `ddb-deploy init` makes the first one", path.display())]
+    NoBranch {
+        /// The repository.
+        path: PathBuf,
+        /// The ref's full name.
+        branch: String,
+    },
+    /// HEAD is detached and no branch was named.
+    #[error("HEAD of {} is detached; name the branch with --branch", path.display())]
+    DetachedHead {
+        /// The repository.
+        path: PathBuf,
+    },
+    /// A file of the repository is not what it should be.
+    #[error("{path} in commit {commit}: {fault}")]
+    Content {
+        /// Path in the repository.
+        path: String,
+        /// The commit.
+        commit: String,
+        /// What is wrong.
+        fault: String,
+    },
+    /// A ref stays locked.
+    #[error("{reference} is locked by another program; if none is running, one was killed: remove {}", lock.display())]
+    Locked {
+        /// The ref's full name.
+        reference: String,
+        /// The lock.
+        lock: PathBuf,
+    },
+    /// Other writers moved the branch again and again.
+    #[error("{branch} was moved by others {tries} times in a row; try again")]
+    Contended {
+        /// The ref's full name.
+        branch: String,
+        /// How often it was tried.
+        tries: u32,
+    },
+}
+
+pub(crate) fn failed(operation: impl Into<String>) -> impl FnOnce(git2::Error) -> GitError {
+    let operation = operation.into();
+    move |source| GitError::Git { operation, source }
+}
+
+/// Who makes a commit, and when in seconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// The name.
+    pub name: String,
+    /// The mail address.
+    pub email: String,
+    /// Seconds since 1970-01-01 UTC.
+    pub time: i64,
+}
+
+/// An open repository.
+pub struct Repository {
+    git: git2::Repository,
+}
+
+impl Repository {
+    /// Opens the repository at this folder or the nearest one above it.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    pub fn discover(path: &Path) -> Result<Self, GitError> {
+        match git2::Repository::discover(path) {
+            Ok(git) => Ok(Self { git }),
+            Err(fault) if fault.code() == git2::ErrorCode::NotFound => Err(GitError::NotFound { path: path.to_owned() }),
+            Err(fault) => Err(failed(format!("open {}", path.display()))(fault)),
+        }
+    }
+
+    /// Opens the repository whose Git folder this is.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn open(git_dir: &Path) -> Result<Self, GitError> {
+        git2::Repository::open(git_dir).map(|git| Self { git }).map_err(failed(format!("open {}", git_dir.display())))
+    }
+
+    /// Opens the repository in exactly this folder, or makes one there with the branch `main`.
+    ///
+    /// # Errors
+    /// The folder cannot be made or written.
+    pub fn open_or_init(path: &Path, bare: bool) -> Result<Self, GitError> {
+        if let Ok(git) = git2::Repository::open(path) {
+            return Ok(Self { git });
+        }
+        let mut options = git2::RepositoryInitOptions::new();
+        options.bare(bare).initial_head("main").mkpath(true);
+        git2::Repository::init_opts(path, &options)
+            .map(|git| Self { git })
+            .map_err(failed(format!("make a repository in {}", path.display())))
+    }
+
+    /// Returns the Git folder (`.git`, or the bare repository itself), shared by all work trees.
+    pub fn git_dir(&self) -> &Path {
+        self.git.commondir()
+    }
+
+    /// Returns the top of the work tree, `None` where the repository is bare.
+    pub fn work_dir(&self) -> Option<&Path> {
+        self.git.workdir()
+    }
+
+    /// Returns the folder that relative paths of the configuration start from: the work tree, else the bare repository.
+    pub fn root(&self) -> &Path {
+        self.work_dir().unwrap_or_else(|| self.git_dir())
+    }
+
+    /// Returns the full name of the branch: the one named, else the one that HEAD points at.
+    ///
+    /// # Errors
+    /// None is named and HEAD is detached.
+    pub fn branch(&self, named: Option<&str>) -> Result<String, GitError> {
+        if let Some(name) = named {
+            return Ok(if name.starts_with("refs/") { name.to_owned() } else { format!("refs/heads/{name}") });
+        }
+        let head = self.git.find_reference("HEAD").map_err(failed("read HEAD"))?;
+        match head.symbolic_target() {
+            Ok(Some(target)) => Ok(target.to_owned()),
+            _ => Err(GitError::DetachedHead { path: self.root().to_owned() }),
+        }
+    }
+
+    /// Returns the commit that a ref points at, `None` where there is no such ref.
+    ///
+    /// # Errors
+    /// The ref cannot be read or points at no commit.
+    pub fn tip(&self, reference: &str) -> Result<Option<Oid>, GitError> {
+        match self.git.find_reference(reference) {
+            Ok(found) => found.peel_to_commit().map(|commit| Some(commit.id())).map_err(failed(format!("read {reference}"))),
+            Err(fault) if fault.code() == git2::ErrorCode::NotFound => Ok(None),
+            Err(fault) => Err(failed(format!("read {reference}"))(fault)),
+        }
+    }
+
+    /// Returns the commit that a ref points at.
+    ///
+    /// # Errors
+    /// There is no such ref.
+    pub fn expect_tip(&self, reference: &str) -> Result<Oid, GitError> {
+        self.tip(reference)?.ok_or_else(|| GitError::NoBranch { path: self.root().to_owned(), branch: reference.to_owned() })
+    }
+
+    /// Returns the first parent of a commit.
+    ///
+    /// # Errors
+    /// There is no such commit.
+    pub fn parent(&self, commit: Oid) -> Result<Option<Oid>, GitError> {
+        let found = self.git.find_commit(commit).map_err(failed(format!("read commit {commit}")))?;
+        Ok(found.parent_ids().next())
+    }
+
+    /// Returns a setting of Git's configuration.
+    pub fn setting(&self, key: &str) -> Option<String> {
+        self.git.config().and_then(|mut config| config.snapshot()).ok()?.get_string(key).ok()
+    }
+
+    /// Returns a setting of the user's and the machine's Git configuration, outside any repository.
+    pub fn user_setting(key: &str) -> Option<String> {
+        git2::Config::open_default().and_then(|mut config| config.snapshot()).ok()?.get_string(key).ok()
+    }
+
+    /// Writes a setting into the repository's own configuration, unless it has that value there already.
+    ///
+    /// # Errors
+    /// The configuration cannot be written.
+    pub fn set(&self, key: &str, value: &str) -> Result<(), GitError> {
+        let config =
+            self.git.config().and_then(|config| config.open_level(git2::ConfigLevel::Local)).map_err(failed("open the configuration"))?;
+        let mut config = config;
+        if config.get_string(key).ok().as_deref() == Some(value) {
+            return Ok(());
+        }
+        config.set_str(key, value).map_err(failed(format!("set {key}")))
+    }
+
+    pub(crate) fn git(&self) -> &git2::Repository {
+        &self.git
+    }
+}

@@ -1,0 +1,292 @@
+//! Looking at a commit: single files, the records of a suite, the pointers of the pool.
+//!
+//! Everything is read from the object database; no checkout is needed, and no path is followed out of the tree.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use git2::{ObjectType, Tree};
+use rayon::prelude::*;
+
+use super::{GitError, Oid, Repository, failed};
+use crate::formats::pool::path::PoolPath;
+use crate::formats::pool::pointer::Pointer;
+use crate::formats::statement::replay::Tip;
+use crate::formats::suite::place::{IndexName, RecordPlace};
+use crate::words::name::{Codename, Component, SourceName};
+
+/// One commit of an archive repository.
+pub struct Snapshot<'repo> {
+    repository: &'repo Repository,
+    commit: Oid,
+    tree: Tree<'repo>,
+}
+
+/// A record as the tree lists it: where it lies and the blob that holds it.
+#[derive(Debug, Clone)]
+pub struct RecordEntry {
+    /// Its place.
+    pub place: RecordPlace,
+    /// The blob.
+    pub blob: Oid,
+}
+
+impl Repository {
+    /// Returns a commit to look at.
+    ///
+    /// # Errors
+    /// There is no such commit.
+    pub fn snapshot(&self, commit: Oid) -> Result<Snapshot<'_>, GitError> {
+        let tree = self.git().find_commit(commit).and_then(|found| found.tree()).map_err(failed(format!("read commit {commit}")))?;
+        Ok(Snapshot { repository: self, commit, tree })
+    }
+}
+
+impl<'repo> Snapshot<'repo> {
+    /// Returns the commit.
+    pub fn commit(&self) -> Oid {
+        self.commit
+    }
+
+    /// Returns the content of a file, `None` where the path is missing or no file.
+    ///
+    /// # Errors
+    /// The object cannot be read.
+    pub fn file(&self, path: &str) -> Result<Option<Vec<u8>>, GitError> {
+        let Some(entry) = entry_at(&self.tree, path) else { return Ok(None) };
+        if entry.kind() != Some(ObjectType::Blob) || entry.filemode() == 0o120_000 {
+            return Ok(None);
+        }
+        let blob = self.repository.git().find_blob(entry.id()).map_err(failed(format!("read {path}")))?;
+        Ok(Some(blob.content().to_vec()))
+    }
+
+    /// Returns the names of the files directly in a folder, in order; none where it is missing.
+    ///
+    /// # Errors
+    /// The object cannot be read.
+    pub fn files_in(&self, folder: &str) -> Result<Vec<String>, GitError> {
+        let Some(tree) = self.folder(folder)? else { return Ok(Vec::new()) };
+        Ok(tree
+            .iter()
+            .filter(|entry| entry.kind() == Some(ObjectType::Blob))
+            .filter_map(|entry| Some(entry.name().ok()?.to_owned()))
+            .collect())
+    }
+
+    /// Returns what this commit says about these sources, for a replay.
+    ///
+    /// # Errors
+    /// An object cannot be read, or a file there is no record or pointer.
+    pub fn tip_of<'a>(&self, sources: impl Iterator<Item = &'a SourceName>) -> Result<Tip, GitError> {
+        let indices = self.indices()?;
+        let components: Vec<String> = match self.folder("pool")? {
+            Some(pool) => names(&pool),
+            None => Vec::new(),
+        };
+        let mut tip = Tip::default();
+        for source in sources {
+            for index in &indices {
+                let path = format!("suites/{index}/{}/{source}", source.prefix());
+                let Some(folder) = self.folder(&path)? else { continue };
+                for entry in folder.iter() {
+                    let path = format!("{path}/{}", entry.name().unwrap_or("?"));
+                    let place = path.parse().map_err(|fault| self.content(&path, &fault))?;
+                    let blob = self.repository.git().find_blob(entry.id()).map_err(failed(format!("read {path}")))?;
+                    let text = std::str::from_utf8(blob.content()).map_err(|fault| self.content(&path, &fault))?;
+                    tip.records.insert(place, text.to_owned());
+                }
+            }
+            for component in &components {
+                let path = format!("pool/{component}/{}/{source}", source.prefix());
+                let Some(folder) = self.folder(&path)? else { continue };
+                for entry in folder.iter() {
+                    let path = format!("{path}/{}", entry.name().unwrap_or("?"));
+                    let pool_path: PoolPath = path.parse().map_err(|fault| self.content(&path, &fault))?;
+                    tip.pool.insert(pool_path, self.pointer(&path, entry.id())?);
+                }
+            }
+        }
+        Ok(tip)
+    }
+
+    /// Returns the records of a suite in tree order.
+    ///
+    /// # Errors
+    /// An object cannot be read, or a path under the suite is no record's.
+    pub fn records(&self, codename: &Codename) -> Result<Vec<RecordEntry>, GitError> {
+        let mut entries = Vec::new();
+        let root = format!("suites/{codename}");
+        let Some(suite) = self.folder(&root)? else { return Ok(entries) };
+        for component_name in names(&suite) {
+            let component: Component = component_name.parse().map_err(|fault| self.content(&format!("{root}/{component_name}"), &fault))?;
+            for folder in index_folders(self, &format!("{root}/{component}"))? {
+                let path = format!("{root}/{component}/{folder}");
+                let index = IndexName::from_folder(&folder).ok_or_else(|| self.content(&path, &"it is no index folder"))?;
+                self.records_of_index(&path, codename, &component, &index, &mut entries)?;
+            }
+        }
+        Ok(entries)
+    }
+
+    fn records_of_index(
+        &self,
+        path: &str,
+        codename: &Codename,
+        component: &Component,
+        index: &IndexName,
+        entries: &mut Vec<RecordEntry>,
+    ) -> Result<(), GitError> {
+        let Some(tree) = self.folder(path)? else { return Ok(()) };
+        let git = self.repository.git();
+        for prefix in tree.iter() {
+            let prefix_name = prefix.name().unwrap_or("?").to_owned();
+            let sources = git.find_tree(prefix.id()).map_err(|_| self.content(&format!("{path}/{prefix_name}"), &"it is no folder"))?;
+            for source in sources.iter() {
+                let source_path = format!("{path}/{prefix_name}/{}", source.name().unwrap_or("?"));
+                let name: SourceName = source.name().unwrap_or("?").parse().map_err(|fault| self.content(&source_path, &fault))?;
+                if name.prefix() != prefix_name {
+                    return Err(self.content(&source_path, &format!("source {name} belongs under {}/", name.prefix())));
+                }
+                let records = git.find_tree(source.id()).map_err(|_| self.content(&source_path, &"it is no folder"))?;
+                for record in records.iter() {
+                    let file = record.name().unwrap_or("?");
+                    let (package, version) = RecordPlace::parse_file_name(file)
+                        .ok_or_else(|| self.content(&format!("{source_path}/{file}"), &"its name is not <package>_<version>"))?;
+                    let place = RecordPlace {
+                        codename: codename.clone(),
+                        component: component.clone(),
+                        index: index.clone(),
+                        source: name.clone(),
+                        package,
+                        version,
+                    };
+                    entries.push(RecordEntry { place, blob: record.id() });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the blobs of every file in the pool by path.
+    ///
+    /// # Errors
+    /// An object cannot be read.
+    pub fn pool(&self) -> Result<BTreeMap<String, Oid>, GitError> {
+        let mut files = BTreeMap::new();
+        if let Some(pool) = self.folder("pool")? {
+            self.walk("pool", &pool, &mut files)?;
+        }
+        Ok(files)
+    }
+
+    fn walk(&self, path: &str, tree: &Tree<'_>, files: &mut BTreeMap<String, Oid>) -> Result<(), GitError> {
+        for entry in tree.iter() {
+            let name = entry.name().map_err(|_| self.content(path, &"a name in it is not UTF-8"))?;
+            let path = format!("{path}/{name}");
+            match entry.kind() {
+                Some(ObjectType::Tree) => {
+                    let below = self.repository.git().find_tree(entry.id()).map_err(failed(format!("read {path}")))?;
+                    self.walk(&path, &below, files)?;
+                }
+                _ => {
+                    files.insert(path, entry.id());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the pointer in a blob.
+    ///
+    /// # Errors
+    /// It cannot be read or is no pointer.
+    pub fn pointer(&self, path: &str, blob: Oid) -> Result<Pointer, GitError> {
+        let found = self.repository.git().find_blob(blob).map_err(failed(format!("read {path}")))?;
+        Pointer::decode(found.content()).map_err(|fault| self.content(path, &fault))
+    }
+
+    /// Returns a fault about a path of this commit.
+    pub fn content(&self, path: &str, fault: &dyn std::fmt::Display) -> GitError {
+        GitError::Content { path: path.to_owned(), commit: self.commit.to_string(), fault: fault.to_string() }
+    }
+
+    /// Returns `<codename>/<component>/<index>` of every index in the suites tree.
+    fn indices(&self) -> Result<Vec<String>, GitError> {
+        let mut indices = Vec::new();
+        let Some(suites) = self.folder("suites")? else { return Ok(indices) };
+        for suite in names(&suites) {
+            let Some(tree) = self.folder(&format!("suites/{suite}"))? else { continue };
+            for component in names(&tree) {
+                for index in index_folders(self, &format!("suites/{suite}/{component}"))? {
+                    indices.push(format!("{suite}/{component}/{index}"));
+                }
+            }
+        }
+        Ok(indices)
+    }
+
+    fn folder(&self, path: &str) -> Result<Option<Tree<'repo>>, GitError> {
+        match entry_at(&self.tree, path) {
+            Some(entry) if entry.kind() == Some(ObjectType::Tree) => {
+                self.repository.git().find_tree(entry.id()).map(Some).map_err(failed(format!("read {path}")))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Returns the index folders of a component: those directly in it, and those below `debian-installer`.
+fn index_folders(snapshot: &Snapshot<'_>, path: &str) -> Result<Vec<String>, GitError> {
+    let Some(component) = snapshot.folder(path)? else { return Ok(Vec::new()) };
+    let mut folders = Vec::new();
+    for name in names(&component) {
+        if name != "debian-installer" {
+            folders.push(name);
+            continue;
+        }
+        if let Some(installer) = snapshot.folder(&format!("{path}/debian-installer"))? {
+            folders.extend(names(&installer).into_iter().map(|name| format!("debian-installer/{name}")));
+        }
+    }
+    Ok(folders)
+}
+
+fn names(tree: &Tree<'_>) -> Vec<String> {
+    tree.iter().filter_map(|entry| Some(entry.name().ok()?.to_owned())).collect()
+}
+
+fn entry_at(tree: &Tree<'_>, path: &str) -> Option<git2::TreeEntry<'static>> {
+    tree.get_path(&PathBuf::from(path)).ok()
+}
+
+/// Reads many blobs in parallel and turns each into a value, in the order given.
+///
+/// # Errors
+/// The first blob, in that order, that cannot be read or turned.
+pub fn read_blobs<T: Send, E: From<GitError> + Send>(
+    repository: &Repository,
+    blobs: &[(String, Oid)],
+    turn: impl Fn(&str, &[u8]) -> Result<T, E> + Sync,
+) -> Result<Vec<T>, E> {
+    let git_dir = repository.git().path().to_owned();
+    // One handle per chunk: handles cannot be shared between threads, and opening one costs about as much as 50 small blobs.
+    let chunks: Vec<Result<Vec<T>, E>> = blobs
+        .par_chunks(2048)
+        .map(|chunk| {
+            let own = Repository::open(&git_dir)?;
+            chunk
+                .iter()
+                .map(|(path, blob)| {
+                    let found = own.git().find_blob(*blob).map_err(failed(format!("read {path}")))?;
+                    turn(path, found.content())
+                })
+                .collect()
+        })
+        .collect();
+    let mut values = Vec::with_capacity(blobs.len());
+    for chunk in chunks {
+        values.extend(chunk?);
+    }
+    Ok(values)
+}

@@ -1,0 +1,192 @@
+//! An object store in a local folder, in the layout of `.git/lfs/objects`, so that stock Git-LFS reads it.
+//!
+//! Objects are read-only files: a published tree may hard-link them, and an editor there must not change them. They appear
+//! by rename after their bytes are on disk. Copies share blocks where the file system can.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::{ObjectStore, Put, StoreError, key};
+use crate::formats::pool::pointer::Pointer;
+use crate::places::git::{GitError, Repository};
+use crate::words::digest::{ExtraDigests, Hasher, ObjectId};
+
+/// Objects in a folder.
+#[derive(Debug, Clone)]
+pub struct FolderStore {
+    objects: PathBuf,
+    temporary: PathBuf,
+}
+
+/// The remote that `git lfs prune` compares with in a repository whose default store ddb uses. It does not exist, so that
+/// every object counts as not pushed anywhere else.
+const PRUNE_REMOTE: &str = "ddb-the-only-copy-is-here";
+
+impl FolderStore {
+    /// Returns the store in this folder, which is made when first written.
+    pub fn new(objects: &Path) -> Self {
+        Self { objects: objects.to_owned(), temporary: objects.join(".incoming") }
+    }
+
+    /// Returns the default store: the repository's own Git-LFS objects.
+    pub fn of_repository(repository: &Repository) -> Self {
+        let lfs = repository.git_dir().join("lfs");
+        Self { objects: lfs.join("objects"), temporary: lfs.join("tmp") }
+    }
+
+    /// Makes stock Git-LFS leave the default store's objects alone, also after a push.
+    ///
+    /// `git lfs prune` deletes what it believes to be on a remote. The Git remote of an archive need not hold any object, so
+    /// prune is told to ask a remote that has none of the commits, and to verify with the server in any case.
+    ///
+    /// # Errors
+    /// The repository's configuration cannot be written.
+    pub fn guard_against_prune(repository: &Repository) -> Result<(), GitError> {
+        repository.set("lfs.pruneremotetocheck", PRUNE_REMOTE)?;
+        repository.set("lfs.pruneverifyremotealways", "true")?;
+        repository.set("lfs.pruneverifyunreachablealways", "true")
+    }
+
+    /// Returns the folder.
+    pub fn folder(&self) -> &Path {
+        &self.objects
+    }
+
+    /// Returns every object in the folder by name, with the paths that are none.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn list(&self) -> Result<(Vec<ObjectId>, Vec<PathBuf>), StoreError> {
+        let (mut objects, mut strangers) = (Vec::new(), Vec::new());
+        if self.objects.exists() {
+            self.list_below(&self.objects, 0, &mut objects, &mut strangers).map_err(|source| self.failed("list objects", source))?;
+        }
+        objects.sort();
+        strangers.sort();
+        Ok((objects, strangers))
+    }
+
+    fn list_below(&self, folder: &Path, depth: u8, objects: &mut Vec<ObjectId>, strangers: &mut Vec<PathBuf>) -> io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let path = entry.path();
+            if path == self.temporary {
+                continue;
+            }
+            let kind = entry.file_type()?;
+            let oid = entry.file_name().to_str().and_then(|name| name.parse::<ObjectId>().ok()).filter(|oid| self.path(oid) == path);
+            match oid {
+                Some(oid) if kind.is_file() => objects.push(oid),
+                _ if kind.is_dir() && depth < 2 => self.list_below(&path, depth + 1, objects, strangers)?,
+                _ => strangers.push(path),
+            }
+        }
+        Ok(())
+    }
+
+    fn path(&self, oid: &ObjectId) -> PathBuf {
+        self.objects.join(key(oid))
+    }
+
+    fn failed(&self, operation: impl Into<String>, source: io::Error) -> StoreError {
+        StoreError::Io { store: self.describe(), operation: operation.into(), source }
+    }
+
+    fn copy_in(&self, pointer: &Pointer, source: &Path) -> Result<(), StoreError> {
+        let store = |source| self.failed(format!("write object {}", pointer.oid), source);
+        fs::create_dir_all(&self.temporary).map_err(store)?;
+        let mut incoming = tempfile::Builder::new().prefix("ddb-").tempfile_in(&self.temporary).map_err(store)?;
+        let mut reader = File::open(source).map_err(|fault| self.failed(format!("read {}", source.display()), fault))?;
+        let shared = rustix::fs::ioctl_ficlone(incoming.as_file(), &reader).is_ok();
+        let mut hasher = Hasher::new(ExtraDigests::default());
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            let length = reader.read(&mut buffer).map_err(|fault| self.failed(format!("read {}", source.display()), fault))?;
+            let bytes = buffer.get(..length).unwrap_or_default();
+            if bytes.is_empty() {
+                break;
+            }
+            hasher.update(bytes);
+            if !shared {
+                incoming.write_all(bytes).map_err(store)?;
+            }
+        }
+        let found = Pointer::from(&hasher.finish());
+        if found != *pointer {
+            return Err(StoreError::Changed { path: source.to_owned(), expected: *pointer, found });
+        }
+        incoming.as_file().set_permissions(Permissions::from_mode(0o444)).map_err(store)?;
+        incoming.as_file().sync_all().map_err(store)?;
+        let target = self.path(&pointer.oid);
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).map_err(store)?;
+        }
+        incoming.persist(&target).map_err(|fault| store(fault.error))?;
+        Ok(())
+    }
+}
+
+impl ObjectStore for FolderStore {
+    fn describe(&self) -> String {
+        self.objects.display().to_string()
+    }
+
+    fn put(&self, pointer: &Pointer, source: &Path) -> Result<Put, StoreError> {
+        if self.size(&pointer.oid)? == Some(pointer.size) {
+            return Ok(Put::Present);
+        }
+        self.copy_in(pointer, source)?;
+        Ok(Put::New)
+    }
+
+    fn size(&self, oid: &ObjectId) -> Result<Option<u64>, StoreError> {
+        match fs::metadata(self.path(oid)) {
+            Ok(metadata) => Ok(Some(metadata.len())),
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(fault) => Err(self.failed(format!("look at object {oid}"), fault)),
+        }
+    }
+
+    fn open(&self, oid: &ObjectId) -> Result<Box<dyn Read + Send>, StoreError> {
+        match File::open(self.path(oid)) {
+            Ok(file) => Ok(Box::new(file)),
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Err(StoreError::Missing { store: self.describe(), oid: *oid }),
+            Err(fault) => Err(self.failed(format!("read object {oid}"), fault)),
+        }
+    }
+
+    fn local_path(&self, oid: &ObjectId) -> Option<PathBuf> {
+        Some(self.path(oid))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_contract() {
+        let folder = tempfile::tempdir().unwrap();
+        super::super::contract::check(&FolderStore::new(&folder.path().join("objects")));
+    }
+
+    #[test]
+    fn objects_are_read_only_and_listed_and_an_object_cut_short_is_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FolderStore::new(folder.path());
+        let file = folder.path().join("stranger");
+        fs::write(&file, b"bytes").unwrap();
+        let pointer = Pointer { oid: ObjectId::of(b"bytes"), size: 5 };
+        store.put(&pointer, &file).unwrap();
+        let path = store.local_path(&pointer.oid).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o444);
+        assert_eq!(store.list().unwrap(), (vec![pointer.oid], vec![file.clone()]));
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, b"byt").unwrap();
+        assert_eq!(store.put(&pointer, &file).unwrap(), Put::New);
+        assert_eq!(fs::read(&path).unwrap(), b"bytes");
+    }
+}

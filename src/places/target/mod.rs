@@ -1,0 +1,163 @@
+//! The published tree: named paths that clients read, written in order.
+//!
+//! One of the four traits, apart from the object store even where both live on one server: a store is addressed by content
+//! and never changes, a target is addressed by path and does. Its contract, which `contract` checks on every implementation:
+//! - a reader sees the old file or the new one, never a part and never neither;
+//! - after `settle` returned, everything written before it is visible and survives a crash;
+//! - writing the same path twice leaves the second content; removing what is not there is no error;
+//! - `exclusive` keeps a second publisher of the same target waiting where the place can do that, and else does nothing.
+//!   Nothing depends on it: the order of the plan and the staged Release in Git are what protects clients.
+
+pub mod fs;
+pub mod plan;
+
+use crate::formats::pool::pointer::Pointer;
+use crate::places::store::{ObjectStore, StoreError};
+
+/// What went wrong in the published tree.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// A path could not be read or written.
+    #[error("published tree {target}: cannot {operation} {path}")]
+    Io {
+        /// The tree.
+        target: String,
+        /// What was tried.
+        operation: &'static str,
+        /// The path in the tree.
+        path: String,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The configured way of linking does not work here.
+    #[error(
+        "published tree {target}: {path} cannot be linked as `links = \"{links}\"` asks; use \"auto\", or put store and target on one file system"
+    )]
+    Links {
+        /// The tree.
+        target: String,
+        /// The path in the tree.
+        path: String,
+        /// The configured way.
+        links: &'static str,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The object of a pool file could not be read.
+    #[error("published tree: {path} has no content")]
+    Object {
+        /// The path in the tree.
+        path: String,
+        /// The cause.
+        #[source]
+        source: Box<StoreError>,
+    },
+}
+
+/// Where the bytes of a path come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// From memory.
+    Bytes(Vec<u8>),
+    /// From the object store.
+    Object(Pointer),
+    /// From another path of the tree, written before.
+    SameAs(String),
+}
+
+/// A tree of named files that clients read. See the module's text for the contract.
+pub trait PublishTarget: Send + Sync {
+    /// Returns the tree's name for messages, without any secret.
+    fn describe(&self) -> String;
+
+    /// Returns the content of a path, `None` where it is missing. For small files.
+    ///
+    /// # Errors
+    /// The tree cannot be read.
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, TargetError>;
+
+    /// Returns the size of a path in bytes, `None` where it is missing.
+    ///
+    /// # Errors
+    /// The tree cannot be asked.
+    fn size(&self, path: &str) -> Result<Option<u64>, TargetError>;
+
+    /// Tells whether a path holds these bytes, by reading them.
+    ///
+    /// # Errors
+    /// The tree cannot be read.
+    fn holds(&self, path: &str, pointer: &Pointer) -> Result<bool, TargetError>;
+
+    /// Writes a path.
+    ///
+    /// # Errors
+    /// The content cannot be read or the path not written; the path is then as before.
+    fn write(&self, path: &str, content: &Content, store: &dyn ObjectStore) -> Result<(), TargetError>;
+
+    /// Removes a path.
+    ///
+    /// # Errors
+    /// It is there and cannot be removed.
+    fn remove(&self, path: &str) -> Result<(), TargetError>;
+
+    /// Returns when everything written before is visible and durable.
+    ///
+    /// # Errors
+    /// That cannot be had.
+    fn settle(&self) -> Result<(), TargetError>;
+
+    /// Waits until no other publisher holds the tree; the tree is held until the value is dropped.
+    ///
+    /// # Errors
+    /// The tree cannot be held.
+    fn exclusive(&self) -> Result<Box<dyn std::any::Any>, TargetError>;
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+pub(crate) mod contract {
+    //! The suite that every publish target must pass.
+
+    use super::*;
+    use crate::places::store::fs::FolderStore;
+    use crate::words::digest::ObjectId;
+
+    /// Runs the whole contract on an empty tree; the objects lie in `objects`.
+    pub(crate) fn check(target: &dyn PublishTarget, objects: &std::path::Path) {
+        let store = FolderStore::new(objects);
+        let file = objects.join("file");
+        std::fs::create_dir_all(objects).unwrap();
+        std::fs::write(&file, b"object").unwrap();
+        let pointer = Pointer { oid: ObjectId::of(b"object"), size: 6 };
+        store.put(&pointer, &file).unwrap();
+
+        let _held = target.exclusive().unwrap();
+        assert_eq!(target.read("dists/x/Release").unwrap(), None);
+        assert_eq!(target.size("dists/x/Release").unwrap(), None);
+        target.remove("dists/x/Release").unwrap();
+        target.write("dists/x/Release", &Content::Bytes(b"one".to_vec()), &store).unwrap();
+        target.write("dists/x/Release", &Content::Bytes(b"three".to_vec()), &store).unwrap();
+        assert_eq!(target.read("dists/x/Release").unwrap().as_deref(), Some(&b"three"[..]));
+        assert_eq!(target.size("dists/x/Release").unwrap(), Some(5));
+
+        target.write("dists/x/copy", &Content::SameAs("dists/x/Release".into()), &store).unwrap();
+        target.write("dists/x/Release", &Content::Bytes(b"four".to_vec()), &store).unwrap();
+        assert_eq!(target.read("dists/x/copy").unwrap().as_deref(), Some(&b"three"[..]), "a copy does not follow its origin");
+
+        for _ in 0..2 {
+            target.write("pool/main/f/fo/fo_1_all.deb", &Content::Object(pointer), &store).unwrap();
+            assert_eq!(target.read("pool/main/f/fo/fo_1_all.deb").unwrap().as_deref(), Some(&b"object"[..]));
+        }
+        assert!(target.holds("pool/main/f/fo/fo_1_all.deb", &pointer).unwrap());
+        assert!(!target.holds("pool/main/f/fo/fo_1_all.deb", &Pointer { oid: ObjectId::of(b"tcejbo"), size: 6 }).unwrap());
+        assert!(!target.holds("pool/main/f/fo/fo_2_all.deb", &pointer).unwrap());
+        let missing = Pointer { oid: ObjectId::of(b"nowhere"), size: 7 };
+        assert!(target.write("pool/x", &Content::Object(missing), &store).is_err());
+        assert_eq!(target.size("pool/x").unwrap(), None);
+        target.settle().unwrap();
+        target.remove("dists/x/copy").unwrap();
+        assert_eq!(target.size("dists/x/copy").unwrap(), None);
+    }
+}
