@@ -2,6 +2,7 @@
 //!
 //! Each place is small and does one kind of effect; what is written where is decided in the stories.
 
+pub mod build_output;
 pub mod git;
 pub mod sign;
 pub mod store;
