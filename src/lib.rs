@@ -8,3 +8,7 @@ pub mod words;
 pub mod formats;
 
 pub mod places;
+
+pub mod stories;
+
+pub mod people;

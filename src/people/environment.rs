@@ -1,0 +1,57 @@
+//! What the programs take from their surroundings: the clock, who commits, where secrets lie, what the machine is.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::places::git::{Author, Repository};
+use crate::words::date::Timestamp;
+use crate::words::name::Architecture;
+
+/// Returns the value of a variable that is set and not empty.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Returns the time: the one given, else the clock's.
+pub fn now(given: Option<Timestamp>) -> Timestamp {
+    given.unwrap_or_else(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_secs()).unwrap_or_default();
+        Timestamp(i64::try_from(since).unwrap_or(i64::MAX))
+    })
+}
+
+/// Returns who commits: as Git would say (`GIT_AUTHOR_*`, `user.name`), else a name that needs no configuration.
+pub fn author(folder: &Path, now: Timestamp) -> Author {
+    let repository = Repository::discover(folder).ok();
+    let setting = |key: &str| repository.as_ref().and_then(|repository| repository.setting(key)).or_else(|| Repository::user_setting(key));
+    let pick = |variables: [&str; 2], key: &str, fallback: &str| {
+        variables.into_iter().find_map(variable).or_else(|| setting(key)).unwrap_or_else(|| fallback.to_owned())
+    };
+    Author {
+        name: pick(["GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME"], "user.name", "ddb"),
+        email: pick(["GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"], "user.email", "ddb@localhost"),
+        time: now.0,
+    }
+}
+
+/// Returns the folder for secret keys: `$XDG_CONFIG_HOME/ddb/keys`, else `~/.config/ddb/keys`.
+pub fn secret_folder() -> Option<PathBuf> {
+    let configuration =
+        variable("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".config")));
+    configuration.map(|folder| folder.join("ddb").join("keys"))
+}
+
+/// Returns Debian's name of the architecture that this program was built for; `None` where Debian has none.
+pub fn host_architecture() -> Option<Architecture> {
+    let name = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "i386",
+        "arm" => "armhf",
+        "powerpc64" => "ppc64el",
+        "loongarch64" => "loong64",
+        "mips64" => "mips64el",
+        other => other,
+    };
+    name.parse().ok()
+}

@@ -1,0 +1,50 @@
+//! Exit codes, stable and documented in README and `--help`.
+
+/// What the exit code says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done, or nothing to do.
+    Done = 0,
+    /// Something failed that is not the caller's input: disk, Git, a program.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// Files of the build output were refused.
+    Refused = 3,
+    /// The archive, its configuration or its content is not usable.
+    Archive = 4,
+    /// Rejected: names are taken by other bytes.
+    Rejected = 5,
+    /// Superseded: the suite offers something newer.
+    Superseded = 6,
+    /// No usable signing key.
+    Key = 7,
+    /// `fsck` found something wrong.
+    Damaged = 8,
+    /// Other writers were faster at every try; try again.
+    Contended = 9,
+    /// Already landed; only with `--detailed-exit-code`, else 0.
+    AlreadyLanded = 10,
+}
+
+/// The table for `--help`.
+pub const HELP: &str = "\
+Exit codes:
+  0   done, or nothing to do
+  1   something failed: disk, Git, a program
+  2   wrong command line
+  3   files of the build output were refused
+  4   the archive, its configuration or its content is not usable
+  5   rejected: a name is taken by other bytes
+  6   superseded: the suite offers something newer
+  7   no usable signing key
+  8   fsck found something wrong
+  9   other writers were faster at every try; try again
+  10  already landed (with --detailed-exit-code; else 0)";
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}

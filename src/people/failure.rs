@@ -1,0 +1,183 @@
+//! Failures: the chain of causes as one message on standard error, and the exit code that says what kind it is.
+//!
+//! With `--json` the same stands on standard output as an object (schema `schemas/failure.json`).
+
+use std::error::Error;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::answer;
+use super::exit::Exit;
+use crate::places::git::GitError;
+use crate::stories::archive::OpenError;
+use crate::stories::deploy::DeployError;
+use crate::stories::fsck::FsckError;
+use crate::stories::init::InitError;
+use crate::stories::key::KeyError;
+use crate::stories::publish::PublishError;
+use crate::stories::publish::stage::StageError;
+
+/// A failed command.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Failure {
+    /// What failed, with its causes.
+    pub error: String,
+    /// One entry for each file or record that is not acceptable.
+    pub problems: Vec<FailureProblem>,
+    /// The exit code.
+    pub exit_code: u8,
+}
+
+/// What is wrong with one file or record.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct FailureProblem {
+    /// The file.
+    pub file: String,
+    /// What is wrong and what to do.
+    pub reason: String,
+}
+
+impl Failure {
+    /// Returns the failure that an error means.
+    pub fn new(error: &dyn Error, exit: Exit, problems: Vec<FailureProblem>) -> Self {
+        Self { error: chain(error), problems, exit_code: exit as u8 }
+    }
+
+    /// Returns a failure of the command line.
+    pub fn usage(message: &str) -> Self {
+        Self { error: message.to_owned(), problems: Vec::new(), exit_code: Exit::Usage as u8 }
+    }
+
+    /// Prints the failure and returns its exit code.
+    pub fn report(&self, json: bool) -> std::process::ExitCode {
+        for problem in &self.problems {
+            answer::say(&format!("{}: {}", plain(&problem.file), problem.reason));
+        }
+        answer::say(&format!("error: {}", self.error));
+        if json {
+            answer::print_text(&answer::to_json(self));
+        }
+        std::process::ExitCode::from(self.exit_code)
+    }
+}
+
+/// Returns a file's name with its control characters escaped: a hostile name must not steer a terminal.
+fn plain(name: &str) -> String {
+    name.chars().flat_map(|letter| if letter.is_control() { letter.escape_debug().collect::<Vec<_>>() } else { vec![letter] }).collect()
+}
+
+/// Returns an error and its causes in one line, leaving out a cause that only repeats what was said.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(fault) = cause {
+        let said = fault.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = fault.source();
+    }
+    text
+}
+
+fn of_git(error: &GitError) -> Exit {
+    match error {
+        GitError::NotFound { .. } | GitError::NoBranch { .. } | GitError::DetachedHead { .. } | GitError::Content { .. } => Exit::Archive,
+        GitError::Contended { .. } | GitError::Locked { .. } => Exit::Contended,
+        GitError::Git { .. } | GitError::File { .. } => Exit::Failed,
+    }
+}
+
+fn of_open(error: &OpenError) -> Exit {
+    match error {
+        OpenError::Git(error) => of_git(error),
+        _ => Exit::Archive,
+    }
+}
+
+impl From<InitError> for Failure {
+    fn from(error: InitError) -> Self {
+        let exit = match &error {
+            InitError::Git(fault) => of_git(fault),
+            InitError::Values(_) => Exit::Usage,
+            InitError::Exists { .. } | InitError::InTheWay { .. } | InitError::Inside { .. } => Exit::Archive,
+        };
+        Self::new(&error, exit, Vec::new())
+    }
+}
+
+impl From<DeployError> for Failure {
+    fn from(error: DeployError) -> Self {
+        let (exit, problems) = match &error {
+            DeployError::Open(fault) => (of_open(fault), Vec::new()),
+            DeployError::Git(fault) => (of_git(fault), Vec::new()),
+            DeployError::Store(_) => (Exit::Failed, Vec::new()),
+            DeployError::Suite(_) => (Exit::Archive, Vec::new()),
+            DeployError::Refused { problems, .. } => (
+                Exit::Refused,
+                problems.iter().map(|problem| FailureProblem { file: problem.file.clone(), reason: problem.reason.clone() }).collect(),
+            ),
+            DeployError::Rejected { conflicts } => (
+                if conflicts.iter().any(|conflict| conflict.taken) { Exit::Rejected } else { Exit::Refused },
+                conflicts
+                    .iter()
+                    .map(|conflict| FailureProblem { file: conflict.path.to_string(), reason: conflict.reason.clone() })
+                    .collect(),
+            ),
+        };
+        Self::new(&error, exit, problems)
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
+        let exit = match &error {
+            PublishError::Open(fault) => of_open(fault),
+            PublishError::Git(fault) | PublishError::Stage(StageError::Git(fault)) => of_git(fault),
+            PublishError::Key(_) | PublishError::Sign(_) => Exit::Key,
+            PublishError::Target(_) => Exit::Failed,
+            PublishError::Contended { .. } => Exit::Contended,
+            _ => Exit::Archive,
+        };
+        let problems = match &error {
+            PublishError::Records { problems, .. } | PublishError::Objects { problems } => {
+                problems.iter().map(|problem| FailureProblem { file: problem.path.clone(), reason: problem.fault.clone() }).collect()
+            }
+            _ => Vec::new(),
+        };
+        Self::new(&error, exit, problems)
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        Self::new(&error, Exit::Key, Vec::new())
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        let exit = of_open(&error);
+        Self::new(&error, exit, Vec::new())
+    }
+}
+
+impl From<GitError> for Failure {
+    fn from(error: GitError) -> Self {
+        let exit = of_git(&error);
+        Self::new(&error, exit, Vec::new())
+    }
+}
+
+impl From<FsckError> for Failure {
+    fn from(error: FsckError) -> Self {
+        let exit = match &error {
+            FsckError::Open(fault) => of_open(fault),
+            FsckError::Git(fault) => of_git(fault),
+            _ => Exit::Failed,
+        };
+        Self::new(&error, exit, Vec::new())
+    }
+}

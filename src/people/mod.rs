@@ -1,0 +1,11 @@
+//! The two command lines: the only place for arguments, environment, the clock, printing and exit codes.
+
+pub mod answer;
+pub mod deploy;
+pub mod environment;
+pub mod exit;
+pub mod failure;
+mod keys;
+pub mod progress;
+pub mod publish;
+pub mod schemas;

@@ -1,0 +1,225 @@
+//! `ddb-publish`: its command line, and what it prints.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::answer::{self, Answer};
+use super::deploy::Common;
+use super::environment;
+use super::exit::{self, Exit};
+use super::failure::Failure;
+use super::keys;
+use super::progress::Progress;
+use crate::formats::client;
+use crate::places::sign::keys::Passphrase;
+use crate::stories::archive::OpenArchive;
+use crate::stories::event::Event;
+use crate::stories::publish::{DistsAnswer, DistsRequest, Places, PublishError, PublishOutcome, dists};
+use crate::words::archive::Archive;
+use crate::words::date::Span;
+use crate::words::name::Codename;
+
+/// Publish an apt archive from Git
+#[derive(Debug, Parser)]
+#[command(name = "ddb-publish", version, arg_required_else_help = true, after_help = exit::HELP)]
+pub struct Publish {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Generate, sign and write Packages, Sources, Release and InRelease of suites
+    #[command(after_help = "\
+Clients see a whole old or a whole new archive at any moment; a run that was stopped is finished by the next one. Where \
+nothing changed since the last publish, nothing is written. The signing key is DDB_SIGNING_KEY (the key itself, for a \
+masked CI variable), else --key-file, else ~/.config/ddb/keys. Its passphrase is in DDB_SIGNING_KEY_PASSPHRASE, else in \
+--passphrase-file.
+
+Examples:
+  $ ddb-publish -C archive dists trixie --dry-run
+  $ ddb-publish -C archive dists trixie
+  $ ddb-publish -C archive dists trixie --renew-before 2d --json")]
+    Dists(Box<Dists>),
+    /// Make, show and extend the archive's signing keys
+    Key(keys::Key),
+}
+
+#[derive(Debug, Args)]
+struct Dists {
+    /// The suites; default is every suite of ddb.toml
+    #[arg(value_name = "CODENAME")]
+    codenames: Vec<Codename>,
+    /// The published tree, where it is not the configured one
+    #[arg(long, value_name = "DIR")]
+    target: Option<PathBuf>,
+    /// Only print the plan
+    #[arg(long)]
+    dry_run: bool,
+    /// Sign a new Release although nothing changed
+    #[arg(long)]
+    renew: bool,
+    /// Sign a new Release although nothing changed, if the last one is good for less than this (2d, 12h)
+    #[arg(long, value_name = "SPAN")]
+    renew_before: Option<Span>,
+    /// Let Date go back, after a Release was dated in the future by a wrong clock
+    #[arg(long)]
+    reset_date: bool,
+    /// Use this many threads; the output does not depend on it
+    #[arg(long, value_name = "NUMBER")]
+    threads: Option<usize>,
+    #[command(flatten)]
+    secrets: keys::Secrets,
+}
+
+/// How many seconds a publish waits for the clock to pass the Date of the last Release.
+const LONGEST_WAIT: i64 = 60;
+
+/// The answer of `ddb-publish dists`: one entry for each suite.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct DistsAnswers {
+    /// The suites that were published, in order.
+    pub suites: Vec<DistsAnswer>,
+    /// What stopped a suite, where others were published.
+    pub failure: Option<Failure>,
+}
+
+/// Runs `ddb-publish`.
+pub fn main() -> ExitCode {
+    let arguments = Publish::parse();
+    let common = arguments.common;
+    let done = match arguments.command {
+        Command::Dists(options) => run_dists(&common, *options),
+        Command::Key(options) => keys::run(&common, options).map(ExitCode::from),
+    };
+    match done {
+        Ok(exit) => exit,
+        Err(failure) => failure.report(common.json),
+    }
+}
+
+fn run_dists(common: &Common, options: Dists) -> Result<ExitCode, Failure> {
+    if let Some(threads) = options.threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+        pool.map_err(|fault| Failure::usage(&format!("--threads {threads}: {fault}")))?;
+    }
+    let progress = Progress::new(common.verbose);
+    let open = OpenArchive::open(&common.archive, common.branch.as_deref())?;
+    let archive = open.configuration(&open.tip()?)?;
+    if open.work_tree_differs("ddb.toml")? {
+        progress.show(Event::Warning("ddb.toml of the work tree is not committed; what is committed counts".to_owned()));
+    }
+    let codenames = if options.codenames.is_empty() { archive.suites.keys().cloned().collect() } else { options.codenames.clone() };
+    let passphrases = options.secrets.passphrases()?;
+    let mut suites = Vec::new();
+    let mut failed: Option<Failure> = None;
+    for codename in codenames {
+        match publish_suite(common, &options, &open, &archive, &codename, &passphrases, &progress) {
+            Ok(answer) => {
+                for note in &answer.notes {
+                    progress.show(Event::Warning(note.clone()));
+                }
+                suites.push(answer);
+            }
+            // One suite that cannot be published does not hold up the others.
+            Err(failure) => {
+                if let Some(earlier) = failed.replace(failure) {
+                    earlier.report(false);
+                }
+            }
+        }
+    }
+    match failed {
+        Some(failure) if suites.is_empty() => Err(failure),
+        failure => {
+            answer::print(&DistsAnswers { suites, failure: failure.clone() }, common.json);
+            Ok(failure.map_or_else(|| Exit::Done.into(), |failure| failure.report(false)))
+        }
+    }
+}
+
+fn publish_suite(
+    common: &Common,
+    options: &Dists,
+    open: &OpenArchive,
+    archive: &Archive,
+    codename: &Codename,
+    passphrases: &[Passphrase],
+    progress: &Progress,
+) -> Result<DistsAnswer, Failure> {
+    let target = open.target(archive, options.target.as_deref());
+    let local = || client::file_uri(&std::path::absolute(target.root()).unwrap_or_else(|_| target.root().to_owned()).to_string_lossy());
+    let now = environment::now(common.now);
+    let mut request = DistsRequest {
+        codename: codename.clone(),
+        renew: options.renew,
+        renew_before: options.renew_before,
+        reset_date: options.reset_date,
+        dry_run: options.dry_run,
+        address: archive.archive.url.clone().unwrap_or_else(local),
+        author: environment::author(&common.archive, now),
+        now,
+        fixed_time: common.now.is_some(),
+    };
+    let store = open.store(archive);
+    let places = Places {
+        open,
+        store: &store,
+        target: &target,
+        signer: &|snapshot, archive| keys::signer(open, snapshot, archive, &options.secrets, passphrases, now),
+    };
+    loop {
+        match dists(&request, &places, &|event| progress.show(event)) {
+            // Publishes that follow each other at once share a second, and Date must grow without running ahead of the clock.
+            Err(PublishError::Future { ahead, .. }) if common.now.is_none() && ahead <= LONGEST_WAIT => {
+                std::thread::sleep(Duration::from_secs(ahead.unsigned_abs()));
+                request.now = environment::now(None);
+            }
+            done => return Ok(done?),
+        }
+    }
+}
+
+impl Answer for DistsAnswers {
+    fn text(&self) -> String {
+        self.suites.iter().map(suite_text).collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn suite_text(answer: &DistsAnswer) -> String {
+    let DistsAnswer { codename, sequence, date, packages, sources, target, .. } = answer;
+    let mut text = match answer.outcome {
+        PublishOutcome::Published => {
+            format!("Published {codename} to {target}: Release {sequence} of {date}, {packages} packages, {sources} sources.\n")
+        }
+        PublishOutcome::Unchanged => {
+            return format!("{codename}: nothing changed since Release {sequence} of {date}; nothing was written.\n");
+        }
+        PublishOutcome::Repaired => {
+            format!("{codename}: nothing changed since Release {sequence} of {date}; missing files of {target} are there again.\n")
+        }
+        PublishOutcome::Planned => {
+            let plan: String = answer.plan.iter().map(|step| format!("  {step}\n")).collect();
+            return format!("Plan for {codename} in {target} ({} steps):\n{plan}", answer.plan.len());
+        }
+    };
+    text.push_str(&format!(
+        "{} pool files and {} other files written, {} old by-hash files removed.\n",
+        answer.pool_files, answer.index_files, answer.removed_files
+    ));
+    if let Some(valid_until) = &answer.valid_until {
+        text.push_str(&format!("Good until {valid_until}.\n"));
+    }
+    text.push_str(&format!(
+        "\nClients put this into /etc/apt/sources.list.d/{codename}.sources (it is {codename}.sources in the tree):\n\n{}",
+        answer.stanza
+    ));
+    text
+}

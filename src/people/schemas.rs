@@ -1,0 +1,30 @@
+//! JSON Schemas of `ddb.toml` and of every `--json` answer, made from the types; `schemas/` holds them as files.
+//!
+//! A test compares the files with these and writes them anew when `DDB_UPDATE_SCHEMAS` is set.
+
+use schemars::{Schema, schema_for};
+
+use super::failure::Failure;
+use super::publish::DistsAnswers;
+use crate::formats::statement::Statement;
+use crate::stories::deploy::CommitAnswer;
+use crate::stories::fsck::FsckAnswer;
+use crate::stories::init::InitAnswer;
+use crate::stories::key::{ExtendAnswer, GenerateAnswer, ShowAnswer};
+use crate::words::archive::Archive;
+
+/// Returns the schemas by file name.
+pub fn all() -> Vec<(&'static str, Schema)> {
+    vec![
+        ("commit.json", schema_for!(CommitAnswer)),
+        ("ddb.toml.json", schema_for!(Archive)),
+        ("dists.json", schema_for!(DistsAnswers)),
+        ("failure.json", schema_for!(Failure)),
+        ("fsck.json", schema_for!(FsckAnswer)),
+        ("init.json", schema_for!(InitAnswer)),
+        ("key-extend.json", schema_for!(ExtendAnswer)),
+        ("key-generate.json", schema_for!(GenerateAnswer)),
+        ("key-show.json", schema_for!(ShowAnswer)),
+        ("statement.json", schema_for!(Statement)),
+    ]
+}

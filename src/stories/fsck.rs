@@ -1,0 +1,366 @@
+//! `ddb-deploy fsck`: whether pointers, records, objects and published files still agree.
+//!
+//! Looks and changes nothing. Every finding names the file and says what it means; with `full`, every object and every
+//! published pool file is hashed again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::formats::pool::path::PoolPath;
+use crate::formats::pool::pointer::Pointer;
+use crate::formats::release::{Listed, by_hash_paths};
+use crate::formats::suite::checks::{self, RecordProblem};
+use crate::places::digest_of;
+use crate::places::git::GitError;
+use crate::places::git::read::{Snapshot, read_blobs};
+use crate::places::store::fs::FolderStore;
+use crate::places::store::{ObjectStore, StoreError};
+use crate::places::target::fs::FolderTarget;
+use crate::places::target::{PublishTarget, TargetError};
+use crate::stories::archive::{OpenArchive, OpenError};
+use crate::stories::event::{Event, Listener};
+use crate::stories::publish::stage::{self, StageError};
+use crate::words::archive::Archive;
+use crate::words::digest::{ExtraDigests, FileFacts, ObjectId};
+use crate::words::name::Codename;
+
+/// What is looked at.
+#[derive(Debug, Clone)]
+pub struct FsckRequest {
+    /// A folder in the archive repository.
+    pub archive: PathBuf,
+    /// The branch, where it is not the one that HEAD points at.
+    pub branch: Option<String>,
+    /// The published tree, where it is not the configured one.
+    pub target: Option<PathBuf>,
+    /// Hash every object and every published pool file again.
+    pub full: bool,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct FsckAnswer {
+    /// The commit that was looked at.
+    pub commit: String,
+    /// Pointers in the pool.
+    pub pointers: usize,
+    /// Records in all suites.
+    pub records: usize,
+    /// Objects in the store.
+    pub objects: usize,
+    /// Published files that were compared.
+    pub published: usize,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+    /// Objects that no pointer of this commit names: of earlier commits, or of deploys that did not land.
+    pub unreferenced_objects: usize,
+}
+
+/// What is wrong with one file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub struct Finding {
+    /// What kind of file.
+    pub kind: FindingKind,
+    /// The file.
+    pub path: String,
+    /// What is wrong and what to do.
+    pub fault: String,
+}
+
+/// What kind of file is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FindingKind {
+    /// A file in `pool/` of the repository.
+    Pointer,
+    /// A file in `suites/` of the repository.
+    Record,
+    /// An object.
+    Object,
+    /// A file of the published tree.
+    Published,
+}
+
+/// Why nothing could be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum FsckError {
+    /// The archive cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The published tree failed.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The branch of Releases is not usable.
+    #[error(transparent)]
+    Stage(#[from] StageError),
+}
+
+/// Looks at an archive.
+///
+/// # Errors
+/// Something cannot be read at all; what is wrong with single files is in the answer.
+pub fn fsck(request: &FsckRequest, listener: Listener<'_>) -> Result<FsckAnswer, FsckError> {
+    let open = OpenArchive::open(&request.archive, request.branch.as_deref())?;
+    let snapshot = open.tip()?;
+    let archive = open.configuration(&snapshot)?;
+    let store = open.store(&archive);
+    let target = open.target(&archive, request.target.as_deref());
+    let mut findings = Vec::new();
+    let pool = check_pool(&open, &snapshot, &mut findings)?;
+    let records = check_records(&open, &snapshot, &archive, &pool, &mut findings)?;
+    let (objects, unreferenced_objects) = check_objects(&store, &pool, request.full, listener, &mut findings)?;
+    let mut published = 0;
+    for codename in archive.suites.keys() {
+        published += check_published(&open, codename, &target, request.full, &mut findings)?;
+    }
+    findings.sort();
+    findings.dedup();
+    Ok(FsckAnswer {
+        commit: snapshot.commit().to_string(),
+        pointers: pool.len(),
+        records,
+        objects,
+        published,
+        findings,
+        unreferenced_objects,
+    })
+}
+
+type Pool = BTreeMap<PoolPath, Pointer>;
+
+fn check_pool(open: &OpenArchive, snapshot: &Snapshot<'_>, findings: &mut Vec<Finding>) -> Result<Pool, FsckError> {
+    let blobs: Vec<_> = snapshot.pool()?.into_iter().collect();
+    let read =
+        read_blobs(&open.repository, &blobs, |_, bytes| Ok::<_, GitError>(Pointer::decode(bytes).map_err(|fault| fault.to_string())))?;
+    let mut pool = Pool::new();
+    for ((path, _), pointer) in blobs.into_iter().zip(read) {
+        let mut wrong = |fault: String| findings.push(Finding { kind: FindingKind::Pointer, path: path.clone(), fault });
+        match (path.parse::<PoolPath>(), pointer) {
+            (Ok(path), Ok(pointer)) => drop(pool.insert(path, pointer)),
+            (Err(fault), _) => wrong(fault.to_string()),
+            (_, Err(fault)) => wrong(fault),
+        }
+    }
+    Ok(pool)
+}
+
+fn check_records(
+    open: &OpenArchive,
+    snapshot: &Snapshot<'_>,
+    archive: &Archive,
+    pool: &Pool,
+    findings: &mut Vec<Finding>,
+) -> Result<usize, FsckError> {
+    let mut count = 0;
+    for codename in archive.suites.keys() {
+        let entries = match snapshot.records(codename) {
+            Ok(entries) => entries,
+            Err(GitError::Content { path, fault, .. }) => {
+                findings.push(Finding { kind: FindingKind::Record, path, fault });
+                continue;
+            }
+            Err(fault) => return Err(fault.into()),
+        };
+        count += entries.len();
+        let blobs: Vec<_> = entries.iter().map(|entry| (entry.place.to_string(), entry.blob)).collect();
+        let texts = read_blobs(&open.repository, &blobs, |_, bytes| Ok::<_, GitError>(bytes.to_vec()))?;
+        let problems: Vec<RecordProblem> =
+            entries.par_iter().zip(&texts).flat_map_iter(|(entry, bytes)| record_problems(&entry.place, bytes, pool)).collect();
+        findings.extend(problems.into_iter().map(|problem| Finding {
+            kind: FindingKind::Record,
+            path: problem.path,
+            fault: problem.fault,
+        }));
+    }
+    Ok(count)
+}
+
+fn record_problems(place: &crate::formats::suite::place::RecordPlace, bytes: &[u8], pool: &Pool) -> Vec<RecordProblem> {
+    let files = checks::read_at(place, bytes).and_then(|record| checks::files_named(place, &record));
+    match files {
+        Err(problem) => vec![problem],
+        Ok(files) => files
+            .iter()
+            .filter(|(path, wanted)| pool.get(path) != Some(wanted))
+            .map(|(path, wanted)| checks::disagreement(place, path, wanted, pool.get(path).map(|found| Ok(*found)).as_ref()))
+            .collect(),
+    }
+}
+
+fn check_objects(
+    store: &FolderStore,
+    pool: &Pool,
+    full: bool,
+    listener: Listener<'_>,
+    findings: &mut Vec<Finding>,
+) -> Result<(usize, usize), FsckError> {
+    let (objects, strangers) = store.list()?;
+    for path in strangers {
+        findings.push(Finding {
+            kind: FindingKind::Object,
+            path: path.display().to_string(),
+            fault: "it is no object; nothing refers to it".to_owned(),
+        });
+    }
+    let present: BTreeSet<ObjectId> = objects.iter().copied().collect();
+    let mut named: BTreeMap<ObjectId, (Pointer, &PoolPath)> = BTreeMap::new();
+    for (path, pointer) in pool {
+        named.entry(pointer.oid).or_insert((*pointer, path));
+    }
+    for (oid, (pointer, path)) in &named {
+        let fault = match store.size(oid)? {
+            None => format!("the object of {path} is missing; deploy that build output again, or restore the object from a backup"),
+            Some(size) if size != pointer.size => {
+                format!("it has {size} bytes, the pointer {path} says {}; deploy that build output again", pointer.size)
+            }
+            Some(_) => continue,
+        };
+        findings.push(Finding { kind: FindingKind::Object, path: oid.to_string(), fault });
+    }
+    if full {
+        listener(Event::Begin { step: "hashing objects", parts: objects.len() });
+        let wrong: Vec<Finding> = objects
+            .par_iter()
+            .map(|oid| {
+                let found = digest_of(store.open(oid)?).map_err(|source| StoreError::Io {
+                    store: store.describe(),
+                    operation: format!("read object {oid}"),
+                    source,
+                })?;
+                listener(Event::Part { name: oid.to_string() });
+                let of = named.get(oid).map(|(_, path)| format!(" (of {path})")).unwrap_or_default();
+                let fault = format!(
+                    "its bytes have sha256 {}{of}; remove it and deploy that build output again, or restore it from a backup",
+                    found.sha256
+                );
+                Ok((found.sha256 != *oid).then(|| Finding { kind: FindingKind::Object, path: oid.to_string(), fault }))
+            })
+            .collect::<Result<Vec<_>, StoreError>>()?
+            .into_iter()
+            .flatten()
+            .collect();
+        listener(Event::End);
+        findings.extend(wrong);
+    }
+    Ok((present.len(), present.iter().filter(|oid| !named.contains_key(oid)).count()))
+}
+
+/// Compares the tree with the last served Release and with the pool files that its base commit offers.
+fn check_published(
+    open: &OpenArchive,
+    codename: &Codename,
+    target: &FolderTarget,
+    full: bool,
+    findings: &mut Vec<Finding>,
+) -> Result<usize, FsckError> {
+    let repository = &open.repository;
+    let mut staged = stage::newest(repository, codename)?;
+    while let Some(current) = staged.take_if(|current| current.signatures.is_none()) {
+        findings.push(Finding {
+            kind: FindingKind::Published,
+            path: format!("dists/{codename}/Release"),
+            fault: format!("Release {} was staged and not served; `ddb-publish dists {codename}` finishes it", current.inputs.sequence),
+        });
+        staged = stage::before(repository, codename, &current)?;
+    }
+    let Some(served) = staged else { return Ok(0) };
+    let mut count = 0;
+    let root = format!("dists/{codename}");
+    let mut compare = |path: String, expected: &[u8]| -> Result<(), FsckError> {
+        count += 1;
+        let fault = match target.read(&path)? {
+            Some(bytes) if bytes == expected => return Ok(()),
+            Some(_) => "it is not what was published; remove it and publish again",
+            None => "it is missing; publish again",
+        };
+        findings.push(Finding { kind: FindingKind::Published, path, fault: fault.to_owned() });
+        Ok(())
+    };
+    compare(format!("{root}/Release"), &served.release)?;
+    if let Some(signatures) = &served.signatures {
+        compare(format!("{root}/InRelease"), &signatures.in_release)?;
+        compare(format!("{root}/Release.gpg"), &signatures.detached)?;
+    }
+    for (path, listed) in &served.parsed.files {
+        let by_hash = if served.parsed.acquire_by_hash { by_hash_paths(path, listed) } else { Vec::new() };
+        if is_plain(path, &served.parsed.files) {
+            continue;
+        }
+        for name in std::iter::once(path.clone()).chain(by_hash) {
+            count += 1;
+            findings.extend(compare_index(target, format!("{root}/{name}"), listed)?);
+        }
+    }
+    let base = served.base(codename)?;
+    let Ok(base) = repository.snapshot(base) else {
+        let fault = format!(
+            "its base commit {base} is not in this repository (a shallow clone, or history was rewritten); fetch it, or publish again"
+        );
+        findings.push(Finding { kind: FindingKind::Published, path: format!("{root}/Release"), fault });
+        return Ok(count);
+    };
+    let pool = offered(open, &base, codename)?;
+    count += pool.len();
+    let wrong: Vec<Option<Finding>> =
+        pool.par_iter().map(|(path, pointer)| compare_pool(target, path, pointer, full)).collect::<Result<_, TargetError>>()?;
+    findings.extend(wrong.into_iter().flatten());
+    Ok(count)
+}
+
+/// The plain form of an index is listed and not written; its compressed forms stand beside it in the list.
+fn is_plain(path: &str, files: &BTreeMap<String, Listed>) -> bool {
+    [".gz", ".xz", ".zst"].iter().any(|suffix| files.contains_key(&format!("{path}{suffix}")))
+}
+
+fn compare_index(target: &FolderTarget, path: String, listed: &Listed) -> Result<Option<Finding>, FsckError> {
+    let fault = match target.read(&path)? {
+        None => "it is missing; publish again".to_owned(),
+        Some(bytes) => {
+            let found = FileFacts::of(&bytes, ExtraDigests::default());
+            if (found.size, found.sha256) == (listed.size, listed.sha256) {
+                return Ok(None);
+            }
+            format!(
+                "it has sha256 {} and {} bytes, Release says {} and {}; remove it and publish again",
+                found.sha256, found.size, listed.sha256, listed.size
+            )
+        }
+    };
+    Ok(Some(Finding { kind: FindingKind::Published, path, fault }))
+}
+
+fn compare_pool(target: &FolderTarget, path: &PoolPath, pointer: &Pointer, full: bool) -> Result<Option<Finding>, TargetError> {
+    let name = path.to_string();
+    let fault = match target.size(&name)? {
+        None => "it is missing; publish again".to_owned(),
+        Some(size) if size != pointer.size => {
+            format!("it has {size} bytes, the pointer says {}; remove it and publish again", pointer.size)
+        }
+        Some(_) if full && !target.holds(&name, pointer)? => {
+            format!("its bytes are not those of object {}; check that object, remove this file and publish again", pointer.oid)
+        }
+        Some(_) => return Ok(None),
+    };
+    Ok(Some(Finding { kind: FindingKind::Published, path: name, fault }))
+}
+
+/// Returns the files that the records of a suite name.
+fn offered(open: &OpenArchive, snapshot: &Snapshot<'_>, codename: &Codename) -> Result<Pool, FsckError> {
+    let entries = snapshot.records(codename)?;
+    let blobs: Vec<_> = entries.iter().map(|entry| (entry.place.to_string(), entry.blob)).collect();
+    let texts = read_blobs(&open.repository, &blobs, |_, bytes| Ok::<_, GitError>(bytes.to_vec()))?;
+    let files = entries.iter().zip(&texts).filter_map(|(entry, bytes)| {
+        checks::read_at(&entry.place, bytes).and_then(|record| checks::files_named(&entry.place, &record)).ok()
+    });
+    Ok(files.flatten().collect())
+}

@@ -1,0 +1,12 @@
+//! What people do with an archive, one screen a step: make it, deploy to it, publish it, look after it.
+//!
+//! A story calls places and formats in order and says what happened as values; it prints nothing, reads no environment and
+//! no clock.
+
+pub mod archive;
+pub mod deploy;
+pub mod event;
+pub mod fsck;
+pub mod init;
+pub mod key;
+pub mod publish;

@@ -1,0 +1,506 @@
+//! `ddb-publish dists`: the suites tree of the newest commit becomes a signed apt archive.
+//!
+//! Finish what was staged and not served, fold, compare with the last Release, stage, sign, apply the plan, mark served,
+//! remove what is old enough. A run that stops anywhere leaves clients with a whole old or a whole new archive, and the next
+//! run goes on where it stopped.
+
+mod decide;
+mod fold;
+mod plan;
+mod records;
+pub mod stage;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub use fold::{Fold, fold};
+
+use crate::formats::blocks::BlockError;
+use crate::formats::index::RenderError;
+use crate::formats::index::overrides::OverrideError;
+use crate::formats::release::{Release, ReleaseError};
+use crate::formats::suite::checks::RecordProblem;
+use crate::places::git::read::Snapshot;
+use crate::places::git::{Author, GitError, Oid};
+use crate::places::sign::{SignError, SignedRelease, Signer};
+use crate::places::store::ObjectStore;
+use crate::places::target::plan::{Class, Plan};
+use crate::places::target::{PublishTarget, TargetError};
+use crate::stories::archive::{OpenArchive, OpenError};
+use crate::stories::event::{Event, Listener};
+use crate::stories::key::KeyError;
+use crate::words::archive::Archive;
+use crate::words::date::{Span, Timestamp};
+use crate::words::digest::Sha256;
+use crate::words::name::{Codename, Component};
+use decide::Decision;
+use stage::{Inputs, Served, Signatures, StageError, Staged};
+
+/// What is to be published and how.
+#[derive(Debug, Clone)]
+pub struct DistsRequest {
+    /// The suite.
+    pub codename: Codename,
+    /// Sign a new Release although nothing changed.
+    pub renew: bool,
+    /// Sign a new Release although nothing changed, if the last one is good for less than this.
+    pub renew_before: Option<Span>,
+    /// Let Date go back, after a Release was dated in the future by a wrong clock.
+    pub reset_date: bool,
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// The address in the sources stanza.
+    pub address: String,
+    /// Who commits to the branch of Releases.
+    pub author: Author,
+    /// The time.
+    pub now: Timestamp,
+    /// Whether that time was given instead of the clock's: then it stands still, and Date may run some seconds ahead of it.
+    pub fixed_time: bool,
+}
+
+/// What was published.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct DistsAnswer {
+    /// The suite.
+    pub codename: Codename,
+    /// What was done.
+    pub outcome: PublishOutcome,
+    /// The commit whose records and configuration were folded.
+    pub base: String,
+    /// Counts the Releases of the suite from 1.
+    pub sequence: u64,
+    /// `Date` of Release.
+    pub date: String,
+    /// `Valid-Until` of Release.
+    pub valid_until: Option<String>,
+    /// SHA-256 of Release.
+    pub release: Sha256,
+    /// Binary packages in the suite.
+    pub packages: usize,
+    /// Source packages in the suite.
+    pub sources: usize,
+    /// Pool files that were new to the tree.
+    pub pool_files: usize,
+    /// Other files that were written.
+    pub index_files: usize,
+    /// By-hash files that were removed.
+    pub removed_files: usize,
+    /// The published tree.
+    pub target: String,
+    /// The deb822 sources stanza for clients.
+    pub stanza: String,
+    /// The steps of the plan, in order, for a dry run.
+    pub plan: Vec<String>,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+/// What a publish came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PublishOutcome {
+    /// A new Release is served.
+    Published,
+    /// Nothing changed and nothing was written.
+    Unchanged,
+    /// Nothing changed, but files were missing in the tree and are there again.
+    Repaired,
+    /// Nothing was written because only the plan was asked for.
+    Planned,
+}
+
+/// Why nothing was published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The archive cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The branch of Releases is not usable.
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    /// The published tree failed.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// There is no usable signing key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Signing failed.
+    #[error("cannot sign Release")]
+    Sign(#[from] SignError),
+    /// The suite is not known.
+    #[error("ddb.toml has no suite {codename}; it has {}", known.iter().map(Codename::as_str).collect::<Vec<_>>().join(", "))]
+    NoSuite {
+        /// The suite asked for.
+        codename: Codename,
+        /// Those that there are.
+        known: Vec<Codename>,
+    },
+    /// Records and pointers disagree.
+    #[error("{} record{} of commit {commit} cannot be published", problems.len(), if problems.len() == 1 { "" } else { "s" })]
+    Records {
+        /// The commit.
+        commit: String,
+        /// One entry for each problem.
+        problems: Vec<RecordProblem>,
+    },
+    /// Objects are missing in the store.
+    #[error("{} missing in the object store, nothing was published", if problems.len() == 1 { "1 object is".to_owned() } else { format!("{} objects are", problems.len()) })]
+    Objects {
+        /// One entry for each pool file.
+        problems: Vec<RecordProblem>,
+    },
+    /// An override file is missing.
+    #[error("ddb.toml names {path} as override file of {component}, but the commit does not hold it")]
+    NoOverrides {
+        /// The path.
+        path: String,
+        /// The component.
+        component: Component,
+    },
+    /// An override file is not usable.
+    #[error("override file {path}")]
+    Overrides {
+        /// The path.
+        path: String,
+        /// What is wrong.
+        #[source]
+        source: OverrideError,
+    },
+    /// A record cannot be shown.
+    #[error("record {path}")]
+    Render {
+        /// The record.
+        path: String,
+        /// What is wrong.
+        #[source]
+        source: RenderError,
+    },
+    /// An index cannot be compressed.
+    #[error("index {path}")]
+    Compress {
+        /// The index.
+        path: String,
+        /// What is wrong.
+        #[source]
+        source: BlockError,
+    },
+    /// The new Release would not be read again as it was written.
+    #[error("the Release of {codename} that these values of ddb.toml give cannot be read again; it was not staged")]
+    Unreadable {
+        /// The suite.
+        codename: Codename,
+    },
+    /// The new Release cannot be read at all.
+    #[error("the Release that these values of ddb.toml give is not usable; it was not staged")]
+    Release(#[from] ReleaseError),
+    /// The last Release is dated in the future.
+    #[error(
+        "the last Release of {codename} is dated {date}, {ahead} s later than now ({now}), and apt refuses what comes from the future; wait, or correct this machine's clock. If that date came from a wrong clock, no apt has accepted that Release, and --reset-date publishes with the right one"
+    )]
+    Future {
+        /// The suite.
+        codename: Codename,
+        /// The date of the last Release.
+        date: String,
+        /// Now.
+        now: String,
+        /// How much later in seconds.
+        ahead: i64,
+    },
+    /// Another publisher was faster at every try.
+    #[error("other publishers of {codename} were faster at {tries} tries; try again")]
+    Contended {
+        /// The suite.
+        codename: Codename,
+        /// How often it was tried.
+        tries: u32,
+    },
+}
+
+impl PublishError {
+    /// Tells whether another commit may be publishable although this one is not: its keys or objects are gone.
+    fn is_of_one_release(&self) -> bool {
+        matches!(
+            self,
+            Self::Key(_) | Self::Sign(_) | Self::Records { .. } | Self::Objects { .. } | Self::Target(TargetError::Object { .. })
+        )
+    }
+}
+
+/// Finds who signs the Releases of a commit.
+pub type FindSigner<'a> = dyn Fn(&Snapshot<'_>, &Archive) -> Result<Box<dyn Signer>, PublishError> + 'a;
+
+/// Where a publish happens: the open archive and its places.
+pub struct Places<'a> {
+    /// The archive.
+    pub open: &'a OpenArchive,
+    /// The objects.
+    pub store: &'a dyn ObjectStore,
+    /// The published tree.
+    pub target: &'a dyn PublishTarget,
+    /// Who signs; asked for only when a new Release is to be signed.
+    pub signer: &'a FindSigner<'a>,
+}
+
+const TRIES: u32 = 20;
+
+/// Publishes a suite.
+///
+/// # Errors
+/// See `PublishError`; clients then see what they saw before, and the next run goes on.
+pub fn dists(request: &DistsRequest, places: &Places<'_>, listener: Listener<'_>) -> Result<DistsAnswer, PublishError> {
+    let mut finished = None;
+    for _ in 0..TRIES {
+        let newest = stage::newest(&places.open.repository, &request.codename)?;
+        let answer = match newest {
+            Some(staged) if staged.signatures.is_none() && !request.dry_run => {
+                // Somebody was stopped between staging and serving. Their Release goes first, then ours if anything is left.
+                match finish(request, places, &staged, listener) {
+                    Ok(answer) => {
+                        finished = answer.or(finished);
+                        continue;
+                    }
+                    Err(fault) if fault.is_of_one_release() && places.open.tip()?.commit() != staged.base(&request.codename)? => {
+                        listener(Event::Warning(format!(
+                            "Release {} of {} was staged and cannot be served any more ({fault}); the newest commit takes its place",
+                            staged.inputs.sequence, request.codename
+                        )));
+                        advance(request, places, Some(staged), listener)?
+                    }
+                    Err(fault) => return Err(fault),
+                }
+            }
+            newest => advance(request, places, newest, listener)?,
+        };
+        if let Some(answer) = answer {
+            // Where nothing was left to do after finishing, what was finished is what this run did.
+            let idle = answer.outcome == PublishOutcome::Unchanged;
+            return Ok(finished.filter(|_| idle).unwrap_or(answer));
+        }
+    }
+    Err(PublishError::Contended { codename: request.codename.clone(), tries: TRIES })
+}
+
+/// Everything about one Release that is to be served.
+struct Edition {
+    archive: Archive,
+    fold: Fold,
+    base: Oid,
+    release: Release,
+    keyring: String,
+    /// Fingerprints of those who are to sign, sorted.
+    signers: Vec<String>,
+    /// What clients hold against them now, in sentences.
+    refused_signers: Vec<String>,
+}
+
+impl Edition {
+    /// Gives the Release another date.
+    fn date(&mut self, date: Timestamp, codename: &Codename) {
+        self.release.date = date;
+        self.release.valid_until = self.archive.suite(codename).and_then(|suite| suite.valid_for).map(|span| date.plus(span));
+    }
+}
+
+fn edition_at(
+    request: &DistsRequest,
+    places: &Places<'_>,
+    base: Oid,
+    date: Timestamp,
+    listener: Listener<'_>,
+) -> Result<Edition, PublishError> {
+    let snapshot = places.open.repository.snapshot(base)?;
+    let archive = places.open.configuration(&snapshot)?;
+    listener(Event::Detail(format!("folding {} at {base}", request.codename)));
+    let fold = fold(&places.open.repository, &snapshot, &archive, &request.codename)?;
+    let suite = archive
+        .suite(&request.codename)
+        .ok_or_else(|| PublishError::NoSuite { codename: request.codename.clone(), known: archive.suites.keys().cloned().collect() })?;
+    let release = Release::new(&archive.archive, &request.codename, suite, date, &fold.files);
+    let keyring = places.open.keyring(&snapshot)?;
+    let certificates = places.open.signing_certificates(&snapshot, &archive)?;
+    let mut signers: Vec<String> = certificates.iter().map(|(_, certificate)| certificate.fingerprint()).collect();
+    signers.sort();
+    signers.dedup();
+    let refused = certificates.iter().filter_map(|(path, certificate)| Some((path, certificate.may_sign(request.now).err()?)));
+    let refused_signers = refused.map(|(path, refusal)| format!("{path}: clients may refuse the archive: {refusal}")).collect();
+    Ok(Edition { archive, fold, base, release, keyring, signers, refused_signers })
+}
+
+/// Serves a Release that was staged and not served; where its bytes cannot be made again, leaves it behind by staging anew.
+fn finish(
+    request: &DistsRequest,
+    places: &Places<'_>,
+    staged: &Staged,
+    listener: Listener<'_>,
+) -> Result<Option<DistsAnswer>, PublishError> {
+    listener(Event::Detail(format!("Release {} of {} was staged and not served; it goes first", staged.inputs.sequence, request.codename)));
+    let base = staged.base(&request.codename)?;
+    let mut edition = edition_at(request, places, base, staged.inputs.date, listener)?;
+    if edition.release.text().as_bytes() == staged.release {
+        let signed = sign(request, places, &edition)?;
+        return serve(request, places, &edition, signed, staged.commit, staged.inputs.sequence, listener);
+    }
+    listener(Event::Warning(format!(
+        "this ddb cannot make Release {} of {} again (it was made by {}); a new one takes its place",
+        staged.inputs.sequence, request.codename, staged.inputs.ddb
+    )));
+    stage_new(request, places, Some(staged), &mut edition)?;
+    Ok(None)
+}
+
+/// Publishes the newest commit after a served Release (or the first one); `None` where another publisher was faster.
+fn advance(
+    request: &DistsRequest,
+    places: &Places<'_>,
+    last: Option<Staged>,
+    listener: Listener<'_>,
+) -> Result<Option<DistsAnswer>, PublishError> {
+    let base = places.open.tip()?.commit();
+    let mut edition = edition_at(request, places, base, request.now, listener)?;
+    let decision = decide::decide(request, last.as_ref(), &edition);
+    match (decision, last) {
+        (Decision::Same(notes), Some(last)) => serve_again(request, places, edition, last, notes),
+        (_, last) if request.dry_run => plan_only(request, places, &edition, last.as_ref()).map(Some),
+        (_, last) => {
+            let Some((signed, commit, sequence)) = stage_new(request, places, last.as_ref(), &mut edition)? else { return Ok(None) };
+            serve(request, places, &edition, signed, commit, sequence, listener)
+        }
+    }
+}
+
+/// Dates, signs and stages a new Release; `None` where another publisher was faster.
+fn stage_new(
+    request: &DistsRequest,
+    places: &Places<'_>,
+    last: Option<&Staged>,
+    edition: &mut Edition,
+) -> Result<Option<(SignedRelease, Oid, u64)>, PublishError> {
+    edition.date(decide::date(request, last)?, &request.codename);
+    let text = edition.release.text();
+    // What cannot be read again, signed or served is not staged: it would stand before every later Release.
+    if Release::parse(text.as_bytes())? != edition.release {
+        return Err(PublishError::Unreadable { codename: request.codename.clone() });
+    }
+    let signed = sign(request, places, edition)?;
+    plan::check_objects(request, places, edition)?;
+    let sequence = last.map_or(1, |last| last.inputs.sequence + 1);
+    let inputs = Inputs { sequence, base: edition.base.to_string(), date: edition.release.date, ddb: env!("CARGO_PKG_VERSION").to_owned() };
+    let commit = stage::stage(&places.open.repository, &request.codename, last, text.as_bytes(), &inputs, &request.author)?;
+    Ok(commit.map(|commit| (signed, commit, sequence)))
+}
+
+fn sign(request: &DistsRequest, places: &Places<'_>, edition: &Edition) -> Result<SignedRelease, PublishError> {
+    let signer = (places.signer)(&places.open.repository.snapshot(edition.base)?, &edition.archive)?;
+    Ok(SignedRelease::sign(signer.as_ref(), edition.release.text().as_bytes(), request.now)?)
+}
+
+/// Applies the plan of a staged and signed Release and marks it served; `None` where it is not the newest any more.
+fn serve(
+    request: &DistsRequest,
+    places: &Places<'_>,
+    edition: &Edition,
+    signed: SignedRelease,
+    commit: Oid,
+    sequence: u64,
+    listener: Listener<'_>,
+) -> Result<Option<DistsAnswer>, PublishError> {
+    let signatures = Signatures {
+        in_release: signed.in_release().to_vec(),
+        detached: signed.detached().to_vec(),
+        served: Served { at: request.now, signed_by: signed.fingerprints().to_vec(), keyring: Sha256::of(edition.keyring.as_bytes()) },
+    };
+    let repository = &places.open.repository;
+    let _held = places.target.exclusive()?;
+    // Whoever waited here may find that another publisher has served this Release, or a newer one, meanwhile.
+    if repository.tip(&stage::branch(&request.codename))? != Some(commit) {
+        return Ok(None);
+    }
+    let steps = plan::publish(request, places, edition, &signatures)?;
+    listener(Event::Begin { step: "publishing", parts: steps.steps().len() });
+    steps.apply(places.target, places.store, &|step| listener(Event::Part { name: step.path.clone() }))?;
+    listener(Event::End);
+    if stage::mark_served(repository, &request.codename, commit, sequence, &signatures, &request.author)?.is_none() {
+        listener(Event::Detail("another publisher marked this Release as served".to_owned()));
+    }
+    let removals = plan::removals(request, places, &edition.archive)?;
+    removals.apply(places.target, places.store, &|_| ())?;
+    let mut answer = answer(request, places, edition, sequence, PublishOutcome::Published, &steps);
+    answer.removed_files = removals.steps().len();
+    Ok(Some(answer))
+}
+
+/// Nothing changed: puts back what the tree lacks, with the signatures that clients already have; `None` where that is not the
+/// newest Release any more.
+fn serve_again(
+    request: &DistsRequest,
+    places: &Places<'_>,
+    mut edition: Edition,
+    last: Staged,
+    notes: Vec<String>,
+) -> Result<Option<DistsAnswer>, PublishError> {
+    let (sequence, commit) = (last.inputs.sequence, last.commit);
+    edition.release = last.parsed;
+    let Some(signatures) = last.signatures else { return plan_only(request, places, &edition, None).map(Some) };
+    let _held = if request.dry_run { None } else { Some(places.target.exclusive()?) };
+    // Whoever waited here must not put an old Release in the place of a newer one.
+    if places.open.repository.tip(&stage::branch(&request.codename))? != Some(commit) {
+        return Ok(None);
+    }
+    let steps = plan::publish(request, places, &edition, &signatures)?;
+    let outcome = match (steps.is_empty(), request.dry_run) {
+        (true, _) => PublishOutcome::Unchanged,
+        (false, true) => PublishOutcome::Planned,
+        (false, false) => PublishOutcome::Repaired,
+    };
+    if !request.dry_run {
+        steps.apply(places.target, places.store, &|_| ())?;
+    }
+    let mut answer = answer(request, places, &edition, sequence, outcome, &steps);
+    answer.notes.extend(notes);
+    Ok(Some(answer))
+}
+
+fn plan_only(request: &DistsRequest, places: &Places<'_>, edition: &Edition, last: Option<&Staged>) -> Result<DistsAnswer, PublishError> {
+    let unsigned = Signatures {
+        in_release: Vec::new(),
+        detached: Vec::new(),
+        served: Served { at: request.now, signed_by: Vec::new(), keyring: Sha256::of(b"") },
+    };
+    let steps = plan::publish(request, places, edition, &unsigned)?;
+    let sequence = last.map_or(1, |last| last.inputs.sequence + 1);
+    Ok(answer(request, places, edition, sequence, PublishOutcome::Planned, &steps))
+}
+
+fn answer(
+    request: &DistsRequest,
+    places: &Places<'_>,
+    edition: &Edition,
+    sequence: u64,
+    outcome: PublishOutcome,
+    steps: &Plan,
+) -> DistsAnswer {
+    let pool_files = steps.steps().iter().filter(|step| step.class == Class::Pool).count();
+    DistsAnswer {
+        codename: request.codename.clone(),
+        outcome,
+        base: edition.base.to_string(),
+        sequence,
+        date: edition.release.date.iso8601(),
+        valid_until: edition.release.valid_until.map(Timestamp::iso8601),
+        release: Sha256::of(edition.release.text().as_bytes()),
+        packages: edition.fold.packages,
+        sources: edition.fold.sources,
+        pool_files,
+        index_files: steps.steps().len() - pool_files,
+        removed_files: 0,
+        target: places.target.describe(),
+        stanza: plan::stanza(request, edition),
+        plan: if outcome == PublishOutcome::Planned { steps.steps().iter().map(ToString::to_string).collect() } else { Vec::new() },
+        notes: edition.fold.notes.clone(),
+    }
+}

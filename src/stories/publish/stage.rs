@@ -1,0 +1,244 @@
+//! The branch `ddb/releases/<codename>`: every Release that was ever staged, in order, and whether it was served.
+//!
+//! A staged commit holds `Release` and `inputs.json`, from which the same bytes can be made again; when clients see it, a
+//! second commit adds `InRelease`, `Release.gpg` and `served.json`. The branch moves by compare-and-swap: that is what keeps
+//! two publishers apart on every kind of published tree.
+
+use serde::{Deserialize, Serialize};
+
+use crate::formats::release::{Release, ReleaseError};
+use crate::places::git::land::Edits;
+use crate::places::git::{Author, GitError, Oid, Repository};
+use crate::words::date::Timestamp;
+use crate::words::digest::Sha256;
+use crate::words::name::Codename;
+
+/// What a Release was made from, beside the configuration and records of its base commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inputs {
+    /// Counts the Releases of the suite from 1.
+    pub sequence: u64,
+    /// The commit whose records and configuration were folded.
+    pub base: String,
+    /// `Date` in seconds since 1970.
+    pub date: Timestamp,
+    /// The version of ddb that made it, which pins the compressors too.
+    pub ddb: String,
+}
+
+/// That a Release was served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Served {
+    /// When, in seconds since 1970.
+    pub at: Timestamp,
+    /// Fingerprints of the certificates that signed it.
+    pub signed_by: Vec<String>,
+    /// SHA-256 of the public certificates that clients got with it.
+    pub keyring: Sha256,
+}
+
+/// The signatures that clients got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signatures {
+    /// `InRelease`
+    pub in_release: Vec<u8>,
+    /// `Release.gpg`
+    pub detached: Vec<u8>,
+    /// When and by whom.
+    pub served: Served,
+}
+
+/// One Release on the branch.
+#[derive(Debug)]
+pub struct Staged {
+    /// The commit on the branch.
+    pub commit: Oid,
+    /// The bytes of `Release`.
+    pub release: Vec<u8>,
+    /// The same, read.
+    pub parsed: Release,
+    /// What it was made from.
+    pub inputs: Inputs,
+    /// Its signatures, once it was served.
+    pub signatures: Option<Signatures>,
+}
+
+impl Staged {
+    /// Returns the commit whose records and configuration were folded.
+    ///
+    /// # Errors
+    /// What `inputs.json` holds is no commit.
+    pub fn base(&self, codename: &Codename) -> Result<Oid, StageError> {
+        let fault = || format!("its base \"{}\" is no commit", self.inputs.base);
+        let wrong = |_| StageError::Content { path: "inputs.json", commit: self.commit, branch: branch(codename), fault: fault() };
+        self.inputs.base.parse().map_err(wrong)
+    }
+}
+
+/// Why the branch cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// A file on the branch is missing or not usable.
+    #[error("{path} in commit {commit} of the branch {branch}: {fault}")]
+    Content {
+        /// The path.
+        path: &'static str,
+        /// The commit.
+        commit: Oid,
+        /// The branch.
+        branch: String,
+        /// What is wrong.
+        fault: String,
+    },
+    /// The Release on the branch cannot be read.
+    #[error("Release in commit {commit} of the branch {branch}")]
+    Release {
+        /// The commit.
+        commit: Oid,
+        /// The branch.
+        branch: String,
+        /// What is wrong.
+        #[source]
+        source: ReleaseError,
+    },
+}
+
+/// Returns the branch's full name.
+pub fn branch(codename: &Codename) -> String {
+    format!("refs/heads/ddb/releases/{codename}")
+}
+
+/// Returns the newest Release on the branch.
+///
+/// # Errors
+/// The branch is not as ddb leaves it.
+pub fn newest(repository: &Repository, codename: &Codename) -> Result<Option<Staged>, StageError> {
+    repository.tip(&branch(codename))?.map(|commit| read(repository, codename, commit)).transpose()
+}
+
+/// Returns the Release before this one.
+///
+/// # Errors
+/// The branch is not as ddb leaves it.
+pub fn before(repository: &Repository, codename: &Codename, staged: &Staged) -> Result<Option<Staged>, StageError> {
+    let mut commit = staged.commit;
+    while let Some(parent) = repository.parent(commit)? {
+        // The branch begins with a commit that holds nothing.
+        if repository.snapshot(parent)?.file("Release")?.is_none() {
+            return Ok(None);
+        }
+        let earlier = read(repository, codename, parent)?;
+        if earlier.inputs.sequence != staged.inputs.sequence {
+            return Ok(Some(earlier));
+        }
+        commit = parent;
+    }
+    Ok(None)
+}
+
+fn read(repository: &Repository, codename: &Codename, commit: Oid) -> Result<Staged, StageError> {
+    let branch = branch(codename);
+    let snapshot = repository.snapshot(commit)?;
+    let need = |path: &'static str| snapshot.file(path)?.ok_or_else(|| missing(path, commit, &branch));
+    let release = need("Release")?;
+    let parsed = Release::parse(&release).map_err(|source| StageError::Release { commit, branch: branch.clone(), source })?;
+    let inputs = json("inputs.json", &need("inputs.json")?, commit, &branch)?;
+    let signatures = match snapshot.file("served.json")? {
+        Some(served) => Some(Signatures {
+            in_release: need("InRelease")?,
+            detached: need("Release.gpg")?,
+            served: json("served.json", &served, commit, &branch)?,
+        }),
+        None => None,
+    };
+    Ok(Staged { commit, release, parsed, inputs, signatures })
+}
+
+fn missing(path: &'static str, commit: Oid, branch: &str) -> StageError {
+    StageError::Content { path, commit, branch: branch.to_owned(), fault: "it is missing".to_owned() }
+}
+
+fn json<T: serde::de::DeserializeOwned>(path: &'static str, bytes: &[u8], commit: Oid, branch: &str) -> Result<T, StageError> {
+    serde_json::from_slice(bytes).map_err(|fault| StageError::Content { path, commit, branch: branch.to_owned(), fault: fault.to_string() })
+}
+
+fn to_json(value: &impl Serialize) -> Option<Vec<u8>> {
+    // These are plain structs of strings and numbers: they always have a JSON form.
+    let mut bytes = serde_json::to_vec_pretty(value).unwrap_or_default();
+    bytes.push(b'\n');
+    Some(bytes)
+}
+
+/// Puts a Release on the branch after the one given; `None` where another publisher was faster.
+///
+/// The base is the commit's second parent, so that Git keeps it as long as the Release, whatever becomes of other branches.
+///
+/// # Errors
+/// Git failed.
+pub fn stage(
+    repository: &Repository,
+    codename: &Codename,
+    after: Option<&Staged>,
+    release: &[u8],
+    inputs: &Inputs,
+    author: &Author,
+) -> Result<Option<Oid>, StageError> {
+    let mut edits = Edits::from([("Release".to_owned(), Some(release.to_vec())), ("inputs.json".to_owned(), to_json(inputs))]);
+    if after.is_some_and(|staged| staged.signatures.is_some()) {
+        for path in ["InRelease", "Release.gpg", "served.json"] {
+            edits.insert(path.to_owned(), None);
+        }
+    }
+    let message = format!(
+        "Stage Release {} of {codename}.\n\nDdb-Base: {}\nDdb-Release: sha256:{}\n",
+        inputs.sequence,
+        inputs.base,
+        Sha256::of(release)
+    );
+    let base = inputs.base.parse().ok();
+    append(repository, codename, after.map(|staged| staged.commit), base, &edits, &message, author)
+}
+
+/// Marks a staged Release as served; `None` where the branch moved meanwhile.
+///
+/// # Errors
+/// Git failed.
+pub fn mark_served(
+    repository: &Repository,
+    codename: &Codename,
+    staged: Oid,
+    sequence: u64,
+    signatures: &Signatures,
+    author: &Author,
+) -> Result<Option<Oid>, StageError> {
+    let edits = Edits::from([
+        ("InRelease".to_owned(), Some(signatures.in_release.clone())),
+        ("Release.gpg".to_owned(), Some(signatures.detached.clone())),
+        ("served.json".to_owned(), to_json(&signatures.served)),
+    ]);
+    append(repository, codename, Some(staged), None, &edits, &format!("Serve Release {sequence} of {codename}.\n"), author)
+}
+
+fn append(
+    repository: &Repository,
+    codename: &Codename,
+    tip: Option<Oid>,
+    base: Option<Oid>,
+    edits: &Edits,
+    message: &str,
+    author: &Author,
+) -> Result<Option<Oid>, StageError> {
+    let first = match tip {
+        Some(tip) => tip,
+        None => repository.commit(None, &Edits::new(), &format!("Begin the Releases of {codename}.\n"), author)?,
+    };
+    let parents: Vec<Oid> = std::iter::once(first).chain(base).collect();
+    let commit = repository.commit_with(&parents, edits, message, author)?;
+    let moved = repository.compare_and_swap(&branch(codename), tip, commit, "ddb-publish dists")?;
+    Ok(moved.then_some(commit))
+}
