@@ -1,0 +1,21 @@
+//! The programs, used as people use them: real git, git-lfs, apt-get, gpgv and dpkg tools, real packages.
+//!
+//! `tests/run.sh` installs what is needed and makes the corpus; a test that misses something says so and fails.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs, unreachable_pub, dead_code)]
+
+mod apt;
+mod client;
+mod command_line;
+mod corpus;
+mod deploying;
+mod git_lfs;
+mod indices;
+mod layers;
+mod publishing;
+mod real_index;
+mod refused;
+mod sandbox;
+mod server;
+mod specimens;
+mod stopped;

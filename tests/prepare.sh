@@ -1,0 +1,123 @@
+#!/usr/bin/env bash
+# prepare.sh [CACHE]: installs what the tests need from Debian and fills CACHE (default target/test-cache):
+#
+#   CACHE/corpus/   real packages under files/COMPONENT/ and Debian's own index paragraphs for just these files:
+#                   Packages.COMPONENT, Packages.COMPONENT.udeb, Sources.COMPONENT, Translation-en.COMPONENT; and the
+#                   override files that lead from the packages to these paragraphs (tests/corpus/corpus.py)
+#   CACHE/trixie/   a root folder with Debian trixie's apt, for chroot
+#   CACHE/source/   small/ and two/: one source package each; two/ has an arch:any and an arch:all binary
+#   CACHE/out/      what dpkg-buildpackage leaves of them: small/, two-amd64/ and two-arm64/ (cross-built)
+#
+# Each folder is made once, in a folder of another name, and again when its recipe has changed.
+set -euo pipefail
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=examples/debian.sh
+. "$top/examples/debian.sh"
+
+mkdir -p "${1:-$top/target/test-cache}"
+cache=$(cd "${1:-$top/target/test-cache}" && pwd)
+
+# prepare NAME FUNCTION [FILE…]: makes CACHE/NAME with FUNCTION, unless FUNCTION and FILE… have not changed since.
+prepare() {
+    local name=$1 recipe started=$SECONDS
+    recipe=$(declare -f "$2" | cat - "${@:3}" | sha256sum)
+    if [ "$(cat "$cache/$name.recipe" 2>/dev/null)" = "$recipe" ]; then return; fi
+    say "Making $cache/$name"
+    as_root rm -rf --one-file-system "$cache/$name.new"
+    mkdir "$cache/$name.new"
+    (
+        cd "$cache/$name.new"
+        "$2"
+    )
+    as_root rm -rf --one-file-system "$cache/$name" "$cache/$name.recipe"
+    mv "$cache/$name.new" "$cache/$name"
+    printf '%s\n' "$recipe" >"$cache/$name.recipe"
+    say "Made $cache/$name in $((SECONDS - started)) s"
+}
+
+# fetch URL FILE SHA256 [URL FILE SHA256]…: what did not come or is not as it should be is left out.
+fetch() {
+    local words=()
+    while [ $# -ge 3 ]; do
+        words+=("$1" "$2" "SHA256:$3")
+        shift 3
+    done
+    /usr/lib/apt/apt-helper download-file "${words[@]}" >>"$cache/fetch.log" 2>&1 || true
+}
+
+# release SUITE: writes SUITE.Release, after a check of its signature.
+release() {
+    /usr/lib/apt/apt-helper download-file "$mirror/dists/$1/InRelease" "$1.InRelease" >>"$cache/fetch.log" 2>&1 ||
+        fail "cannot fetch dists/$1/InRelease from the Debian mirror, see $cache/fetch.log"
+    gpgv --quiet --keyring "$debian_keyring" --output "$1.Release" "$1.InRelease" 2>>"$cache/fetch.log" ||
+        fail "dists/$1/InRelease of the Debian mirror is not signed by a key in $debian_keyring"
+}
+
+# index SUITE PATH FILE: writes the index at dists/SUITE/PATH, as named in SUITE.Release.
+index() {
+    local url=$mirror/dists/$1 path=$2 file=$3 digest
+    digest=$(sed '1,/^SHA256:/d' "$1.Release" | awk -v path="$path.xz" '$3 == path { print $1 }')
+    mkdir -p "$(dirname "$file")"
+    fetch "$url/${path%/*}/by-hash/SHA256/$digest" "$file.xz" "$digest"
+    [ -e "$file.xz" ] || fetch "$url/$path.xz" "$file.xz" "$digest"
+    [ -e "$file.xz" ] || fail "no usable $path of $1 on the Debian mirror, see $cache/fetch.log"
+    xz -d "$file.xz"
+}
+
+make_corpus() {
+    local suite component folder files
+    private_apt "$PWD/indices/apt"
+    for suite in trixie bookworm; do
+        release "$suite"
+        for component in main contrib non-free non-free-firmware; do
+            folder=indices/$suite/$component
+            index "$suite" "$component/binary-amd64/Packages" "$folder/Packages"
+            index "$suite" "$component/source/Sources" "$folder/Sources"
+            index "$suite" "$component/i18n/Translation-en" "$folder/Translation-en"
+            mkdir -p "files/$component"
+        done
+    done
+    for component in main contrib non-free; do
+        index bookworm "$component/debian-installer/binary-amd64/Packages" "indices/bookworm/$component/Packages.udeb"
+    done
+    python3 "$top/tests/corpus/corpus.py" choose "$top/tests/corpus/packages.list" indices >files.list
+    mapfile -t files < <(awk -v mirror="$mirror" '{ print mirror "/" $1; print $2; print $3 }' files.list)
+    fetch "${files[@]}"
+    python3 "$top/tests/corpus/corpus.py" finish
+    rm -r indices files.list ./*Release
+}
+
+make_trixie() {
+    as_root debootstrap --variant=minbase --keyring="$debian_keyring" trixie "$PWD" "$mirror" \
+        >>"$cache/fetch.log" 2>&1 ||
+        fail "debootstrap of trixie failed, see $cache/fetch.log"
+    as_root rm -rf etc/apt/sources.list var/cache/apt var/lib/apt/lists usr/share/{doc,info,locale,man}
+}
+
+make_source() {
+    private_source "$PWD/small" hostname tree figlet hello cowsay >/dev/null
+    private_source "$PWD/two" nyancat brightnessctl daemontools >/dev/null
+}
+
+make_out() {
+    cp -r "$cache/source/small" small
+    cp -r "$cache/source/two" two-amd64
+    cp -r "$cache/source/two" two-arm64
+    build small
+    build two-amd64
+    # The cross libraries are not where dpkg-shlibdeps looks, and build dependencies are those of this machine.
+    LD_LIBRARY_PATH=/usr/aarch64-linux-gnu/lib build two-arm64 --host-arch arm64 --no-check-builddeps
+}
+
+[ "$(dpkg --print-architecture)" = amd64 ] || fail "the tests need a Debian machine of architecture amd64"
+exec 9>"$cache/.lock"
+flock 9
+: >"$cache/fetch.log"
+need_packages build-essential git git-lfs gnupg gpgv sqv sq dpkg-dev debhelper fakeroot apt-utils debian-archive-keyring \
+    debootstrap faketime xz-utils zstd bzip2 python3 python3-jsonschema gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+mirror=$(debian_mirror)
+prepare corpus make_corpus "$top"/tests/corpus/{corpus.py,packages.list}
+prepare trixie make_trixie
+prepare source make_source "$top/examples/debian.sh"
+prepare out make_out "$top/examples/debian.sh" "$cache/source.recipe"

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# run.sh [--slow] [ARGUMENT…]: installs what the tests need, builds ddb and runs all tests; ARGUMENTs go to `cargo test`.
+# --slow runs the slow tests too (DDB_TEST_SLOW=1). Packages and folders that tests share are kept in target/test-cache.
+set -euo pipefail
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+cd "$top"
+
+if [ "${1:-}" = --slow ]; then
+    export DDB_TEST_SLOW=1
+    shift
+fi
+
+export DDB_TEST_CACHE=$top/target/test-cache
+tests/prepare.sh "$DDB_TEST_CACHE"
+
+export PATH=$PATH:$HOME/.cargo/bin # where rustup puts cargo
+command -v cargo >/dev/null || {
+    echo "run.sh: cargo not found: install Rust ($(grep rust-version Cargo.toml) or newer)" >&2
+    exit 1
+}
+cargo build --release --locked --bins
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+status=0
+cargo test --release --locked --no-fail-fast "$@" 2>&1 | tee "$log" || status=$?
+
+# Each test binary closes with: test result: ok. 12 passed; 0 failed; …
+read -r passed failed < <(awk '/^test result:/ { passed += $4; failed += $6 } END { print passed + 0, failed + 0 }' "$log")
+printf '\n%d passed, %d failed\n' "$passed" "$failed"
+if [ "$status" != 0 ] || [ "$passed" = 0 ] || [ "$failed" != 0 ]; then exit 1; fi
