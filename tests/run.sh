@@ -1,15 +1,10 @@
 #!/usr/bin/env bash
-# run.sh [--slow] [ARGUMENT…]: installs what the tests need, builds ddb and runs all tests; ARGUMENTs go to `cargo test`.
-# --slow runs the slow tests too (DDB_TEST_SLOW=1). Packages and folders that tests share are kept in target/test-cache.
+# run.sh [ARGUMENT…]: installs what the tests need, builds ddb and runs all tests; ARGUMENTs go to `cargo test`.
+# Packages and folders that tests share are kept in target/test-cache.
 set -euo pipefail
 
 top=$(cd "$(dirname "$0")/.." && pwd)
 cd "$top"
-
-if [ "${1:-}" = --slow ]; then
-    export DDB_TEST_SLOW=1
-    shift
-fi
 
 export DDB_TEST_CACHE=$top/target/test-cache
 tests/prepare.sh "$DDB_TEST_CACHE"

@@ -84,7 +84,11 @@ fn chain(error: &dyn Error) -> String {
 
 fn of_git(error: &GitError) -> Exit {
     match error {
-        GitError::NotFound { .. } | GitError::NoBranch { .. } | GitError::DetachedHead { .. } | GitError::Content { .. } => Exit::Archive,
+        GitError::NotFound { .. }
+        | GitError::Owner { .. }
+        | GitError::NoBranch { .. }
+        | GitError::DetachedHead { .. }
+        | GitError::Content { .. } => Exit::Archive,
         GitError::Contended { .. } | GitError::Locked { .. } => Exit::Contended,
         GitError::Git { .. } | GitError::File { .. } => Exit::Failed,
     }

@@ -224,7 +224,7 @@ impl Drop for Apt<'_> {
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 const PATH_IS: &str = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
 
-fn as_root(sandbox: &Sandbox, arguments: &[&str]) -> Run {
+pub fn as_root(sandbox: &Sandbox, arguments: &[&str]) -> Run {
     if am_root() { sandbox.run(arguments[0], &arguments[1..]) } else { sandbox.run("sudo", arguments) }
 }
 

@@ -31,6 +31,22 @@ fn edit(sandbox: &Sandbox, path: &str, change: impl Fn(String) -> String) {
     sandbox.git(&["commit", "-q", "-m", "edit"]).ok();
 }
 
+/// An archive with the package foo, not yet published.
+fn with_foo() -> Sandbox {
+    let sandbox = Sandbox::with_archive();
+    sandbox.deb("out", "foo", "1.0", "amd64", "");
+    sandbox.commit("out", &[]).ok();
+    sandbox
+}
+
+/// A publish that stops between staging and serving: InRelease cannot be written.
+fn stop_before_in_release(sandbox: &Sandbox) {
+    let in_the_way = sandbox.public().join("dists/trixie/InRelease");
+    std::fs::create_dir_all(in_the_way.join("folder")).unwrap();
+    sandbox.dists(&[]).exits(1);
+    std::fs::remove_dir_all(&in_the_way).unwrap();
+}
+
 #[test]
 fn a_name_that_means_other_bytes_after_a_revert_is_published_with_them() {
     let sandbox = Sandbox::with_archive();
@@ -61,9 +77,7 @@ fn a_tree_that_lags_behind_gets_replaced_bytes_of_the_same_size() {
 
 #[test]
 fn a_damaged_index_is_made_whole_from_the_fold() {
-    let sandbox = Sandbox::with_archive();
-    sandbox.deb("out", "foo", "1.0", "amd64", "");
-    sandbox.commit("out", &[]).ok();
+    let sandbox = with_foo();
     sandbox.dists(&[]).ok();
     let index = sandbox.public().join("dists/trixie/main/binary-amd64/Packages.xz");
     let whole = std::fs::read(&index).unwrap();
@@ -79,9 +93,7 @@ fn a_damaged_index_is_made_whole_from_the_fold() {
 
 #[test]
 fn values_that_would_not_be_read_again_are_refused_and_block_nothing() {
-    let sandbox = Sandbox::with_archive();
-    sandbox.deb("out", "foo", "1.0", "amd64", "");
-    sandbox.commit("out", &[]).ok();
+    let sandbox = with_foo();
     let good = std::fs::read_to_string(sandbox.archive().join("ddb.toml")).unwrap();
     for bad in ["description = \" x\"\n", "version = \"1 \"\n", "signed-by = [\"A, B\"]\n", "signed-by = [\"\"]\n"] {
         edit(&sandbox, "ddb.toml", |_| format!("{good}{bad}"));
@@ -93,14 +105,8 @@ fn values_that_would_not_be_read_again_are_refused_and_block_nothing() {
 
 #[test]
 fn a_staged_release_that_cannot_be_signed_any_more_gives_way_to_the_next_commit() {
-    let sandbox = Sandbox::with_archive();
-    sandbox.deb("out", "foo", "1.0", "amd64", "");
-    sandbox.commit("out", &[]).ok();
-    // A publish that stops between staging and serving: InRelease cannot be written.
-    let in_the_way = sandbox.public().join("dists/trixie/InRelease");
-    std::fs::create_dir_all(in_the_way.join("folder")).unwrap();
-    sandbox.dists(&[]).exits(1);
-    std::fs::remove_dir_all(&in_the_way).unwrap();
+    let sandbox = with_foo();
+    stop_before_in_release(&sandbox);
     let keys = sandbox.path("home/.config/ddb/keys");
     std::fs::remove_dir_all(&keys).unwrap();
     sandbox.dists(&[]).exits(7);
@@ -114,22 +120,15 @@ fn a_staged_release_that_cannot_be_signed_any_more_gives_way_to_the_next_commit(
 
 #[test]
 fn a_run_that_only_finishes_another_one_says_what_it_published() {
-    let sandbox = Sandbox::with_archive();
-    sandbox.deb("out", "foo", "1.0", "amd64", "");
-    sandbox.commit("out", &[]).ok();
-    let in_the_way = sandbox.public().join("dists/trixie/InRelease");
-    std::fs::create_dir_all(in_the_way.join("folder")).unwrap();
-    sandbox.dists(&[]).exits(1);
-    std::fs::remove_dir_all(&in_the_way).unwrap();
+    let sandbox = with_foo();
+    stop_before_in_release(&sandbox);
     let answer = sandbox.dists(&["--json"]).ok().json();
     assert_eq!((&answer["suites"][0]["outcome"], &answer["suites"][0]["sequence"]), (&"published".into(), &1.into()));
 }
 
 #[test]
 fn a_base_commit_that_no_branch_holds_any_more_is_kept() {
-    let sandbox = Sandbox::with_archive();
-    sandbox.deb("out", "foo", "1.0", "amd64", "");
-    sandbox.commit("out", &[]).ok();
+    let sandbox = with_foo();
     sandbox.dists(&[]).ok();
     sandbox.git(&["reset", "-q", "--hard", "HEAD~1"]).ok();
     sandbox.git(&["reflog", "expire", "--expire=now", "--all"]).ok();
@@ -143,9 +142,7 @@ fn a_base_commit_that_no_branch_holds_any_more_is_kept() {
 
 #[test]
 fn a_release_from_the_future_is_refused_with_a_remedy_that_helps() {
-    let sandbox = Sandbox::with_archive();
-    sandbox.deb("out", "foo", "1.0", "amd64", "");
-    sandbox.commit("out", &[]).ok();
+    let sandbox = with_foo();
     sandbox.dists(&["--now", "2099-01-01T00:00:00Z"]).exits(7);
     sandbox.dists_at("2027-01-01T00:00:00Z", &[]).ok();
     // Nothing changed: the tree is put right although the date is wrong.
@@ -158,9 +155,7 @@ fn a_release_from_the_future_is_refused_with_a_remedy_that_helps() {
 
 #[test]
 fn date_never_runs_ahead_of_the_clock() {
-    let sandbox = Sandbox::with_archive();
-    sandbox.deb("out", "foo", "1.0", "amd64", "");
-    sandbox.commit("out", &[]).ok();
+    let sandbox = with_foo();
     for _ in 0..4 {
         sandbox.dists(&["--renew"]).ok();
         let date = sandbox.run("date", &["-u", "+%s"]).ok().out.trim().parse::<i64>().unwrap();
@@ -172,9 +167,7 @@ fn date_never_runs_ahead_of_the_clock() {
 
 #[test]
 fn another_valid_for_makes_a_new_release_and_an_expired_key_is_told() {
-    let sandbox = Sandbox::with_archive();
-    sandbox.deb("out", "foo", "1.0", "amd64", "");
-    sandbox.commit("out", &[]).ok();
+    let sandbox = with_foo();
     edit(&sandbox, "ddb.toml", |text| format!("{text}valid-for = \"365d\"\n"));
     sandbox.dists(&[]).ok();
     edit(&sandbox, "ddb.toml", |text| text.replace("365d", "1d"));
@@ -222,9 +215,7 @@ fn by_hash_files_go_when_their_time_is_over_and_not_before() {
 
 #[test]
 fn the_tree_is_for_others_to_read_whatever_the_umask() {
-    let sandbox = Sandbox::with_archive();
-    sandbox.deb("out", "foo", "1.0", "amd64", "");
-    sandbox.commit("out", &[]).ok();
+    let sandbox = with_foo();
     let command = format!("umask 077 && exec {} -C archive dists trixie", env!("CARGO_BIN_EXE_ddb-publish"));
     sandbox.run("sh", &["-c", &command]).ok();
     let mut folders = vec![sandbox.public()];

@@ -21,6 +21,12 @@ pub enum GitError {
         /// The folder.
         path: PathBuf,
     },
+    /// The repository belongs to another user.
+    #[error("{} belongs to another user; if you trust it, run `git config --global --add safe.directory {}`", path.display(), path.display())]
+    Owner {
+        /// The repository.
+        path: PathBuf,
+    },
     /// An operation of the Git library failed.
     #[error("git: cannot {operation}")]
     Git {
@@ -113,6 +119,9 @@ impl Repository {
         match git2::Repository::discover(path) {
             Ok(git) => Ok(Self { git }),
             Err(fault) if fault.code() == git2::ErrorCode::NotFound => Err(GitError::NotFound { path: path.to_owned() }),
+            Err(fault) if fault.code() == git2::ErrorCode::Owner => {
+                Err(GitError::Owner { path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()) })
+            }
             Err(fault) => Err(failed(format!("open {}", path.display()))(fault)),
         }
     }

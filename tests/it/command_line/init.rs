@@ -1,5 +1,6 @@
 //! `ddb-deploy init` in all sorts of folders: it never overwrites.
 
+use super::super::client::as_root;
 use super::super::sandbox::Sandbox;
 use super::{shell, workshop};
 
@@ -89,4 +90,15 @@ fn init_says_what_to_do_next_and_that_works() {
         shell(&sandbox, &format!("ddb-{command}")).ok();
     }
     assert!(sandbox.public().join("dists/trixie/InRelease").exists());
+}
+
+#[test]
+fn a_repository_of_another_user_is_named_with_the_remedy() {
+    let sandbox = Sandbox::with_archive();
+    sandbox.deploy(&["-C", "archive", "fsck"]).ok();
+    let owner = sandbox.run("id", &["-u"]).ok().out;
+    as_root(&sandbox, &["chown", "-R", "nobody", "archive"]).ok();
+    sandbox.deploy(&["-C", "archive", "fsck"]).exits(4).says("safe.directory");
+    as_root(&sandbox, &["chown", "-R", owner.trim(), "archive"]).ok();
+    sandbox.deploy(&["-C", "archive", "fsck"]).ok();
 }
