@@ -117,7 +117,7 @@ pub fn fsck(request: &FsckRequest, listener: Listener<'_>) -> Result<FsckAnswer,
     let target = open.target(&archive, request.target.as_deref());
     let mut findings = Vec::new();
     let pool = check_pool(&open, &snapshot, &mut findings)?;
-    let records = check_records(&open, &snapshot, &archive, &pool, &mut findings)?;
+    let records = check_records(&snapshot, &archive, &pool, &mut findings)?;
     let (objects, unreferenced_objects) = check_objects(&store, &pool, request.full, listener, &mut findings)?;
     let mut published = 0;
     for codename in archive.suites.keys() {
@@ -154,28 +154,19 @@ fn check_pool(open: &OpenArchive, snapshot: &Snapshot<'_>, findings: &mut Vec<Fi
     Ok(pool)
 }
 
-fn check_records(
-    open: &OpenArchive,
-    snapshot: &Snapshot<'_>,
-    archive: &Archive,
-    pool: &Pool,
-    findings: &mut Vec<Finding>,
-) -> Result<usize, FsckError> {
+fn check_records(snapshot: &Snapshot<'_>, archive: &Archive, pool: &Pool, findings: &mut Vec<Finding>) -> Result<usize, FsckError> {
     let mut count = 0;
     for codename in archive.suites.keys() {
-        let entries = match snapshot.records(codename) {
-            Ok(entries) => entries,
+        let records = match snapshot.record_bytes(codename) {
+            Ok(records) => records,
             Err(GitError::Content { path, fault, .. }) => {
                 findings.push(Finding { kind: FindingKind::Record, path, fault });
                 continue;
             }
             Err(fault) => return Err(fault.into()),
         };
-        count += entries.len();
-        let blobs: Vec<_> = entries.iter().map(|entry| (entry.place.to_string(), entry.blob)).collect();
-        let texts = read_blobs(&open.repository, &blobs, |_, bytes| Ok::<_, GitError>(bytes.to_vec()))?;
-        let problems: Vec<RecordProblem> =
-            entries.par_iter().zip(&texts).flat_map_iter(|(entry, bytes)| record_problems(&entry.place, bytes, pool)).collect();
+        count += records.len();
+        let problems: Vec<RecordProblem> = records.par_iter().flat_map_iter(|(place, bytes)| record_problems(place, bytes, pool)).collect();
         findings.extend(problems.into_iter().map(|problem| Finding {
             kind: FindingKind::Record,
             path: problem.path,
@@ -264,16 +255,14 @@ fn check_published(
     findings: &mut Vec<Finding>,
 ) -> Result<usize, FsckError> {
     let repository = &open.repository;
-    let mut staged = stage::newest(repository, codename)?;
-    while let Some(current) = staged.take_if(|current| current.signatures.is_none()) {
+    if let Some(staged) = stage::newest(repository, codename)?.filter(|staged| staged.signatures.is_none()) {
         findings.push(Finding {
             kind: FindingKind::Published,
             path: format!("dists/{codename}/Release"),
-            fault: format!("Release {} was staged and not served; `ddb-publish dists {codename}` finishes it", current.inputs.sequence),
+            fault: format!("Release {} was staged and not served; `ddb-publish dists {codename}` finishes it", staged.inputs.sequence),
         });
-        staged = stage::before(repository, codename, &current)?;
     }
-    let Some(served) = staged else { return Ok(0) };
+    let Some(served) = stage::last_served(repository, codename)? else { return Ok(0) };
     let mut count = 0;
     let root = format!("dists/{codename}");
     let mut compare = |path: String, expected: &[u8]| -> Result<(), FsckError> {
@@ -309,7 +298,7 @@ fn check_published(
         findings.push(Finding { kind: FindingKind::Published, path: format!("{root}/Release"), fault });
         return Ok(count);
     };
-    let pool = offered(open, &base, codename)?;
+    let pool = offered(&base, codename)?;
     count += pool.len();
     let wrong: Vec<Option<Finding>> =
         pool.par_iter().map(|(path, pointer)| compare_pool(target, path, pointer, full)).collect::<Result<_, TargetError>>()?;
@@ -355,12 +344,10 @@ fn compare_pool(target: &FolderTarget, path: &PoolPath, pointer: &Pointer, full:
 }
 
 /// Returns the files that the records of a suite name.
-fn offered(open: &OpenArchive, snapshot: &Snapshot<'_>, codename: &Codename) -> Result<Pool, FsckError> {
-    let entries = snapshot.records(codename)?;
-    let blobs: Vec<_> = entries.iter().map(|entry| (entry.place.to_string(), entry.blob)).collect();
-    let texts = read_blobs(&open.repository, &blobs, |_, bytes| Ok::<_, GitError>(bytes.to_vec()))?;
-    let files = entries.iter().zip(&texts).filter_map(|(entry, bytes)| {
-        checks::read_at(&entry.place, bytes).and_then(|record| checks::files_named(&entry.place, &record)).ok()
-    });
+fn offered(snapshot: &Snapshot<'_>, codename: &Codename) -> Result<Pool, FsckError> {
+    let records = snapshot.record_bytes(codename)?;
+    let files = records
+        .iter()
+        .filter_map(|(place, bytes)| checks::read_at(place, bytes).and_then(|record| checks::files_named(place, &record)).ok());
     Ok(files.flatten().collect())
 }

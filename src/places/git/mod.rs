@@ -94,6 +94,13 @@ pub(crate) fn failed(operation: impl Into<String>) -> impl FnOnce(git2::Error) -
     move |source| GitError::Git { operation, source }
 }
 
+impl GitError {
+    /// Returns the fault that a path of a commit is not what it should be.
+    pub fn content(commit: Oid, path: &str, fault: &dyn std::fmt::Display) -> Self {
+        Self::Content { path: path.to_owned(), commit: commit.to_string(), fault: fault.to_string() }
+    }
+}
+
 /// Who makes a commit, and when in seconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Author {

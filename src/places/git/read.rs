@@ -129,6 +129,17 @@ impl<'repo> Snapshot<'repo> {
         Ok(entries)
     }
 
+    /// Returns the records of a suite with their bytes, in tree order.
+    ///
+    /// # Errors
+    /// An object cannot be read, or a path under the suite is no record's.
+    pub fn record_bytes(&self, codename: &Codename) -> Result<Vec<(RecordPlace, Vec<u8>)>, GitError> {
+        let entries = self.records(codename)?;
+        let blobs: Vec<_> = entries.iter().map(|entry| (entry.place.to_string(), entry.blob)).collect();
+        let bytes = read_blobs(self.repository, &blobs, |_, bytes| Ok::<_, GitError>(bytes.to_vec()))?;
+        Ok(entries.into_iter().map(|entry| entry.place).zip(bytes).collect())
+    }
+
     fn records_of_index(
         &self,
         path: &str,
@@ -208,7 +219,7 @@ impl<'repo> Snapshot<'repo> {
 
     /// Returns a fault about a path of this commit.
     pub fn content(&self, path: &str, fault: &dyn std::fmt::Display) -> GitError {
-        GitError::Content { path: path.to_owned(), commit: self.commit.to_string(), fault: fault.to_string() }
+        GitError::content(self.commit, path, fault)
     }
 
     /// Returns `<codename>/<component>/<index>` of every index in the suites tree.

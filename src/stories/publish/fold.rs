@@ -55,7 +55,7 @@ pub fn fold(repository: &Repository, snapshot: &Snapshot<'_>, archive: &Archive,
     let suite = archive
         .suite(codename)
         .ok_or_else(|| PublishError::NoSuite { codename: codename.clone(), known: archive.suites.keys().cloned().collect() })?;
-    let loaded = records::load(repository, snapshot, codename)?;
+    let loaded = records::load(snapshot, codename)?;
     let (records, pool) = records::check(repository, snapshot, &loaded)?;
     let overrides = read_overrides(snapshot, suite)?;
     let offers: Vec<Offer> = loaded.iter().map(offer).collect();

@@ -101,11 +101,7 @@ pub(super) fn check_objects(request: &DistsRequest, places: &Places<'_>, edition
 /// commit with the same pointer at that path.
 fn known(request: &DistsRequest, places: &Places<'_>, edition: &Edition) -> Result<BTreeSet<PoolPath>, PublishError> {
     let repository = &places.open.repository;
-    let mut staged = stage::newest(repository, &request.codename)?;
-    while let Some(current) = staged.take_if(|current| current.signatures.is_none()) {
-        staged = stage::before(repository, &request.codename, &current)?;
-    }
-    let Some(last) = staged else { return Ok(BTreeSet::new()) };
+    let Some(last) = stage::last_served(repository, &request.codename)? else { return Ok(BTreeSet::new()) };
     if places.target.read(&format!("dists/{}/Release", request.codename))?.as_deref() != Some(&last.release) {
         return Ok(BTreeSet::new());
     }

@@ -13,7 +13,7 @@ use crate::formats::suite::checks::{self, RecordProblem};
 use crate::formats::suite::place::RecordPlace;
 use crate::formats::suite::record::Record;
 use crate::places::git::read::{Snapshot, read_blobs};
-use crate::places::git::{GitError, Oid, Repository};
+use crate::places::git::{GitError, Repository};
 use crate::words::limits;
 use crate::words::name::Codename;
 
@@ -24,21 +24,17 @@ pub(super) struct Loaded {
 }
 
 /// Reads the records of a suite, in tree order.
-pub(super) fn load(repository: &Repository, snapshot: &Snapshot<'_>, codename: &Codename) -> Result<Vec<Loaded>, PublishError> {
-    let entries = snapshot.records(codename)?;
-    let blobs: Vec<_> = entries.iter().map(|entry| (entry.place.to_string(), entry.blob)).collect();
-    let commit = snapshot.commit();
-    let texts = read_blobs(repository, &blobs, |path, bytes| {
+pub(super) fn load(snapshot: &Snapshot<'_>, codename: &Codename) -> Result<Vec<Loaded>, PublishError> {
+    let text_of = |(place, bytes): (RecordPlace, Vec<u8>)| {
         if bytes.len() as u64 > limits::RECORD {
-            return Err(wrong_content(commit, path, &format!("it has {} bytes, more than a record may have", bytes.len())));
+            return Err(snapshot.content(&place.to_string(), &format!("it has {} bytes, more than a record may have", bytes.len())));
         }
-        String::from_utf8(bytes.to_vec()).map_err(|fault| wrong_content(commit, path, &fault))
-    })?;
-    Ok(entries.into_iter().zip(texts).map(|(entry, text)| Loaded { place: entry.place, text }).collect())
-}
-
-fn wrong_content(commit: Oid, path: &str, fault: &dyn std::fmt::Display) -> GitError {
-    GitError::Content { path: path.to_owned(), commit: commit.to_string(), fault: fault.to_string() }
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(Loaded { place, text }),
+            Err(fault) => Err(snapshot.content(&place.to_string(), &fault)),
+        }
+    };
+    Ok(snapshot.record_bytes(codename)?.into_iter().map(text_of).collect::<Result<_, _>>()?)
 }
 
 pub(super) type Checked<'a> = (Vec<Record<'a>>, BTreeMap<PoolPath, Pointer>);

@@ -141,6 +141,18 @@ pub fn before(repository: &Repository, codename: &Codename, staged: &Staged) -> 
     Ok(None)
 }
 
+/// Returns the newest Release that was served, passing over those that were only staged.
+///
+/// # Errors
+/// The branch is not as ddb leaves it.
+pub fn last_served(repository: &Repository, codename: &Codename) -> Result<Option<Staged>, StageError> {
+    let mut staged = newest(repository, codename)?;
+    while let Some(current) = staged.take_if(|current| current.signatures.is_none()) {
+        staged = before(repository, codename, &current)?;
+    }
+    Ok(staged)
+}
+
 fn read(repository: &Repository, codename: &Codename, commit: Oid) -> Result<Staged, StageError> {
     let branch = branch(codename);
     let snapshot = repository.snapshot(commit)?;
