@@ -154,8 +154,11 @@ fn publish_suite(
     passphrases: &[Passphrase],
     progress: &Progress,
 ) -> Result<DistsAnswer, Failure> {
-    let target = open.target(archive, options.target.as_deref());
-    let local = || client::file_uri(&std::path::absolute(target.root()).unwrap_or_else(|_| target.root().to_owned()).to_string_lossy());
+    let target = open.target(archive, options.target.as_deref())?;
+    let local = || {
+        let root = target.local_root().map(|root| std::path::absolute(root).unwrap_or_else(|_| root.to_owned()));
+        root.map_or_else(|| target.describe(), |root| client::file_uri(&root.to_string_lossy()))
+    };
     let now = environment::now(common.now);
     let mut request = DistsRequest {
         codename: codename.clone(),
@@ -168,11 +171,11 @@ fn publish_suite(
         now,
         fixed_time: common.now.is_some(),
     };
-    let store = open.store(archive);
+    let store = open.store(archive)?;
     let places = Places {
         open,
-        store: &store,
-        target: &target,
+        store: store.as_ref(),
+        target: target.as_ref(),
         signer: &|snapshot, archive| keys::signer(open, snapshot, archive, &options.secrets, passphrases, now),
     };
     loop {

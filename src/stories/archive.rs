@@ -7,7 +7,9 @@ use crate::places::git::read::Snapshot;
 use crate::places::git::{Author, GitError, Oid, Repository};
 use crate::places::sign::uploaders::Uploaders;
 use crate::places::sign::{KeyringError, PublicCertificate, armored_keyring};
+use crate::places::store::ObjectStore;
 use crate::places::store::fs::FolderStore;
+use crate::places::target::PublishTarget;
 use crate::places::target::fs::FolderTarget;
 use crate::words::archive::{Archive, ArchiveError};
 use crate::words::limits;
@@ -119,28 +121,34 @@ impl OpenArchive {
     }
 
     /// Returns the object store.
-    pub fn store(&self, archive: &Archive) -> FolderStore {
-        match &archive.store.path {
-            Some(path) => FolderStore::new(&self.repository.root().join(path)),
-            None => FolderStore::of_repository(&self.repository),
-        }
+    ///
+    /// # Errors
+    /// What it needs is not there.
+    pub fn store(&self, archive: &Archive) -> Result<Box<dyn ObjectStore>, OpenError> {
+        Ok(match &archive.store.path {
+            Some(path) => Box::new(FolderStore::new(&self.repository.root().join(path))),
+            None => Box::new(FolderStore::of_repository(&self.repository)),
+        })
     }
 
     /// Returns the object store for writing: stock Git-LFS will leave alone what is put there.
     ///
     /// # Errors
-    /// The repository's configuration cannot be written.
-    pub fn store_to_fill(&self, archive: &Archive) -> Result<FolderStore, OpenError> {
-        if archive.store.path.is_none() {
+    /// What it needs is not there, or the repository's configuration cannot be written.
+    pub fn store_to_fill(&self, archive: &Archive) -> Result<Box<dyn ObjectStore>, OpenError> {
+        if archive.store.is_of_repository() {
             FolderStore::guard_against_prune(&self.repository)?;
         }
-        Ok(self.store(archive))
+        self.store(archive)
     }
 
     /// Returns the published tree: the folder named, else the configured one.
-    pub fn target(&self, archive: &Archive, named: Option<&Path>) -> FolderTarget {
+    ///
+    /// # Errors
+    /// What it needs is not there.
+    pub fn target(&self, archive: &Archive, named: Option<&Path>) -> Result<Box<dyn PublishTarget>, OpenError> {
         let path = named.map_or_else(|| self.repository.root().join(&archive.target.path), Path::to_owned);
-        FolderTarget::new(&path, archive.target.links)
+        Ok(Box::new(FolderTarget::new(&path, archive.target.links)))
     }
 
     /// Returns the certificates directly in `keys/`, each with its path: what clients get as keyring.

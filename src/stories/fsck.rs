@@ -3,7 +3,7 @@
 //! Looks and changes nothing. Every finding names the file and says what it means; with `full`, every object and every
 //! published pool file is hashed again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use rayon::prelude::*;
@@ -17,9 +17,7 @@ use crate::formats::suite::checks::{self, RecordProblem};
 use crate::places::digest_of;
 use crate::places::git::GitError;
 use crate::places::git::read::{Snapshot, read_blobs};
-use crate::places::store::fs::FolderStore;
-use crate::places::store::{ObjectStore, StoreError};
-use crate::places::target::fs::FolderTarget;
+use crate::places::store::{Listing, ObjectStore, StoreError, Stored};
 use crate::places::target::{PublishTarget, TargetError};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
@@ -113,15 +111,15 @@ pub fn fsck(request: &FsckRequest, listener: Listener<'_>) -> Result<FsckAnswer,
     let open = OpenArchive::open(&request.archive, request.branch.as_deref())?;
     let snapshot = open.tip()?;
     let archive = open.configuration(&snapshot)?;
-    let store = open.store(&archive);
-    let target = open.target(&archive, request.target.as_deref());
+    let store = open.store(&archive)?;
+    let target = open.target(&archive, request.target.as_deref())?;
     let mut findings = Vec::new();
     let pool = check_pool(&open, &snapshot, &mut findings)?;
     let records = check_records(&snapshot, &archive, &pool, &mut findings)?;
-    let (objects, unreferenced_objects) = check_objects(&store, &pool, request.full, listener, &mut findings)?;
+    let (objects, unreferenced_objects) = check_objects(store.as_ref(), &pool, request.full, listener, &mut findings)?;
     let mut published = 0;
     for codename in archive.suites.keys() {
-        published += check_published(&open, codename, &target, request.full, &mut findings)?;
+        published += check_published(&open, codename, target.as_ref(), request.full, &mut findings)?;
     }
     findings.sort();
     findings.dedup();
@@ -189,27 +187,23 @@ fn record_problems(place: &crate::formats::suite::place::RecordPlace, bytes: &[u
 }
 
 fn check_objects(
-    store: &FolderStore,
+    store: &dyn ObjectStore,
     pool: &Pool,
     full: bool,
     listener: Listener<'_>,
     findings: &mut Vec<Finding>,
 ) -> Result<(usize, usize), FsckError> {
-    let (objects, strangers) = store.list()?;
+    let Listing { objects, strangers } = store.list()?;
     for path in strangers {
-        findings.push(Finding {
-            kind: FindingKind::Object,
-            path: path.display().to_string(),
-            fault: "it is no object; nothing refers to it".to_owned(),
-        });
+        findings.push(Finding { kind: FindingKind::Object, path, fault: "it is no object; nothing refers to it".to_owned() });
     }
-    let present: BTreeSet<ObjectId> = objects.iter().copied().collect();
+    let present: BTreeMap<ObjectId, u64> = objects.iter().map(|stored| (stored.oid, stored.size)).collect();
     let mut named: BTreeMap<ObjectId, (Pointer, &PoolPath)> = BTreeMap::new();
     for (path, pointer) in pool {
         named.entry(pointer.oid).or_insert((*pointer, path));
     }
     for (oid, (pointer, path)) in &named {
-        let fault = match store.size(oid)? {
+        let fault = match present.get(oid).copied() {
             None => format!("the object of {path} is missing; deploy that build output again, or restore the object from a backup"),
             Some(size) if size != pointer.size => {
                 format!("it has {size} bytes, the pointer {path} says {}; deploy that build output again", pointer.size)
@@ -222,7 +216,7 @@ fn check_objects(
         listener(Event::Begin { step: "hashing objects", parts: objects.len() });
         let wrong: Vec<Finding> = objects
             .par_iter()
-            .map(|oid| {
+            .map(|Stored { oid, .. }| {
                 let found = digest_of(store.open(oid)?).map_err(|source| StoreError::Io {
                     store: store.describe(),
                     operation: format!("read object {oid}"),
@@ -243,14 +237,14 @@ fn check_objects(
         listener(Event::End);
         findings.extend(wrong);
     }
-    Ok((present.len(), present.iter().filter(|oid| !named.contains_key(oid)).count()))
+    Ok((present.len(), present.keys().filter(|oid| !named.contains_key(oid)).count()))
 }
 
 /// Compares the tree with the last served Release and with the pool files that its base commit offers.
 fn check_published(
     open: &OpenArchive,
     codename: &Codename,
-    target: &FolderTarget,
+    target: &dyn PublishTarget,
     full: bool,
     findings: &mut Vec<Finding>,
 ) -> Result<usize, FsckError> {
@@ -311,7 +305,7 @@ fn is_plain(path: &str, files: &BTreeMap<String, Listed>) -> bool {
     [".gz", ".xz", ".zst"].iter().any(|suffix| files.contains_key(&format!("{path}{suffix}")))
 }
 
-fn compare_index(target: &FolderTarget, path: String, listed: &Listed) -> Result<Option<Finding>, FsckError> {
+fn compare_index(target: &dyn PublishTarget, path: String, listed: &Listed) -> Result<Option<Finding>, FsckError> {
     let fault = match target.read(&path)? {
         None => "it is missing; publish again".to_owned(),
         Some(bytes) => {
@@ -328,7 +322,7 @@ fn compare_index(target: &FolderTarget, path: String, listed: &Listed) -> Result
     Ok(Some(Finding { kind: FindingKind::Published, path, fault }))
 }
 
-fn compare_pool(target: &FolderTarget, path: &PoolPath, pointer: &Pointer, full: bool) -> Result<Option<Finding>, TargetError> {
+fn compare_pool(target: &dyn PublishTarget, path: &PoolPath, pointer: &Pointer, full: bool) -> Result<Option<Finding>, TargetError> {
     let name = path.to_string();
     let fault = match target.size(&name)? {
         None => "it is missing; publish again".to_owned(),

@@ -140,7 +140,7 @@ fn now() -> i64 {
 fn publish(sandbox: &Sandbox, target: &dyn PublishTarget, signer: &MakeSigner<'_>) -> Result<DistsAnswer, PublishError> {
     let open = OpenArchive::open(&sandbox.archive(), None)?;
     let archive = open.configuration(&open.tip()?)?;
-    let store = open.store(&archive);
+    let store = open.store(&archive).unwrap();
     let time = Timestamp(now());
     let request = DistsRequest {
         codename: "trixie".parse().unwrap(),
@@ -159,7 +159,7 @@ fn publish(sandbox: &Sandbox, target: &dyn PublishTarget, signer: &MakeSigner<'_
         let found = find_secrets(&open.signing_certificates(snapshot, archive)?, &open.certificates(snapshot)?, &secrets, time)?;
         signer(Box::new(found.signer))
     };
-    dists(&request, &Places { open: &open, store: &store, target, signer: &make }, &|_| ())
+    dists(&request, &Places { open: &open, store: store.as_ref(), target, signer: &make }, &|_| ())
 }
 
 fn signs(signer: Box<dyn Signer>) -> Result<Box<dyn Signer>, PublishError> {

@@ -4,13 +4,15 @@
 //! by rename after their bytes are on disk. Copies share blocks where the file system can.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Read, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io::{self, Read, Seek as _, Write as _};
+use std::ops::Range;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::{ObjectStore, Put, StoreError, key};
+use super::{Listing, ObjectStore, Put, Source, StoreError, Stored, key};
 use crate::formats::pool::pointer::Pointer;
 use crate::places::git::{GitError, Repository};
+use crate::words::date::Timestamp;
 use crate::words::digest::{ExtraDigests, Hasher, ObjectId};
 
 /// Objects in a folder.
@@ -54,21 +56,7 @@ impl FolderStore {
         &self.objects
     }
 
-    /// Returns every object in the folder by name, with the paths that are none.
-    ///
-    /// # Errors
-    /// The folder cannot be read.
-    pub fn list(&self) -> Result<(Vec<ObjectId>, Vec<PathBuf>), StoreError> {
-        let (mut objects, mut strangers) = (Vec::new(), Vec::new());
-        if self.objects.exists() {
-            self.list_below(&self.objects, 0, &mut objects, &mut strangers).map_err(|source| self.failed("list objects", source))?;
-        }
-        objects.sort();
-        strangers.sort();
-        Ok((objects, strangers))
-    }
-
-    fn list_below(&self, folder: &Path, depth: u8, objects: &mut Vec<ObjectId>, strangers: &mut Vec<PathBuf>) -> io::Result<()> {
+    fn list_below(&self, folder: &Path, depth: u8, listing: &mut Listing) -> io::Result<()> {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             let path = entry.path();
@@ -78,9 +66,12 @@ impl FolderStore {
             let kind = entry.file_type()?;
             let oid = entry.file_name().to_str().and_then(|name| name.parse::<ObjectId>().ok()).filter(|oid| self.path(oid) == path);
             match oid {
-                Some(oid) if kind.is_file() => objects.push(oid),
-                _ if kind.is_dir() && depth < 2 => self.list_below(&path, depth + 1, objects, strangers)?,
-                _ => strangers.push(path),
+                Some(oid) if kind.is_file() => {
+                    let metadata = entry.metadata()?;
+                    listing.objects.push(Stored { oid, size: metadata.len(), modified: Timestamp(metadata.mtime()) });
+                }
+                _ if kind.is_dir() && depth < 2 => self.list_below(&path, depth + 1, listing)?,
+                _ => listing.strangers.push(path.display().to_string()),
             }
         }
         Ok(())
@@ -94,16 +85,20 @@ impl FolderStore {
         StoreError::Io { store: self.describe(), operation: operation.into(), source }
     }
 
-    fn copy_in(&self, pointer: &Pointer, source: &Path) -> Result<(), StoreError> {
+    fn copy_in(&self, pointer: &Pointer, source: Source<'_>) -> Result<(), StoreError> {
         let store = |source| self.failed(format!("write object {}", pointer.oid), source);
+        let read = |fault| self.failed(format!("read {}", source.path().display()), fault);
         fs::create_dir_all(&self.temporary).map_err(store)?;
         let mut incoming = tempfile::Builder::new().prefix("ddb-").tempfile_in(&self.temporary).map_err(store)?;
-        let mut reader = File::open(source).map_err(|fault| self.failed(format!("read {}", source.display()), fault))?;
-        let shared = rustix::fs::ioctl_ficlone(incoming.as_file(), &reader).is_ok();
+        let shared = match source {
+            Source::File(path) => rustix::fs::ioctl_ficlone(incoming.as_file(), &File::open(path).map_err(read)?).is_ok(),
+            Source::Bytes(_) => false,
+        };
+        let mut reader = source.open().map_err(read)?;
         let mut hasher = Hasher::new(ExtraDigests::default());
         let mut buffer = vec![0; 1 << 20];
         loop {
-            let length = reader.read(&mut buffer).map_err(|fault| self.failed(format!("read {}", source.display()), fault))?;
+            let length = reader.read(&mut buffer).map_err(read)?;
             let bytes = buffer.get(..length).unwrap_or_default();
             if bytes.is_empty() {
                 break;
@@ -115,7 +110,7 @@ impl FolderStore {
         }
         let found = Pointer::from(&hasher.finish());
         if found != *pointer {
-            return Err(StoreError::Changed { path: source.to_owned(), expected: *pointer, found });
+            return Err(StoreError::Changed { path: source.path(), expected: *pointer, found });
         }
         incoming.as_file().set_permissions(Permissions::from_mode(0o444)).map_err(store)?;
         incoming.as_file().sync_all().map_err(store)?;
@@ -133,7 +128,7 @@ impl ObjectStore for FolderStore {
         self.objects.display().to_string()
     }
 
-    fn put(&self, pointer: &Pointer, source: &Path) -> Result<Put, StoreError> {
+    fn put(&self, pointer: &Pointer, source: Source<'_>) -> Result<Put, StoreError> {
         if self.size(&pointer.oid)? == Some(pointer.size) {
             return Ok(Put::Present);
         }
@@ -154,6 +149,35 @@ impl ObjectStore for FolderStore {
             Ok(file) => Ok(Box::new(file)),
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => Err(StoreError::Missing { store: self.describe(), oid: *oid }),
             Err(fault) => Err(self.failed(format!("read object {oid}"), fault)),
+        }
+    }
+
+    fn open_range(&self, oid: &ObjectId, range: Range<u64>) -> Result<Box<dyn Read + Send>, StoreError> {
+        let failed = |fault| self.failed(format!("read object {oid}"), fault);
+        match File::open(self.path(oid)) {
+            Ok(mut file) => {
+                file.seek(io::SeekFrom::Start(range.start)).map_err(failed)?;
+                Ok(Box::new(file.take(range.end.saturating_sub(range.start))))
+            }
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Err(StoreError::Missing { store: self.describe(), oid: *oid }),
+            Err(fault) => Err(failed(fault)),
+        }
+    }
+
+    fn list(&self) -> Result<Listing, StoreError> {
+        let mut listing = Listing::default();
+        if self.objects.exists() {
+            self.list_below(&self.objects, 0, &mut listing).map_err(|source| self.failed("list objects", source))?;
+        }
+        listing.objects.sort();
+        listing.strangers.sort();
+        Ok(listing)
+    }
+
+    fn remove(&self, oid: &ObjectId) -> Result<(), StoreError> {
+        match fs::remove_file(self.path(oid)) {
+            Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(self.failed(format!("remove object {oid}"), fault)),
+            _ => Ok(()),
         }
     }
 
@@ -180,13 +204,15 @@ mod tests {
         let file = folder.path().join("stranger");
         fs::write(&file, b"bytes").unwrap();
         let pointer = Pointer { oid: ObjectId::of(b"bytes"), size: 5 };
-        store.put(&pointer, &file).unwrap();
+        store.put(&pointer, Source::File(&file)).unwrap();
         let path = store.local_path(&pointer.oid).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o444);
-        assert_eq!(store.list().unwrap(), (vec![pointer.oid], vec![file.clone()]));
+        let listing = store.list().unwrap();
+        assert_eq!(listing.objects.iter().map(|stored| (stored.oid, stored.size)).collect::<Vec<_>>(), [(pointer.oid, 5)]);
+        assert_eq!(listing.strangers, [file.display().to_string()]);
         fs::remove_file(&path).unwrap();
         fs::write(&path, b"byt").unwrap();
-        assert_eq!(store.put(&pointer, &file).unwrap(), Put::New);
+        assert_eq!(store.put(&pointer, Source::File(&file)).unwrap(), Put::New);
         assert_eq!(fs::read(&path).unwrap(), b"bytes");
     }
 }

@@ -8,10 +8,14 @@
 
 pub mod fs;
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::formats::pool::pointer::Pointer;
+use crate::places::requests::Requests;
+use crate::words::date::Timestamp;
 use crate::words::digest::ObjectId;
 
 /// What went wrong in an object store.
@@ -57,16 +61,77 @@ pub enum Put {
     Present,
 }
 
+/// Where the bytes of an object come from.
+#[derive(Debug, Clone, Copy)]
+pub enum Source<'a> {
+    /// From a file, which is read as often as a retry needs it.
+    File(&'a Path),
+    /// From memory.
+    Bytes(&'a [u8]),
+}
+
+impl<'a> Source<'a> {
+    /// Opens the bytes for reading from their beginning.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub fn open(self) -> io::Result<Box<dyn Read + 'a>> {
+        match self {
+            Self::File(path) => Ok(Box::new(File::open(path)?)),
+            Self::Bytes(bytes) => Ok(Box::new(bytes)),
+        }
+    }
+
+    /// Returns the name for messages.
+    pub fn path(self) -> PathBuf {
+        match self {
+            Self::File(path) => path.to_owned(),
+            Self::Bytes(_) => PathBuf::from("the bytes in memory"),
+        }
+    }
+}
+
+/// An object as a store lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Stored {
+    /// Its name.
+    pub oid: ObjectId,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was last written, by the store's clock.
+    pub modified: Timestamp,
+}
+
+/// Everything in a store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The objects, by name.
+    pub objects: Vec<Stored>,
+    /// Names that are no object's, in order.
+    pub strangers: Vec<String>,
+}
+
+/// Where an object lies in S3, so that a server can copy it by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketKey {
+    /// The server's address; `None` is Amazon's.
+    pub endpoint: Option<String>,
+    /// The bucket.
+    pub bucket: String,
+    /// The whole key.
+    pub key: String,
+}
+
 /// Keeps objects by their SHA-256. See the module's text for the contract.
 pub trait ObjectStore: Send + Sync {
     /// Returns the store's name for messages, without any secret.
     fn describe(&self) -> String;
 
-    /// Stores the content of a file, which must be what the pointer names.
+    /// Stores bytes, which must be what the pointer names.
     ///
     /// # Errors
-    /// The file holds other bytes, or the store cannot be written; the store is then as before.
-    fn put(&self, pointer: &Pointer, source: &Path) -> Result<Put, StoreError>;
+    /// They are other bytes, or the store cannot be written; the store is then as before.
+    fn put(&self, pointer: &Pointer, source: Source<'_>) -> Result<Put, StoreError>;
 
     /// Returns the size of an object in bytes, `None` where it is not there.
     ///
@@ -80,8 +145,47 @@ pub trait ObjectStore: Send + Sync {
     /// It is not there, or the store cannot be read.
     fn open(&self, oid: &ObjectId) -> Result<Box<dyn Read + Send>, StoreError>;
 
+    /// Opens a part of an object for reading; what lies behind its end is left out.
+    ///
+    /// # Errors
+    /// It is not there, or the store cannot be read.
+    fn open_range(&self, oid: &ObjectId, range: Range<u64>) -> Result<Box<dyn Read + Send>, StoreError>;
+
+    /// Returns everything in the store.
+    ///
+    /// # Errors
+    /// The store cannot be listed.
+    fn list(&self) -> Result<Listing, StoreError>;
+
+    /// Removes an object; it is no error that it is not there. Only garbage collection does that.
+    ///
+    /// # Errors
+    /// It is there and cannot be removed.
+    fn remove(&self, oid: &ObjectId) -> Result<(), StoreError>;
+
     /// Returns the path of an object where the store is a local folder, so that it can be linked.
-    fn local_path(&self, oid: &ObjectId) -> Option<PathBuf>;
+    fn local_path(&self, _oid: &ObjectId) -> Option<PathBuf> {
+        None
+    }
+
+    /// Returns where an object lies in S3, so that a published tree there can have it copied by the server.
+    fn bucket_key(&self, _oid: &ObjectId) -> Option<BucketKey> {
+        None
+    }
+
+    /// Returns an address from which anybody can fetch an object for this many seconds, `None` where the store has none. A
+    /// presigned address is a secret: it goes to the client who asked and nowhere else.
+    ///
+    /// # Errors
+    /// The address cannot be signed.
+    fn download_address(&self, _oid: &ObjectId, _seconds: u32) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
+    /// Returns how many requests were sent so far, retries included.
+    fn requests(&self) -> Requests {
+        Requests::default()
+    }
 }
 
 /// Returns an object's key below the store: `ab/cd/<oid>`.
@@ -99,6 +203,7 @@ pub(crate) mod contract {
 
     /// Runs the whole contract on an empty store.
     pub(crate) fn check(store: &dyn ObjectStore) {
+        assert_eq!(store.list().unwrap(), Listing::default());
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         std::fs::write(&file, b"some bytes").unwrap();
@@ -107,15 +212,21 @@ pub(crate) mod contract {
         assert!(matches!(store.open(&pointer.oid), Err(StoreError::Missing { .. })));
 
         let wrong = Pointer { oid: ObjectId::of(b"other bytes"), size: 10 };
-        assert!(matches!(store.put(&wrong, &file), Err(StoreError::Changed { .. })));
+        assert!(matches!(store.put(&wrong, Source::File(&file)), Err(StoreError::Changed { .. })));
         assert_eq!(store.size(&wrong.oid).unwrap(), None);
 
-        assert_eq!(store.put(&pointer, &file).unwrap(), Put::New);
-        assert_eq!(store.put(&pointer, &file).unwrap(), Put::Present);
+        assert_eq!(store.put(&pointer, Source::File(&file)).unwrap(), Put::New);
+        assert_eq!(store.put(&pointer, Source::Bytes(b"some bytes")).unwrap(), Put::Present);
         assert_eq!(store.size(&pointer.oid).unwrap(), Some(10));
         let mut read = Vec::new();
         store.open(&pointer.oid).unwrap().read_to_end(&mut read).unwrap();
         assert_eq!(read, b"some bytes");
+        for (range, expected) in [(0..4, &b"some"[..]), (5..10, b"bytes"), (8..100, b"es")] {
+            let mut part = Vec::new();
+            store.open_range(&pointer.oid, range).unwrap().read_to_end(&mut part).unwrap();
+            assert_eq!(part, expected);
+        }
+        assert!(matches!(store.open_range(&wrong.oid, 0..1), Err(StoreError::Missing { .. })));
 
         std::thread::scope(|scope| {
             for _ in 0..8 {
@@ -123,10 +234,19 @@ pub(crate) mod contract {
                     let racing = Pointer { oid: ObjectId::of(b"racing"), size: 6 };
                     let own = tempfile::NamedTempFile::new().unwrap();
                     std::fs::write(own.path(), b"racing").unwrap();
-                    store.put(&racing, own.path()).unwrap();
+                    store.put(&racing, Source::File(own.path())).unwrap();
                     assert_eq!(store.size(&racing.oid).unwrap(), Some(6));
                 });
             }
         });
+        let listing = store.list().unwrap();
+        let names: Vec<_> = listing.objects.iter().map(|stored| (stored.oid, stored.size)).collect();
+        let mut expected = vec![(pointer.oid, 10), (ObjectId::of(b"racing"), 6)];
+        expected.sort();
+        assert_eq!((names, listing.strangers), (expected, Vec::new()));
+        for _ in 0..2 {
+            store.remove(&pointer.oid).unwrap();
+            assert_eq!(store.size(&pointer.oid).unwrap(), None);
+        }
     }
 }

@@ -193,6 +193,10 @@ impl PublishTarget for FolderTarget {
         Ok(())
     }
 
+    fn local_root(&self) -> Option<&Path> {
+        Some(&self.root)
+    }
+
     fn exclusive(&self) -> Result<Box<dyn std::any::Any>, TargetError> {
         let failed = self.failed("lock", LOCK);
         self.make_folder_of(&self.root.join(LOCK)).map_err(&failed)?;
@@ -233,7 +237,7 @@ mod tests {
         let file = folder.path().join("file");
         fs::write(&file, b"x").unwrap();
         let pointer = Pointer { oid: crate::words::digest::ObjectId::of(b"x"), size: 1 };
-        store.put(&pointer, &file).unwrap();
+        store.put(&pointer, crate::places::store::Source::File(&file)).unwrap();
         let target = FolderTarget::new(&folder.path().join("public"), Links::Hard);
         target.write("pool/x", &Content::Object(pointer), &store).unwrap();
         let inode = |path: &Path| fs::metadata(path).unwrap().ino();

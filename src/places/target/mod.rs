@@ -12,6 +12,7 @@ pub mod fs;
 pub mod plan;
 
 use crate::formats::pool::pointer::Pointer;
+use crate::places::requests::Requests;
 use crate::places::store::{ObjectStore, StoreError};
 
 /// What went wrong in the published tree.
@@ -113,6 +114,21 @@ pub trait PublishTarget: Send + Sync {
     /// # Errors
     /// The tree cannot be held.
     fn exclusive(&self) -> Result<Box<dyn std::any::Any>, TargetError>;
+
+    /// Returns the folder where the tree is a local one.
+    fn local_root(&self) -> Option<&std::path::Path> {
+        None
+    }
+
+    /// Tells whether looking at a file costs a request, so that what is known of the tree is not looked at again.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
+    /// Returns how many requests were sent so far, retries included.
+    fn requests(&self) -> Requests {
+        Requests::default()
+    }
 }
 
 #[cfg(test)]
@@ -121,6 +137,7 @@ pub(crate) mod contract {
     //! The suite that every publish target must pass.
 
     use super::*;
+    use crate::places::store::Source;
     use crate::places::store::fs::FolderStore;
     use crate::words::digest::ObjectId;
 
@@ -131,7 +148,7 @@ pub(crate) mod contract {
         std::fs::create_dir_all(objects).unwrap();
         std::fs::write(&file, b"object").unwrap();
         let pointer = Pointer { oid: ObjectId::of(b"object"), size: 6 };
-        store.put(&pointer, &file).unwrap();
+        store.put(&pointer, Source::File(&file)).unwrap();
 
         let _held = target.exclusive().unwrap();
         assert_eq!(target.read("dists/x/Release").unwrap(), None);

@@ -19,7 +19,7 @@ use crate::formats::statement::{Statement, message};
 use crate::places::build_output::{self, Problems, ReadOptions};
 use crate::places::git::land::Edits;
 use crate::places::git::{Author, GitError, Oid};
-use crate::places::store::{ObjectStore, Put, StoreError};
+use crate::places::store::{ObjectStore, Put, Source, StoreError};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
 use crate::words::archive::{Archive, ExtraDigest};
@@ -165,7 +165,7 @@ pub fn commit(request: &CommitRequest, listener: Listener<'_>) -> Result<CommitA
     let (statement, files) = compose::statement(&suite, &archive, output, request)
         .map_err(|problems| DeployError::Refused { out: request.out.clone(), problems })?;
     let store = open.store_to_fill(&archive)?;
-    land(&open, &store, request, &statement, &files, listener)
+    land(&open, store.as_ref(), request, &statement, &files, listener)
 }
 
 fn refused(request: &CommitRequest, problems: Problems) -> DeployError {
@@ -272,7 +272,7 @@ fn store_objects(
         .par_iter()
         .filter_map(|pointer| files.get(pointer).map(|file| (pointer, file)))
         .map(|(pointer, file): (&Pointer, &PathBuf)| {
-            let put = store.put(pointer, file)?;
+            let put = store.put(pointer, Source::File(file))?;
             listener(Event::Part { name: file_name(file) });
             Ok((put, pointer.size))
         })

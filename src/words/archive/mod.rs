@@ -1,0 +1,187 @@
+//! The configured archive: `ddb.toml` as a value (its JSON Schema is `schemas/ddb.toml.json`).
+//!
+//! Unknown keys are errors with their line; no key holds a secret. Reading the file is not done here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::name::Codename;
+
+mod places;
+mod suite;
+
+pub use places::{BucketSettings, InboxSettings, LfsSettings, Links, RemoteSettings, StoreSettings, TargetMode, TargetSettings};
+pub use suite::{Compression, Descriptions, ExtraDigest, OverrideFiles, Suite};
+
+/// Why a text is not a usable `ddb.toml`.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// Not TOML, an unknown key, or a value of the wrong kind; the message shows the line.
+    #[error("ddb.toml: {0}")]
+    Toml(String),
+    /// Values that contradict each other.
+    #[error("ddb.toml: {0}")]
+    Meaning(String),
+}
+
+/// The whole of `ddb.toml`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Archive {
+    /// Who publishes.
+    #[serde(default)]
+    pub archive: Identity,
+    /// Where objects are kept.
+    #[serde(default)]
+    pub store: StoreSettings,
+    /// Where the published tree is written.
+    #[serde(default)]
+    pub target: TargetSettings,
+    /// How commits reach the Git remote.
+    #[serde(default)]
+    pub remote: RemoteSettings,
+    /// Whether statements that other jobs parked are landed.
+    #[serde(default)]
+    pub inbox: InboxSettings,
+    /// Who signs.
+    #[serde(default)]
+    pub signing: SigningSettings,
+    /// Public keyrings in this repository (paths such as `keys/uploaders/alice.asc`, or a folder) whose keys may upload.
+    /// Where any is named, every .changes (or, without one, every .dsc) must carry a good signature by one of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uploaders: Vec<String>,
+    /// What is published, by codename.
+    pub suites: BTreeMap<Codename, Suite>,
+}
+
+/// Who publishes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Identity {
+    /// `Origin` of every Release; apt asks its user when it changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// `Label` of every Release; apt asks its user when it changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The address that clients use (`https://deb.example.org/`), for the sources stanza; without it the stanza names the local folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+/// Who signs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SigningSettings {
+    /// Fingerprints of the certificates in `keys/` that sign; default is every certificate directly in `keys/`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+    /// A program that signs instead of ddb (gpg-agent, HSM): reads what is to be signed on standard input and writes one
+    /// armored detached signature for `detach`, one clearsigned text for `clearsign`, its only added argument.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+}
+
+impl Archive {
+    /// Reads and checks a `ddb.toml`.
+    ///
+    /// # Errors
+    /// Not TOML, an unknown key (with its line), a value of the wrong kind, or values that contradict each other.
+    pub fn parse(text: &str) -> Result<Self, ArchiveError> {
+        let archive: Self = toml::from_str(text).map_err(|fault| ArchiveError::Toml(fault.to_string().trim_end().to_owned()))?;
+        archive.check().map_err(ArchiveError::Meaning)?;
+        Ok(archive)
+    }
+
+    /// Returns the suite of this codename.
+    pub fn suite(&self, codename: &Codename) -> Option<&Suite> {
+        self.suites.get(codename)
+    }
+
+    /// Returns the codename that a `Distribution` of .changes means: a codename, a `suite`, or one of `distributions`.
+    pub fn suite_for_distribution(&self, distribution: &str) -> Option<&Codename> {
+        let means = |codename: &Codename, suite: &Suite| {
+            codename.as_str() == distribution
+                || suite.suite.as_deref() == Some(distribution)
+                || suite.distributions.iter().any(|name| name == distribution)
+        };
+        self.suites.iter().find(|(codename, suite)| means(codename, suite)).map(|(codename, _)| codename)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.suites.is_empty() {
+            return Err("it names no suite; add a [suites.CODENAME] table".to_owned());
+        }
+        one_line("archive.origin", self.archive.origin.as_deref())?;
+        one_line("archive.label", self.archive.label.as_deref())?;
+        one_line("archive.url", self.archive.url.as_deref())?;
+        self.store.check()?;
+        self.target.check(&self.store)?;
+        self.remote.check()?;
+        let mut names = BTreeSet::new();
+        for (codename, suite) in &self.suites {
+            suite.check().map_err(|fault| format!("suites.{codename}: {fault}"))?;
+            let own = std::iter::once(codename.as_str()).chain(suite.suite.as_deref().filter(|name| *name != codename.as_str()));
+            for name in own.chain(suite.distributions.iter().map(String::as_str)) {
+                if !names.insert(name) {
+                    return Err(format!("suites.{codename}: the name \"{name}\" already means another suite or stands twice"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn one_line(key: &str, value: Option<&str>) -> Result<(), String> {
+    match value {
+        Some(text) if text.chars().any(char::is_control) => Err(format!("{key} must be one line without control characters")),
+        Some(text) if text.trim().is_empty() => Err(format!("{key} is empty; leave it out instead")),
+        Some(text) if text.trim() != text => Err(format!("{key} begins or ends with a blank")),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::words::name::Component;
+
+    const SMALL: &str = "[suites.trixie]\nsuite = \"stable\"\narchitectures = [\"amd64\", \"all\"]\n";
+
+    #[test]
+    fn a_suite_needs_only_architectures() {
+        let archive = Archive::parse(SMALL).unwrap();
+        let (codename, suite) = archive.suites.first_key_value().unwrap();
+        assert_eq!(codename.as_str(), "trixie");
+        assert_eq!(suite.components, [Component::main()]);
+        assert!(suite.acquire_by_hash);
+        assert_eq!(archive.suite_for_distribution("stable"), Some(codename));
+        assert_eq!(archive.suite_for_distribution("sid"), None);
+        assert_eq!(archive.target.path, "public");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        let check = |text: &str, expected: &str| {
+            let message = Archive::parse(text).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        };
+        check("", "suites");
+        check("[suites]\n", "names no suite");
+        check(&format!("{SMALL}archs = 1\n"), "line 4");
+        check("[suites.trixie]\narchitectures = [\"all\"]\n", "at least one beside");
+        check("[suites.trixie]\narchitectures = [\"any\"]\n", "valid architecture");
+        check(&format!("{SMALL}but-automatic-upgrades = true\n"), "means nothing");
+        check(&format!("{SMALL}distributions = [\"stable\"]\n"), "already means");
+        check(&format!("{SMALL}description = \"a\\nb\"\n"), "one line");
+        check(&format!("{SMALL}description = \" a\"\n"), "blank");
+        check(&format!("{SMALL}signed-by = [\"A, B\"]\n"), "no fingerprint");
+        check(&format!("[target]\npath = \"./\"\n{SMALL}"), "repository itself");
+        check(&format!("[target]\npath = \"pool/x\"\n{SMALL}"), "own files");
+        check(&format!("{SMALL}valid-for = \"7\"\n"), "length of time");
+        check(&format!("{SMALL}[suites.trixie.overrides.contrib]\n"), "no component contrib");
+    }
+}
