@@ -1,21 +1,21 @@
-//! `ddb-publish`: its command line, and what it prints.
+//! `ddb-publish dists`: its options and what it prints.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::answer::{self, Answer};
-use super::deploy::Common;
-use super::environment;
-use super::exit::{self, Exit};
-use super::failure::Failure;
-use super::keys;
-use super::progress::Progress;
 use crate::formats::client;
+use crate::people::answer::{self, Answer};
+use crate::people::deploy::Common;
+use crate::people::environment;
+use crate::people::exit::Exit;
+use crate::people::failure::Failure;
+use crate::people::keys;
+use crate::people::progress::Progress;
 use crate::places::sign::keys::Passphrase;
 use crate::stories::archive::OpenArchive;
 use crate::stories::event::Event;
@@ -24,36 +24,8 @@ use crate::words::archive::Archive;
 use crate::words::date::Span;
 use crate::words::name::Codename;
 
-/// Publish an apt archive from Git
-#[derive(Debug, Parser)]
-#[command(name = "ddb-publish", version, arg_required_else_help = true, after_help = exit::HELP)]
-pub struct Publish {
-    #[command(flatten)]
-    common: Common,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Generate, sign and write Packages, Sources, Release and InRelease of suites
-    #[command(after_help = "\
-Clients see a whole old or a whole new archive at any moment; a run that was stopped is finished by the next one. Where \
-nothing changed since the last publish, nothing is written. The signing key is DDB_SIGNING_KEY (the key itself, for a \
-masked CI variable), else --key-file, else ~/.config/ddb/keys. Its passphrase is in DDB_SIGNING_KEY_PASSPHRASE, else in \
---passphrase-file.
-
-Examples:
-  $ ddb-publish -C archive dists trixie --dry-run
-  $ ddb-publish -C archive dists trixie
-  $ ddb-publish -C archive dists trixie --renew-before 2d --json")]
-    Dists(Box<Dists>),
-    /// Make, show and extend the archive's signing keys
-    Key(keys::Key),
-}
-
 #[derive(Debug, Args)]
-struct Dists {
+pub(super) struct Dists {
     /// The suites; default is every suite of ddb.toml
     #[arg(value_name = "CODENAME")]
     codenames: Vec<Codename>,
@@ -91,21 +63,7 @@ pub struct DistsAnswers {
     pub failure: Option<Failure>,
 }
 
-/// Runs `ddb-publish`.
-pub fn main() -> ExitCode {
-    let arguments = Publish::parse();
-    let common = arguments.common;
-    let done = match arguments.command {
-        Command::Dists(options) => run_dists(&common, *options),
-        Command::Key(options) => keys::run(&common, options).map(ExitCode::from),
-    };
-    match done {
-        Ok(exit) => exit,
-        Err(failure) => failure.report(common.json),
-    }
-}
-
-fn run_dists(common: &Common, options: Dists) -> Result<ExitCode, Failure> {
+pub(super) fn run(common: &Common, options: Dists) -> Result<ExitCode, Failure> {
     if let Some(threads) = options.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
         pool.map_err(|fault| Failure::usage(&format!("--threads {threads}: {fault}")))?;

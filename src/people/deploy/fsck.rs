@@ -1,0 +1,54 @@
+//! `ddb-deploy fsck`: its options and what it prints.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Common;
+use crate::people::answer::{self, Answer};
+use crate::people::exit::Exit;
+use crate::people::failure::Failure;
+use crate::people::progress::Progress;
+use crate::stories::fsck::{FsckAnswer, FsckRequest, fsck};
+
+#[derive(Debug, Args)]
+pub(super) struct Fsck {
+    /// Hash every object and every published pool file again
+    #[arg(long)]
+    full: bool,
+    /// The published tree, where it is not the configured one
+    #[arg(long, value_name = "DIR")]
+    target: Option<PathBuf>,
+}
+
+pub(super) fn run(common: &Common, options: Fsck) -> Result<Exit, Failure> {
+    let progress = Progress::new(common.verbose);
+    let request =
+        FsckRequest { archive: common.archive.clone(), branch: common.branch.clone(), target: options.target, full: options.full };
+    let answer = fsck(&request, &|event| progress.show(event))?;
+    answer::print(&answer, common.json);
+    Ok(if answer.findings.is_empty() { Exit::Done } else { Exit::Damaged })
+}
+
+impl Answer for FsckAnswer {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for finding in &self.findings {
+            text.push_str(&format!("{}: {}\n", finding.path, finding.fault));
+        }
+        text.push_str(&format!(
+            "{} pointers, {} records, {} objects ({} not named by this commit), {} published files: {}\n",
+            self.pointers,
+            self.records,
+            self.objects,
+            self.unreferenced_objects,
+            self.published,
+            match self.findings.len() {
+                0 => "clean".to_owned(),
+                1 => "1 problem".to_owned(),
+                number => format!("{number} problems"),
+            }
+        ));
+        text
+    }
+}

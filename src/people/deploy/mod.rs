@@ -1,0 +1,84 @@
+//! `ddb-deploy`: its command line, one file a command.
+
+mod commit;
+mod fsck;
+mod init;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::exit;
+use crate::words::date::Timestamp;
+
+/// Put build output into an apt archive that lives in Git
+#[derive(Debug, Parser)]
+#[command(name = "ddb-deploy", version, arg_required_else_help = true, after_help = exit::HELP)]
+pub struct Deploy {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// Work on the archive repository in or above this folder
+    #[arg(short = 'C', long = "archive", global = true, value_name = "DIR", default_value = ".", hide_default_value = true)]
+    pub archive: PathBuf,
+    /// Use this branch instead of the one that HEAD points at
+    #[arg(long, global = true, value_name = "BRANCH")]
+    pub branch: Option<String>,
+    /// Answer in JSON on standard output (the schemas are in schemas/)
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say more; twice for every file
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Take this as the time instead of the clock's (2026-09-12T07:55:41Z or seconds since 1970), to make a run repeatable
+    #[arg(long, global = true, value_name = "TIME", env = "DDB_NOW")]
+    pub now: Option<Timestamp>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make an archive repository in an empty folder or an existing Git repository
+    #[command(after_help = "\
+Examples:
+  $ ddb-deploy init archive
+  $ ddb-deploy init other --suite sid --component main --component contrib
+  $ ddb-deploy init third --architecture amd64 --origin \"Example\"")]
+    Init(init::Init),
+    /// Store build output as objects, pointers and records in one commit
+    #[command(after_help = "\
+The suite is --suite, else DDB_SUITE, else the only one of ddb.toml, else the one that Distribution in .changes means. \
+PACKAGE and VERSION in the environment, where set, must name what is in OUT; CI_JOB_URL goes into the commit message.
+
+Examples:
+  $ ddb-deploy -C archive commit out/
+  $ ddb-deploy -C archive commit out/ --suite trixie --dry-run")]
+    Commit(Box<commit::Commit>),
+    /// Check that pointers, records, objects and published files agree
+    #[command(after_help = "\
+Examples:
+  $ ddb-deploy -C archive fsck
+  $ ddb-deploy -C archive fsck --full --json")]
+    Fsck(fsck::Fsck),
+}
+
+/// Runs `ddb-deploy`.
+pub fn main() -> ExitCode {
+    let arguments = Deploy::parse();
+    let common = arguments.common;
+    let done = match arguments.command {
+        Command::Init(options) => init::run(&common, options),
+        Command::Commit(options) => commit::run(&common, *options),
+        Command::Fsck(options) => fsck::run(&common, options),
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure.report(common.json),
+    }
+}
