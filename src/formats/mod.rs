@@ -5,6 +5,7 @@
 pub mod artifact;
 pub mod blocks;
 pub mod client;
+pub mod inbox;
 pub mod index;
 pub mod pool;
 pub mod release;

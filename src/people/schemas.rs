@@ -9,6 +9,7 @@ use super::publish::DistsAnswers;
 use crate::formats::statement::Statement;
 use crate::stories::deploy::CommitAnswer;
 use crate::stories::fsck::FsckAnswer;
+use crate::stories::inbox::{InboxAnswer, LandAnswer, WithdrawAnswer};
 use crate::stories::init::InitAnswer;
 use crate::stories::key::{ExtendAnswer, GenerateAnswer, ShowAnswer};
 use crate::words::archive::Archive;
@@ -21,6 +22,9 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("dists.json", schema_for!(DistsAnswers)),
         ("failure.json", schema_for!(Failure)),
         ("fsck.json", schema_for!(FsckAnswer)),
+        ("inbox-land.json", schema_for!(LandAnswer)),
+        ("inbox-list.json", schema_for!(InboxAnswer)),
+        ("inbox-withdraw.json", schema_for!(WithdrawAnswer)),
         ("init.json", schema_for!(InitAnswer)),
         ("key-extend.json", schema_for!(ExtendAnswer)),
         ("key-generate.json", schema_for!(GenerateAnswer)),

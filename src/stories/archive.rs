@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::places::git::land::Edits;
 use crate::places::git::read::Snapshot;
+use crate::places::git::remote::{Remote, RemoteError};
 use crate::places::git::{Author, GitError, Oid, Repository};
 use crate::places::sign::uploaders::Uploaders;
 use crate::places::sign::{KeyringError, PublicCertificate, armored_keyring};
@@ -28,6 +29,9 @@ pub enum OpenError {
         /// The commit.
         commit: Oid,
     },
+    /// The Git remote cannot be used.
+    #[error(transparent)]
+    Remote(RemoteError),
     /// `ddb.toml` is not usable.
     #[error("commit {commit}")]
     Archive {
@@ -72,6 +76,8 @@ pub struct OpenArchive {
     pub repository: Repository,
     /// The branch's full name.
     pub branch: String,
+    /// The remote whose branch is the commit point; `None` where this repository's is.
+    pub remote: Option<Remote>,
 }
 
 impl OpenArchive {
@@ -82,16 +88,16 @@ impl OpenArchive {
     pub fn open(folder: &Path, branch: Option<&str>) -> Result<Self, OpenError> {
         let repository = Repository::discover(folder)?;
         let branch = repository.branch(branch)?;
-        Ok(Self { repository, branch })
+        Ok(Self { repository, branch, remote: None })
     }
 
-    /// Returns the branch's newest commit.
+    /// Returns the branch's newest commit, with a remote as last fetched.
     ///
     /// # Errors
-    /// The branch has none.
+    /// The branch has none, or this repository and the remote have diverged.
     pub fn tip(&self) -> Result<Snapshot<'_>, OpenError> {
-        let tip = self.repository.expect_tip(&self.branch)?;
-        Ok(self.repository.snapshot(tip)?)
+        let none = || GitError::NoBranch { path: self.repository.root().to_owned(), branch: self.branch.clone() };
+        Ok(self.repository.snapshot(self.base()?.ok_or_else(none)?)?)
     }
 
     /// Returns the configuration at a commit.

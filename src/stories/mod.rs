@@ -7,6 +7,8 @@ pub mod archive;
 pub mod deploy;
 pub mod event;
 pub mod fsck;
+pub mod inbox;
 pub mod init;
 pub mod key;
 pub mod publish;
+pub mod upstream;
