@@ -141,3 +141,45 @@ fn a_server_that_stops_is_said_nothing_lands_and_the_same_command_finishes_later
     sandbox.dists(&[]).ok();
     fsck(&sandbox, &["--full"]).ok();
 }
+
+/// Peak memory of a running program in KiB, as the kernel counts it.
+fn peak(child: &mut std::process::Child) -> u64 {
+    let mut peak = 0;
+    loop {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        peak = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok()).unwrap_or(peak);
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success());
+            return peak;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn memory_is_bounded_however_large_a_file_is() {
+    const SIZE: usize = 200 << 20;
+    let bucket = Seaweed::shared().bucket("archive-memory");
+    let sandbox = archive(&bucket);
+    let small = std::fs::read_to_string(sandbox.archive().join("ddb.toml")).unwrap();
+    let small = small.replace("\n[store.s3]", "\n[store]\npart-size = 5242880\n\n[store.s3]");
+    sandbox.write("archive/ddb.toml", small);
+    sandbox.git(&["commit", "-qam", "Small parts"]).ok();
+    let tree = sandbox.path("tree");
+    let control = "Package: large\nVersion: 1\nArchitecture: amd64\nMaintainer: Test <test@example.org>\nDescription: large\n";
+    sandbox.write("tree/DEBIAN/control", control);
+    sandbox.write("tree/usr/share/large", crate::s3_client::bytes(SIZE, 1));
+    std::fs::create_dir(sandbox.path("large")).unwrap();
+    sandbox.run("dpkg-deb", &["-Znone", "--root-owner-group", "-b", tree.to_str().unwrap(), "large"]).ok();
+    let commit = |out: &str| {
+        let out = sandbox.path(out);
+        let mut command = sandbox.command(env!("CARGO_BIN_EXE_ddb-deploy"), &["-C", "archive", "commit", out.to_str().unwrap()]);
+        peak(&mut command.stdout(std::process::Stdio::null()).spawn().unwrap())
+    };
+    let (little, much) = (commit("out"), commit("large"));
+    println!("{little} KiB for small files, {much} KiB for one of {} KiB in parts of 5120 KiB", SIZE >> 10);
+    assert!(much < little + (60 << 10), "{little} KiB for small files, {much} KiB for a large one");
+    let large = pointer(&sandbox, "pool/main/l/large/large_1_amd64.deb");
+    assert_eq!(bucket.client(PREFIX, Limits::default()).head(&key(&large)).unwrap().unwrap().size, large.size);
+}
