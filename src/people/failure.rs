@@ -113,6 +113,7 @@ fn of_open(error: &OpenError) -> Exit {
     match error {
         OpenError::Git(error) => of_git(error),
         OpenError::Remote(error) => of_remote(error),
+        OpenError::S3(_) => Exit::Failed,
         _ => Exit::Archive,
     }
 }
