@@ -6,6 +6,7 @@ pub mod artifact;
 pub mod blocks;
 pub mod client;
 pub mod index;
+pub mod manifest;
 pub mod pool;
 pub mod release;
 pub mod sealed;

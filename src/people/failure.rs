@@ -119,7 +119,8 @@ impl From<DeployError> for Failure {
             DeployError::Open(fault) => (of_open(fault), Vec::new()),
             DeployError::Git(fault) => (of_git(fault), Vec::new()),
             DeployError::Store(_) => (Exit::Failed, Vec::new()),
-            DeployError::Suite(_) => (Exit::Archive, Vec::new()),
+            DeployError::Suite(_) | DeployError::Verify(_) => (Exit::Archive, Vec::new()),
+            DeployError::LayOut(_) => (Exit::Failed, Vec::new()),
             DeployError::Refused { problems, .. } => (
                 Exit::Refused,
                 problems.iter().map(|problem| FailureProblem { file: problem.file.clone(), reason: problem.reason.clone() }).collect(),

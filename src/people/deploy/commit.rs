@@ -11,7 +11,7 @@ use crate::people::environment;
 use crate::people::exit::Exit;
 use crate::people::failure::Failure;
 use crate::people::progress::Progress;
-use crate::stories::deploy::{CommitAnswer, CommitRequest, commit};
+use crate::stories::deploy::{CommitAnswer, CommitRequest, Verify, commit};
 use crate::stories::event::Event;
 
 #[derive(Debug, Args)]
@@ -25,6 +25,9 @@ pub(super) struct Commit {
     /// What to do about a file whose name is taken by other bytes
     #[arg(long, value_enum, default_value = "refuse")]
     on_conflict: Conflicts,
+    /// What to check about files that `ddb-deploy upload` sent ahead
+    #[arg(long, value_enum, default_value = "full")]
+    verify: Checks,
     /// Let an older version displace a newer one
     #[arg(long)]
     downgrade: bool,
@@ -44,6 +47,14 @@ enum Conflicts {
     Keep,
     /// The new bytes take the name
     Replace,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Checks {
+    /// Fetch, hash and read them again
+    Full,
+    /// Believe a manifest that an uploader signed, and ask for sizes alone
+    Head,
 }
 
 pub(super) fn run(common: &Common, options: Commit) -> Result<Exit, Failure> {
@@ -67,6 +78,10 @@ pub(super) fn run(common: &Common, options: Commit) -> Result<Exit, Failure> {
         package: environment::variable("PACKAGE"),
         version: environment::variable("VERSION"),
         job,
+        verify: match options.verify {
+            Checks::Full => Verify::Full,
+            Checks::Head => Verify::Head,
+        },
         rules: Rules { on_conflict, downgrade: options.downgrade },
         dry_run: options.dry_run,
         author: environment::author(&common.archive, now),
@@ -106,6 +121,9 @@ impl Answer for CommitAnswer {
             for note in &build.notes {
                 text.push_str(&format!("  note: {note}\n"));
             }
+        }
+        for skipped in self.uploads.iter().flat_map(|uploads| &uploads.not_checked) {
+            text.push_str(&format!("  not checked: {skipped}\n"));
         }
         if self.dry_run {
             self.added.iter().for_each(|path| text.push_str(&format!("  would add    {path}\n")));

@@ -3,7 +3,7 @@
 //! One of the four traits. Its contract, which `contract` checks on every implementation:
 //! - after `put` returned, the object is there whole, whatever happened to other writers, and stays;
 //! - `put` of bytes that do not match the pointer leaves nothing and fails;
-//! - `put` of what is there already changes nothing;
+//! - `put` of what is there already changes no bytes; it counts as written now, see [`ObjectStore::refresh`];
 //! - nobody sees a part of an object.
 
 pub mod fs;
@@ -139,6 +139,15 @@ pub trait ObjectStore: Send + Sync {
     /// The store cannot be asked.
     fn size(&self, oid: &ObjectId) -> Result<Option<u64>, StoreError>;
 
+    /// Tells whether an object is there with its size, and makes it count as written now, so that garbage collection takes it
+    /// for part of an unfinished deploy. A store may leave that out where the object was written less than a day ago.
+    ///
+    /// # Errors
+    /// The store cannot be asked or written.
+    fn refresh(&self, pointer: &Pointer) -> Result<bool, StoreError> {
+        Ok(self.size(&pointer.oid)? == Some(pointer.size))
+    }
+
     /// Opens an object for reading.
     ///
     /// # Errors
@@ -162,6 +171,24 @@ pub trait ObjectStore: Send + Sync {
     /// # Errors
     /// It is there and cannot be removed.
     fn remove(&self, oid: &ObjectId) -> Result<(), StoreError>;
+
+    /// Returns when an object was last written or refreshed, by the store's clock; `None` where it is not there.
+    ///
+    /// # Errors
+    /// The store cannot be asked.
+    fn modified(&self, oid: &ObjectId) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Removes an object unless it was written or refreshed at this time or later; tells whether it is gone.
+    ///
+    /// # Errors
+    /// It cannot be asked for or removed.
+    fn remove_older(&self, oid: &ObjectId, than: Timestamp) -> Result<bool, StoreError> {
+        match self.modified(oid)? {
+            Some(modified) if modified >= than => Ok(false),
+            Some(_) => self.remove(oid).map(|()| true),
+            None => Ok(true),
+        }
+    }
 
     /// Returns the path of an object where the store is a local folder, so that it can be linked.
     fn local_path(&self, _oid: &ObjectId) -> Option<PathBuf> {
@@ -244,6 +271,17 @@ pub(crate) mod contract {
         let mut expected = vec![(pointer.oid, 10), (ObjectId::of(b"racing"), 6)];
         expected.sort();
         assert_eq!((names, listing.strangers), (expected, Vec::new()));
+        assert!(store.refresh(&pointer).unwrap());
+        assert!(!store.refresh(&Pointer { size: 11, ..pointer }).unwrap());
+        assert!(!store.refresh(&wrong).unwrap());
+        let written = store.modified(&pointer.oid).unwrap().unwrap();
+        assert_eq!(store.modified(&wrong.oid).unwrap(), None);
+        assert!(!store.remove_older(&pointer.oid, written).unwrap(), "it is not older than itself");
+        assert_eq!(store.size(&pointer.oid).unwrap(), Some(10));
+        let racing = ObjectId::of(b"racing");
+        assert!(store.remove_older(&racing, Timestamp(written.0 + 100)).unwrap());
+        assert_eq!(store.size(&racing).unwrap(), None);
+        assert!(store.remove_older(&racing, written).unwrap(), "it is gone");
         for _ in 0..2 {
             store.remove(&pointer.oid).unwrap();
             assert_eq!(store.size(&pointer.oid).unwrap(), None);

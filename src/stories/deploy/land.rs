@@ -76,6 +76,7 @@ fn store_objects(
     let added = edits.iter().filter(|(path, _)| path.parse::<PoolPath>().is_ok()).filter_map(|(_, content)| content.as_deref());
     let added = added.filter_map(|bytes| Pointer::decode(bytes).ok());
     let pointers: std::collections::BTreeSet<Pointer> = added.chain(pool.values().copied()).collect();
+    confirm_objects(store, edits, files)?;
     listener(Event::Begin { step: "storing objects", parts: pointers.len() });
     let stored: Vec<(Put, u64)> = pointers
         .par_iter()
@@ -89,6 +90,17 @@ fn store_objects(
     listener(Event::End);
     let new = || stored.iter().filter(|(put, _)| *put == Put::New);
     Ok((new().count(), new().map(|(_, size)| size).sum()))
+}
+
+/// Checks that the store has the objects that the edits name and that are not here: those of uploads.
+fn confirm_objects(store: &dyn ObjectStore, edits: &Edits, files: &BTreeMap<Pointer, PathBuf>) -> Result<(), StoreError> {
+    let added = edits.iter().filter(|(path, _)| path.parse::<PoolPath>().is_ok()).filter_map(|(_, content)| content.as_deref());
+    let elsewhere: Vec<Pointer> =
+        added.filter_map(|bytes| Pointer::decode(bytes).ok()).filter(|pointer| !files.contains_key(pointer)).collect();
+    elsewhere.par_iter().try_for_each(|pointer| match store.refresh(pointer)? {
+        true => Ok(()),
+        false => Err(StoreError::Missing { store: store.describe(), oid: pointer.oid }),
+    })
 }
 
 fn file_name(path: &Path) -> String {
@@ -122,5 +134,6 @@ fn answer(
         new_objects: attempt.new_objects,
         new_bytes: attempt.new_bytes,
         left_alone,
+        uploads: None,
     }
 }
