@@ -17,6 +17,7 @@ use crate::stories::init::InitError;
 use crate::stories::key::KeyError;
 use crate::stories::publish::PublishError;
 use crate::stories::publish::stage::StageError;
+use crate::stories::upload::UploadError;
 
 /// A failed command.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -134,6 +135,19 @@ impl From<DeployError> for Failure {
             ),
         };
         Self::new(&error, exit, problems)
+    }
+}
+
+impl From<UploadError> for Failure {
+    fn from(error: UploadError) -> Self {
+        let exit = match error {
+            UploadError::Deploy(error) => return error.into(),
+            UploadError::Settings { .. } | UploadError::Manifest(_) => Exit::Archive,
+            UploadError::Seal(_) => Exit::Key,
+            UploadError::Occupied { .. } => Exit::Usage,
+            UploadError::NotStored { .. } | UploadError::Io { .. } => Exit::Failed,
+        };
+        Self::new(&error, exit, Vec::new())
     }
 }
 

@@ -6,11 +6,13 @@ use schemars::{Schema, schema_for};
 
 use super::failure::Failure;
 use super::publish::DistsAnswers;
+use crate::formats::manifest::Manifest;
 use crate::formats::statement::Statement;
 use crate::stories::deploy::CommitAnswer;
 use crate::stories::fsck::FsckAnswer;
 use crate::stories::init::InitAnswer;
 use crate::stories::key::{ExtendAnswer, GenerateAnswer, ShowAnswer};
+use crate::stories::upload::UploadAnswer;
 use crate::words::archive::Archive;
 
 /// Returns the schemas by file name.
@@ -25,6 +27,8 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("key-extend.json", schema_for!(ExtendAnswer)),
         ("key-generate.json", schema_for!(GenerateAnswer)),
         ("key-show.json", schema_for!(ShowAnswer)),
+        ("manifest.json", schema_for!(Manifest)),
         ("statement.json", schema_for!(Statement)),
+        ("upload.json", schema_for!(UploadAnswer)),
     ]
 }

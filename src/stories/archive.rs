@@ -54,6 +54,12 @@ pub enum OpenError {
         /// The commit.
         commit: Oid,
     },
+    /// Objects lie in the repository, and there is none.
+    #[error("the configuration in {} names no object store outside the archive repository", path.display())]
+    NoStore {
+        /// The folder of the configuration.
+        path: PathBuf,
+    },
     /// A file that ddb.toml names is missing.
     #[error("ddb.toml names {path} as {role}, but commit {commit} does not hold it")]
     NoFile {
@@ -64,6 +70,19 @@ pub enum OpenError {
         /// The commit.
         commit: Oid,
     },
+}
+
+/// Returns the object store of a configuration whose relative paths start from a folder; without a repository, one that does
+/// not lie in it.
+///
+/// # Errors
+/// What it needs is not there.
+pub fn store_in(archive: &Archive, root: &Path, repository: Option<&Repository>) -> Result<Box<dyn ObjectStore>, OpenError> {
+    Ok(match (&archive.store.path, repository) {
+        (Some(path), _) => Box::new(FolderStore::new(&root.join(path))),
+        (None, Some(repository)) => Box::new(FolderStore::of_repository(repository)),
+        (None, None) => return Err(OpenError::NoStore { path: root.to_owned() }),
+    })
 }
 
 /// An open archive repository and the branch that is the archive.
@@ -125,10 +144,7 @@ impl OpenArchive {
     /// # Errors
     /// What it needs is not there.
     pub fn store(&self, archive: &Archive) -> Result<Box<dyn ObjectStore>, OpenError> {
-        Ok(match &archive.store.path {
-            Some(path) => Box::new(FolderStore::new(&self.repository.root().join(path))),
-            None => Box::new(FolderStore::of_repository(&self.repository)),
-        })
+        store_in(archive, self.repository.root(), Some(&self.repository))
     }
 
     /// Returns the object store for writing: stock Git-LFS will leave alone what is put there.

@@ -10,3 +10,4 @@ pub mod fsck;
 pub mod init;
 pub mod key;
 pub mod publish;
+pub mod upload;

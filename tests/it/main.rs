@@ -29,3 +29,4 @@ mod sandbox;
 mod server;
 mod specimens;
 mod stopped;
+mod upload;

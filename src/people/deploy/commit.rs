@@ -65,11 +65,6 @@ pub(super) fn run(common: &Common, options: Commit) -> Result<Exit, Failure> {
         Conflicts::Keep => OnConflict::Keep,
         Conflicts::Replace => OnConflict::Replace,
     };
-    let job = environment::variable("CI_JOB_URL");
-    if job.as_deref().is_some_and(|url| url.chars().any(char::is_control)) {
-        return Err(Failure::usage("CI_JOB_URL holds a line break or another control character, which could forge a commit message"));
-    }
-    let job = job.map(|url| without_credentials(&url));
     let request = CommitRequest {
         archive: common.archive.clone(),
         branch: common.branch.clone(),
@@ -77,7 +72,7 @@ pub(super) fn run(common: &Common, options: Commit) -> Result<Exit, Failure> {
         suite: options.suite.filter(|suite| !suite.is_empty()),
         package: environment::variable("PACKAGE"),
         version: environment::variable("VERSION"),
-        job,
+        job: job()?,
         verify: match options.verify {
             Checks::Full => Verify::Full,
             Checks::Head => Verify::Head,
@@ -98,6 +93,15 @@ pub(super) fn run(common: &Common, options: Commit) -> Result<Exit, Failure> {
         Verdict::AlreadyLanded => Exit::Done,
         Verdict::Superseded => Exit::Superseded,
     })
+}
+
+/// Returns the web address of the CI job.
+pub(super) fn job() -> Result<Option<String>, Failure> {
+    let job = environment::variable("CI_JOB_URL");
+    if job.as_deref().is_some_and(|url| url.chars().any(char::is_control)) {
+        return Err(Failure::usage("CI_JOB_URL holds a line break or another control character, which could forge a commit message"));
+    }
+    Ok(job.map(|url| without_credentials(&url)))
 }
 
 /// Returns an address without user name and password, which do not belong into history.

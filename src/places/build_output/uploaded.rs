@@ -17,6 +17,9 @@ use crate::places::store::{ObjectStore, StoreError};
 use crate::words::digest::{ExtraDigests, Hasher};
 use crate::words::limits;
 
+/// What the names of files begin with that are being written.
+const TEMPORARY: &str = ".ddb-upload-";
+
 /// A file of a build output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Present {
@@ -28,6 +31,13 @@ pub struct Present {
     pub pointer: Option<Pointer>,
     /// Its state, by which a change is seen.
     state: State,
+}
+
+impl Present {
+    /// Tells whether the file is empty; such a one has no pointer.
+    pub fn is_empty(&self) -> bool {
+        self.state.0 == 0
+    }
 }
 
 /// What changes when somebody writes to a file.
@@ -219,11 +229,40 @@ pub fn write_manifest(into: &Path, name: &str, text: &str) -> io::Result<()> {
     write(&into.join(name), text.as_bytes(), readable)
 }
 
+/// Removes what a killed program was about to write into a folder and those below it.
+///
+/// # Errors
+/// It cannot be removed.
+pub fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let (kind, name) = (entry.file_type()?, entry.file_name());
+        if kind.is_file() && name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes()) {
+            fs::remove_file(entry.path())?;
+        } else if kind.is_dir() && !name.as_encoded_bytes().starts_with(b".") {
+            remove_unfinished(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes an empty file, unless it is there.
+///
+/// # Errors
+/// It cannot be made.
+pub fn write_empty(target: &Path) -> io::Result<()> {
+    if target.exists() { Ok(()) } else { write(target, b"", std::os::unix::fs::PermissionsExt::from_mode(0o644)) }
+}
+
 fn write(target: &Path, bytes: &[u8], permissions: fs::Permissions) -> io::Result<()> {
     let folder = target.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     // A name that begins with a dot is not part of a build output, should this program be killed now.
-    let mut file = tempfile::Builder::new().prefix(".ddb-").tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().set_permissions(permissions)?;
     file.as_file().sync_all()?;
