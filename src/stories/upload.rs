@@ -17,7 +17,7 @@ use crate::formats::statement::Statement;
 use crate::places::build_output::uploaded::{self, LayOutError, Present, Uploaded};
 use crate::places::sign::seal::{SealError, Sealer};
 use crate::places::sign::uploaders::Uploaders;
-use crate::places::store::{ObjectStore, Put, Source, StoreError};
+use crate::places::store::{ObjectStore, Put, Source, StoreError, in_parallel};
 use crate::stories::archive::{OpenArchive, OpenError, store_in};
 use crate::stories::deploy::compose::{Files, Said};
 use crate::stories::deploy::take::{Manifests, Taking, Verify};
@@ -294,14 +294,12 @@ fn earlier(request: &UploadRequest<'_>, to: &Path) -> Result<Uploaded, UploadErr
 /// Sends files, a few at a time.
 fn send(store: &dyn ObjectStore, files: &Files, listener: Listener<'_>) -> Result<(usize, u64), UploadError> {
     listener(Event::Begin { step: "sending files", parts: files.len() });
-    let sent: Vec<(Put, u64)> = files
-        .par_iter()
-        .map(|(pointer, file)| {
-            let put = store.put(pointer, Source::File(file))?;
-            listener(Event::Part { name: file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default() });
-            Ok((put, pointer.size))
-        })
-        .collect::<Result<_, StoreError>>()?;
+    let send = |(pointer, file): (&Pointer, &PathBuf)| {
+        let put = store.put(pointer, Source::File(file))?;
+        listener(Event::Part { name: file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default() });
+        Ok((put, pointer.size))
+    };
+    let sent: Vec<(Put, u64)> = in_parallel(store, || files.par_iter().map(send).collect::<Result<_, StoreError>>())?;
     listener(Event::End);
     let new = || sent.iter().filter(|(put, _)| *put == Put::New);
     Ok((new().count(), new().map(|(_, size)| size).sum()))
@@ -309,10 +307,11 @@ fn send(store: &dyn ObjectStore, files: &Files, listener: Listener<'_>) -> Resul
 
 /// Asks the store for the size of every object: its word at sending is not enough to give up the file.
 fn confirm(store: &dyn ObjectStore, files: &Files) -> Result<(), UploadError> {
-    files.par_iter().try_for_each(|(pointer, file)| match store.size(&pointer.oid)? {
+    let confirm = |(pointer, file): (&Pointer, &PathBuf)| match store.size(&pointer.oid)? {
         Some(size) if size == pointer.size => Ok(()),
         _ => Err(UploadError::NotStored { store: store.describe(), file: file.display().to_string(), pointer: *pointer }),
-    })
+    };
+    in_parallel(store, || files.par_iter().try_for_each(confirm))
 }
 
 /// Puts pointers in place of files. An empty file has no pointer and stays, or is copied.

@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 use ddb::formats::manifest::{self, Manifest};
 use ddb::formats::pool::pointer::Pointer;
 use ddb::formats::sealed::{Purpose, Sealed};
+use ddb::places::s3::{Condition, Headers, Limits};
 use ddb::words::digest::Sha256;
 
+use super::faults::{Fault, Faults};
 use super::sandbox::{Run, Sandbox, cache};
+use super::seaweed::{self, Seaweed, WRITER};
 use super::specimens::{Gpg, configure, copy};
 
 const KEY: &str = "DDB_UPLOADER_KEY";
@@ -318,6 +321,55 @@ fn a_signed_manifest_is_believed_and_the_answer_says_what_was_not_checked() {
     refused(&sandbox, &["--verify", "head"], 3, "does not match the text");
     std::fs::write(&path, sealed.encode()).unwrap();
     sandbox.commit("out", &["--verify", "head"]).ok();
+}
+
+#[test]
+fn a_build_job_without_a_clone_sends_to_a_bucket_and_the_deploy_job_reads_it_there() {
+    let bucket = Seaweed::shared().bucket("upload");
+    let mut sandbox = Sandbox::with_archive();
+    seaweed::give(&mut sandbox, WRITER);
+    sandbox.environment.insert("AWS_MAX_ATTEMPTS".to_owned(), "1".to_owned());
+    configure(&sandbox, "", &bucket.table("store.s3", "lfs/objects"));
+    std::fs::copy(sandbox.archive().join("ddb.toml"), sandbox.path("ddb.toml")).unwrap();
+    copy(&cache("out/small"), &sandbox.path("out"));
+    let original = files(&sandbox.path("out"));
+    let settings = ["--store", "ddb.toml", "--json"];
+    // A server that fails, or says that it stored what it did not, costs no file.
+    let proxy = Faults::before(&bucket.endpoint);
+    let behind = std::fs::read_to_string(sandbox.path("ddb.toml")).unwrap().replace(&bucket.endpoint, &proxy.endpoint());
+    sandbox.write("behind.toml", behind);
+    for (method, skip, fault) in [
+        ("PUT", 0, Fault::Status(200, "Lie")),
+        ("PUT", 3, Fault::Status(200, "Lie")),
+        ("PUT", 3, Fault::Status(503, "SlowDown")),
+        ("PUT", 0, Fault::Status(403, "AccessDenied")),
+        ("HEAD", 9, Fault::Status(503, "SlowDown")),
+        ("", 0, Fault::Status(400, "ExpiredToken")),
+    ] {
+        proxy.heal().add(method, "", skip, usize::MAX, fault);
+        let run = sandbox.deploy(&["upload", "out", "--store", "behind.toml"]).exits(1).says("object");
+        assert_eq!(files(&sandbox.path("out")), original, "{fault:?}: {}", run.err);
+        bucket.client("lfs/objects", Limits::default()).list("").unwrap().iter().for_each(|entry| {
+            bucket.client("lfs/objects", Limits::default()).delete(&entry.key).unwrap();
+        });
+    }
+    let answer = sandbox.deploy(&[&["upload", "out"], &settings[..]].concat()).ok().json();
+    assert_eq!(answer["replaced"], original.len());
+    assert!(answer["store"].as_str().unwrap().starts_with("s3://upload"), "{answer}");
+    assert_eq!(answer["notes"], serde_json::json!([]));
+    let landed = sandbox.commit("out", &["--json"]).ok().json();
+    assert_eq!((&landed["new_objects"], &landed["uploads"]["pointers"]), (&0.into(), &original.len().into()));
+    let client = bucket.client("lfs/objects", Limits::default());
+    assert_eq!(client.list("").unwrap().len(), original.len());
+
+    // Bytes that are not the object's: the same size, so that only reading them tells.
+    let deb = Pointer::decode(&files(&sandbox.path("out"))["hostname_3.23+nmu1_amd64.deb"]).unwrap();
+    let key = ddb::places::store::key(&deb.oid);
+    client.put(&key, vec![b'x'; usize::try_from(deb.size).unwrap()], Headers::default(), Condition::Always).unwrap();
+    refused(&sandbox, &[], 3, "is not what its name says");
+    client.delete(&key).unwrap();
+    refused(&sandbox, &[], 3, "is not in the store");
+    sandbox.deploy(&["upload", "out", "--store", "ddb.toml"]).exits(3).says("is not in the store");
 }
 
 /// What holds at every moment: a file is there with its bytes, or its object is.

@@ -160,11 +160,14 @@ fn fetch(store: &dyn ObjectStore, pointer: &Pointer, target: &Path) -> Result<Op
     let mut hasher = Hasher::new(ExtraDigests::default());
     let mut buffer = vec![0; 1 << 20];
     loop {
-        let length = object.read(&mut buffer).map_err(|source| StoreError::Io {
-            store: store.describe(),
-            operation: format!("read object {oid}"),
-            source,
-        })?;
+        let length = match object.read(&mut buffer) {
+            Ok(length) => length,
+            // A store that compares the bytes itself says so in this way.
+            Err(fault) if fault.kind() == io::ErrorKind::InvalidData => return Ok(Some(other_bytes(store, pointer, &fault))),
+            Err(source) => {
+                return Err(StoreError::Io { store: store.describe(), operation: format!("read object {oid}"), source }.into());
+            }
+        };
         let bytes = buffer.get(..length).unwrap_or_default();
         if bytes.is_empty() {
             break;
@@ -181,14 +184,13 @@ fn fetch(store: &dyn ObjectStore, pointer: &Pointer, target: &Path) -> Result<Op
             pointer.size
         )));
     }
-    Ok((found != *pointer).then(|| {
-        format!(
-            "the object {oid} in {} is not what its name says: it has {} bytes with sha256 {}; remove it, and upload the file again",
-            store.describe(),
-            found.size,
-            found.oid
-        )
-    }))
+    let said = || format!("it has {} bytes with sha256 {}", found.size, found.oid);
+    Ok((found != *pointer).then(|| other_bytes(store, pointer, &said())))
+}
+
+fn other_bytes(store: &dyn ObjectStore, pointer: &Pointer, said: &dyn std::fmt::Display) -> String {
+    let (oid, store) = (pointer.oid, store.describe());
+    format!("the object {oid} in {store} is not what its name says: {said}; remove it, and upload the file again")
 }
 
 /// Says that an object is not there.

@@ -12,7 +12,7 @@ use crate::formats::statement::replay::{self, Outcome};
 use crate::formats::statement::{Statement, message};
 use crate::places::git::land::Edits;
 use crate::places::git::{GitError, Oid};
-use crate::places::store::{ObjectStore, Put, Source, StoreError};
+use crate::places::store::{ObjectStore, Put, Source, StoreError, in_parallel};
 use crate::stories::archive::OpenArchive;
 use crate::stories::event::{Event, Listener};
 
@@ -97,10 +97,11 @@ fn confirm_objects(store: &dyn ObjectStore, edits: &Edits, files: &BTreeMap<Poin
     let added = edits.iter().filter(|(path, _)| path.parse::<PoolPath>().is_ok()).filter_map(|(_, content)| content.as_deref());
     let elsewhere: Vec<Pointer> =
         added.filter_map(|bytes| Pointer::decode(bytes).ok()).filter(|pointer| !files.contains_key(pointer)).collect();
-    elsewhere.par_iter().try_for_each(|pointer| match store.refresh(pointer)? {
+    let confirm = |pointer: &Pointer| match store.refresh(pointer)? {
         true => Ok(()),
         false => Err(StoreError::Missing { store: store.describe(), oid: pointer.oid }),
-    })
+    };
+    in_parallel(store, || elsewhere.par_iter().try_for_each(confirm))
 }
 
 fn file_name(path: &Path) -> String {

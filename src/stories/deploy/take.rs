@@ -18,11 +18,11 @@ use crate::formats::pool::pointer::Pointer;
 use crate::formats::sealed::Sealed;
 use crate::formats::statement::{Build, Statement};
 use crate::places::build_output::scratch::Scratch;
-use crate::places::build_output::uploaded::{LayOutError, Uploaded, missing};
+use crate::places::build_output::uploaded::{LayOutError, Present, Uploaded, missing};
 use crate::places::build_output::{self, BuildOutput, ReadOptions};
 use crate::places::digest_of;
 use crate::places::sign::uploaders::Uploaders;
-use crate::places::store::{ObjectStore, StoreError};
+use crate::places::store::{ObjectStore, StoreError, in_parallel};
 use crate::stories::event::{Event, Listener};
 use crate::words::archive::Archive;
 use crate::words::date::Timestamp;
@@ -126,7 +126,7 @@ impl Taking<'_> {
         let scratch = Scratch::make(work).map_err(|source| LayOutError::Io { path: work.to_owned(), source })?;
         (self.listener)(Event::Begin { step: "fetching uploaded files", parts: uploaded.files.len() });
         let done = |name: &str| (self.listener)(Event::Part { name: name.to_owned() });
-        uploaded.lay_out(self.out, store, scratch.folder(), &done).map_err(|fault| match fault {
+        in_parallel(store, || uploaded.lay_out(self.out, store, scratch.folder(), &done)).map_err(|fault| match fault {
             LayOutError::Problems(problems) => refused(self.out, problems),
             fault => fault.into(),
         })?;
@@ -183,14 +183,12 @@ impl Taking<'_> {
         }
         let pointers: Vec<_> = uploaded.files.iter().filter_map(|file| file.pointer.map(|pointer| (file, pointer))).collect();
         (self.listener)(Event::Begin { step: "asking for uploaded objects", parts: pointers.len() });
-        let asked: Vec<Option<Problem>> = pointers
-            .par_iter()
-            .map(|(file, pointer)| {
-                let there = store.refresh(pointer)?;
-                (self.listener)(Event::Part { name: file.name.clone() });
-                Ok((!there).then(|| problem(&file.path, missing(store, pointer))))
-            })
-            .collect::<Result<_, StoreError>>()?;
+        let ask = |(file, pointer): &(&Present, Pointer)| {
+            let there = store.refresh(pointer)?;
+            (self.listener)(Event::Part { name: file.name.clone() });
+            Ok((!there).then(|| problem(&file.path, missing(store, pointer))))
+        };
+        let asked: Vec<Option<Problem>> = in_parallel(store, || pointers.par_iter().map(ask).collect::<Result<_, StoreError>>())?;
         (self.listener)(Event::End);
         problems.extend(asked.into_iter().flatten());
         let bytes: u64 = pointers.iter().map(|(_, pointer)| pointer.size).sum();
