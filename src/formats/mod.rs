@@ -7,6 +7,7 @@ pub mod blocks;
 pub mod client;
 pub mod inbox;
 pub mod index;
+pub mod manifest;
 pub mod pool;
 pub mod release;
 pub mod sealed;

@@ -19,6 +19,7 @@ use crate::stories::init::InitError;
 use crate::stories::key::KeyError;
 use crate::stories::publish::PublishError;
 use crate::stories::publish::stage::StageError;
+use crate::stories::upload::UploadError;
 
 /// A failed command.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -135,12 +136,15 @@ impl From<DeployError> for Failure {
             DeployError::Open(fault) => (of_open(fault), Vec::new()),
             DeployError::Git(fault) => (of_git(fault), Vec::new()),
             DeployError::Store(_) => (Exit::Failed, Vec::new()),
-            DeployError::Suite(_) | DeployError::LocalObjects { .. } | DeployError::NoInbox | DeployError::NoRemote => {
-                (Exit::Archive, Vec::new())
-            }
+            DeployError::Suite(_)
+            | DeployError::Verify(_)
+            | DeployError::LocalObjects { .. }
+            | DeployError::NoInbox
+            | DeployError::NoRemote => (Exit::Archive, Vec::new()),
             DeployError::Sealed(_) | DeployError::Withdrawn => (Exit::Failed, Vec::new()),
             DeployError::Seal(_) => (Exit::Key, Vec::new()),
             DeployError::Turned { .. } => (Exit::Rejected, Vec::new()),
+            DeployError::LayOut(_) => (Exit::Failed, Vec::new()),
             DeployError::Refused { problems, .. } => (
                 Exit::Refused,
                 problems.iter().map(|problem| FailureProblem { file: problem.file.clone(), reason: problem.reason.clone() }).collect(),
@@ -166,6 +170,19 @@ impl From<InboxError> for Failure {
             InboxError::Store(_) => Exit::Failed,
             InboxError::NoRemote { .. } | InboxError::Closed => Exit::Archive,
             InboxError::NotThere { .. } | InboxError::Ambiguous { .. } => Exit::Usage,
+        };
+        Self::new(&error, exit, Vec::new())
+    }
+}
+
+impl From<UploadError> for Failure {
+    fn from(error: UploadError) -> Self {
+        let exit = match error {
+            UploadError::Deploy(error) => return error.into(),
+            UploadError::Settings { .. } | UploadError::Manifest(_) => Exit::Archive,
+            UploadError::Seal(_) => Exit::Key,
+            UploadError::Occupied { .. } => Exit::Usage,
+            UploadError::NotStored { .. } | UploadError::Io { .. } => Exit::Failed,
         };
         Self::new(&error, exit, Vec::new())
     }

@@ -63,6 +63,12 @@ pub enum OpenError {
         /// The commit.
         commit: Oid,
     },
+    /// Objects lie in the repository, and there is none.
+    #[error("the configuration in {} names no object store outside the archive repository", path.display())]
+    NoStore {
+        /// The folder of the configuration.
+        path: PathBuf,
+    },
     /// A file that ddb.toml names is missing.
     #[error("ddb.toml names {path} as {role}, but commit {commit} does not hold it")]
     NoFile {
@@ -73,6 +79,21 @@ pub enum OpenError {
         /// The commit.
         commit: Oid,
     },
+}
+
+/// Returns the object store of a configuration whose relative paths start from a folder; without a repository, one that does
+/// not lie in it.
+///
+/// # Errors
+/// What it needs is not there.
+pub fn store_in(archive: &Archive, root: &Path, repository: Option<&Repository>) -> Result<Box<dyn ObjectStore>, OpenError> {
+    let store = &archive.store;
+    Ok(match (&store.s3, &store.path, repository) {
+        (Some(bucket), _, _) => Box::new(S3Store::new(bucket, store.url.as_deref(), store.part_size)?),
+        (None, Some(path), _) => Box::new(FolderStore::new(&root.join(path))),
+        (None, None, Some(repository)) => Box::new(FolderStore::of_repository(repository)),
+        (None, None, None) => return Err(OpenError::NoStore { path: root.to_owned() }),
+    })
 }
 
 /// An open archive repository and the branch that is the archive.
@@ -136,11 +157,7 @@ impl OpenArchive {
     /// # Errors
     /// What it needs is not there.
     pub fn store(&self, archive: &Archive) -> Result<Box<dyn ObjectStore>, OpenError> {
-        let store = &archive.store;
-        Ok(match &store.s3 {
-            Some(bucket) => Box::new(S3Store::new(bucket, store.url.as_deref(), store.part_size)?),
-            None => Box::new(self.folder_store(archive)),
-        })
+        store_in(archive, self.repository.root(), Some(&self.repository))
     }
 
     /// Returns the store for objects of this kind that are derived from others and can be made again, such as `blocks-v1`. It

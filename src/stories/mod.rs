@@ -11,4 +11,5 @@ pub mod inbox;
 pub mod init;
 pub mod key;
 pub mod publish;
+pub mod upload;
 pub mod upstream;

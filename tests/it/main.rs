@@ -34,3 +34,4 @@ mod seaweed;
 mod server;
 mod specimens;
 mod stopped;
+mod upload;

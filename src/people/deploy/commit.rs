@@ -12,7 +12,7 @@ use crate::people::exit::Exit;
 use crate::people::failure::Failure;
 use crate::people::progress::Progress;
 use crate::people::uploader::UploaderKey;
-use crate::stories::deploy::{BuildState, CommitAnswer, CommitRequest, PushMode, commit};
+use crate::stories::deploy::{BuildState, CommitAnswer, CommitRequest, PushMode, Verify, commit};
 use crate::stories::event::Event;
 use crate::stories::upstream::Purpose;
 use crate::words::date::Span;
@@ -28,6 +28,9 @@ pub(super) struct Commit {
     /// What to do about a file whose name is taken by other bytes
     #[arg(long, value_enum, default_value = "refuse")]
     on_conflict: Conflicts,
+    /// What to check about files that `ddb-deploy upload` sent ahead
+    #[arg(long, value_enum, default_value = "full")]
+    verify: Checks,
     /// Let an older version displace a newer one
     #[arg(long)]
     downgrade: bool,
@@ -69,6 +72,14 @@ enum Conflicts {
     Replace,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Checks {
+    /// Fetch, hash and read them again
+    Full,
+    /// Believe a manifest that an uploader signed, and ask for sizes alone
+    Head,
+}
+
 pub(super) fn run(common: &Common, options: Commit) -> Result<Exit, Failure> {
     let progress = Progress::new(common.verbose);
     let now = environment::now(common.now);
@@ -77,11 +88,6 @@ pub(super) fn run(common: &Common, options: Commit) -> Result<Exit, Failure> {
         Conflicts::Keep => OnConflict::Keep,
         Conflicts::Replace => OnConflict::Replace,
     };
-    let job = environment::variable("CI_JOB_URL");
-    if job.as_deref().is_some_and(|url| url.chars().any(char::is_control)) {
-        return Err(Failure::usage("CI_JOB_URL holds a line break or another control character, which could forge a commit message"));
-    }
-    let job = job.map(|url| without_credentials(&url));
     let archive = common.folder(Purpose::Deploy)?;
     let request = CommitRequest {
         author: environment::author(&archive, now),
@@ -91,7 +97,11 @@ pub(super) fn run(common: &Common, options: Commit) -> Result<Exit, Failure> {
         suite: options.suite.filter(|suite| !suite.is_empty()),
         package: environment::variable("PACKAGE"),
         version: environment::variable("VERSION"),
-        job,
+        job: job()?,
+        verify: match options.verify {
+            Checks::Full => Verify::Full,
+            Checks::Head => Verify::Head,
+        },
         rules: Rules { on_conflict, downgrade: options.downgrade },
         dry_run: options.dry_run,
         remote: options.remote,
@@ -120,6 +130,15 @@ pub(super) fn run(common: &Common, options: Commit) -> Result<Exit, Failure> {
     })
 }
 
+/// Returns the web address of the CI job.
+pub(super) fn job() -> Result<Option<String>, Failure> {
+    let job = environment::variable("CI_JOB_URL");
+    if job.as_deref().is_some_and(|url| url.chars().any(char::is_control)) {
+        return Err(Failure::usage("CI_JOB_URL holds a line break or another control character, which could forge a commit message"));
+    }
+    Ok(job.map(|url| without_credentials(&url)))
+}
+
 /// Returns an address without user name and password, which do not belong into history.
 fn without_credentials(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
@@ -142,6 +161,9 @@ impl Answer for CommitAnswer {
             for note in &build.notes {
                 text.push_str(&format!("  note: {note}\n"));
             }
+        }
+        for skipped in self.uploads.iter().flat_map(|uploads| &uploads.not_checked) {
+            text.push_str(&format!("  not checked: {skipped}\n"));
         }
         if self.dry_run {
             self.added.iter().for_each(|path| text.push_str(&format!("  would add    {path}\n")));

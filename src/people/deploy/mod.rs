@@ -4,6 +4,7 @@ mod commit;
 mod fsck;
 mod inbox;
 mod init;
+mod upload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -78,6 +79,15 @@ Examples:
   $ ddb-deploy -C archive commit out/
   $ ddb-deploy -C archive commit out/ --suite trixie --dry-run")]
     Commit(Box<commit::Commit>),
+    /// Send build output to the object store, leaving pointers and a manifest in place of the files
+    #[command(after_help = "\
+For the build job: `commit` takes the folder later as it takes files. Every file is checked as by `commit`, but for what needs \
+the branch. A run that was killed is run again. DDB_UPLOADER_KEY, where set, signs the manifest.
+
+Examples:
+  $ ddb-deploy -C archive upload out/ --to uploaded/
+  $ ddb-deploy -C archive commit uploaded/")]
+    Upload(Box<upload::Upload>),
     /// Check that pointers, records, objects and published files agree
     #[command(after_help = "\
 Examples:
@@ -95,6 +105,7 @@ pub fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Init(options) => init::run(&common, options),
         Command::Commit(options) => commit::run(&common, *options),
+        Command::Upload(options) => upload::run(&common, *options),
         Command::Fsck(options) => fsck::run(&common, options),
         Command::Inbox(options) => inbox::run(&common, options),
     };

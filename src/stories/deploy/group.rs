@@ -423,6 +423,7 @@ impl Landing<'_> {
             new_objects: state.new.objects,
             new_bytes: state.new.bytes,
             left_alone: Vec::new(),
+            uploads: None,
         }
     }
 

@@ -13,7 +13,7 @@ use crate::formats::pool::pointer::Pointer;
 use crate::formats::statement::Statement;
 use crate::places::git::land::Edits;
 use crate::places::git::{GitError, Oid};
-use crate::places::store::{ObjectStore, Put, Source, StoreError};
+use crate::places::store::{ObjectStore, Put, Source, StoreError, in_parallel};
 use crate::stories::archive::OpenArchive;
 use crate::stories::event::{Event, Listener};
 
@@ -86,6 +86,7 @@ fn store_objects(
     let added = edits.iter().filter(|(path, _)| path.parse::<PoolPath>().is_ok()).filter_map(|(_, content)| content.as_deref());
     let added = added.filter_map(|bytes| Pointer::decode(bytes).ok());
     let pointers: std::collections::BTreeSet<Pointer> = added.chain(pool.values().copied()).collect();
+    confirm_objects(store, edits, files)?;
     listener(Event::Begin { step: "storing objects", parts: pointers.len() });
     let stored: Vec<(Put, u64)> = pointers
         .par_iter()
@@ -99,6 +100,18 @@ fn store_objects(
     listener(Event::End);
     let new = || stored.iter().filter(|(put, _)| *put == Put::New);
     Ok(New { objects: new().count(), bytes: new().map(|(_, size)| size).sum() })
+}
+
+/// Checks that the store has the objects that the edits name and that are not here: those of uploads.
+fn confirm_objects(store: &dyn ObjectStore, edits: &Edits, files: &BTreeMap<Pointer, PathBuf>) -> Result<(), StoreError> {
+    let added = edits.iter().filter(|(path, _)| path.parse::<PoolPath>().is_ok()).filter_map(|(_, content)| content.as_deref());
+    let elsewhere: Vec<Pointer> =
+        added.filter_map(|bytes| Pointer::decode(bytes).ok()).filter(|pointer| !files.contains_key(pointer)).collect();
+    let confirm = |pointer: &Pointer| match store.refresh(pointer)? {
+        true => Ok(()),
+        false => Err(StoreError::Missing { store: store.describe(), oid: pointer.oid }),
+    };
+    in_parallel(store, || elsewhere.par_iter().try_for_each(confirm))
 }
 
 fn file_name(path: &Path) -> String {
@@ -137,5 +150,6 @@ pub(super) fn answer(job: &Job<'_>, commit: Option<Oid>, replayed: Replayed, new
         new_objects: new.objects,
         new_bytes: new.bytes,
         left_alone,
+        uploads: None,
     }
 }

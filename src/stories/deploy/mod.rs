@@ -1,26 +1,29 @@
 //! `ddb-deploy commit`: build output becomes objects, pointers and records in one commit.
 //!
-//! Read once, compose the statement, then land it: each try replays it on the newest tip, stores the objects that the edits
-//! need, commits and moves the branch by compare-and-swap. Whatever fails, the branch is as before.
+//! Read once (`take`, also what an upload left), compose the statement, then land it: each try replays it on the newest tip,
+//! stores the objects that the edits need, commits and moves the branch by compare-and-swap. Whatever fails, the branch is as
+//! before.
 
 pub mod chain;
-mod compose;
+pub(crate) mod compose;
 mod group;
 mod land;
+pub(crate) mod take;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::formats::sealed::SealedError;
 use crate::formats::statement::replay::{Conflict, Rules, Verdict};
-use crate::places::build_output::{self, Problems, ReadOptions};
+use crate::places::build_output::Problems;
+use crate::places::build_output::uploaded::LayOutError;
 use crate::places::git::{Author, GitError};
 use crate::places::sign::seal::{SealError, Sealer};
 use crate::places::store::StoreError;
 use crate::stories::archive::{OpenArchive, OpenError};
-use crate::stories::event::{Event, Listener};
+use crate::stories::event::Listener;
 use crate::words::archive::{Archive, ExtraDigest};
 use crate::words::date::{Span, Timestamp};
 use crate::words::digest::ExtraDigests;
@@ -29,6 +32,7 @@ use crate::words::version::Version;
 
 pub use compose::Problem;
 use land::Job;
+pub use take::{UploadsAnswer, Verify};
 
 /// What is to be deployed and how.
 #[derive(Debug, Clone)]
@@ -47,6 +51,8 @@ pub struct CommitRequest {
     pub version: Option<String>,
     /// Web address of the CI job.
     pub job: Option<String>,
+    /// What is checked about files that were uploaded before.
+    pub verify: Verify,
     /// What to do about conflicts and older versions.
     pub rules: Rules,
     /// Only say what would be done.
@@ -110,6 +116,8 @@ pub struct CommitAnswer {
     pub new_bytes: u64,
     /// Files of the checkout that have local changes and were left alone.
     pub left_alone: Vec<String>,
+    /// What came from uploads; `null` where all files were in the build output themselves.
+    pub uploads: Option<UploadsAnswer>,
 }
 
 /// What became of one build.
@@ -157,6 +165,12 @@ impl CommitAnswer {
             .into_iter()
             .find(|wanted| verdicts().any(|verdict| verdict == *wanted))
             .unwrap_or(BuildState::AlreadyLanded)
+    }
+}
+
+impl CommitRequest {
+    fn said(&self) -> compose::Said<'_> {
+        compose::Said { package: self.package.as_deref(), version: self.version.as_deref(), job: self.job.as_deref() }
     }
 }
 
@@ -222,6 +236,12 @@ pub enum DeployError {
     /// Somebody took the statement out of the inbox.
     #[error("the statement was withdrawn from the inbox and has not landed; deploy again if that was a mistake")]
     Withdrawn,
+    /// What an upload left cannot be taken in this way.
+    #[error("{0}")]
+    Verify(String),
+    /// The uploaded files cannot be laid out for reading.
+    #[error(transparent)]
+    LayOut(#[from] LayOutError),
 }
 
 fn count(number: usize, noun: &str) -> String {
@@ -240,23 +260,19 @@ pub fn commit(request: &CommitRequest, sealer: Option<&Sealer>, listener: Listen
     let tip = open.tip()?;
     let archive = open.configuration(&tip)?;
     let uploaders = open.uploaders(&tip, &archive)?;
-    let total = std::sync::atomic::AtomicBool::new(false);
-    let progress = |name: &str, parts: usize| {
-        if !total.swap(true, std::sync::atomic::Ordering::Relaxed) {
-            listener(Event::Begin { step: "reading build output", parts });
-        }
-        listener(Event::Part { name: name.to_owned() });
-    };
-    let options =
-        ReadOptions { extra: extra_digests(&archive), uploaders: uploaders.as_ref(), now: request.now, progress: Some(&progress) };
-    let output = build_output::read(&request.out, &options).map_err(|problems| refused(request, problems))?;
-    listener(Event::End);
-    let suite = choose_suite(request.suite.as_deref(), &archive, &output.distributions)?;
-    let (statement, files) = compose::statement(&suite, &archive, output, request)
-        .map_err(|problems| DeployError::Refused { out: request.out.clone(), problems })?;
     let store = open.store_to_fill(&archive)?;
-    let job = Job { open: &open, store: store.as_ref(), request, statement: &statement, files: &files, listener };
-    match open.remote.clone() {
+    let taking = take::Taking {
+        out: &request.out,
+        suite: request.suite.as_deref(),
+        said: request.said(),
+        archive: &archive,
+        uploaders: uploaders.as_ref(),
+        now: request.now,
+        listener,
+    };
+    let taken = take::take(&taking, request.verify, store.as_ref(), &open.repository.git_dir().join("ddb"))?;
+    let job = Job { open: &open, store: store.as_ref(), request, statement: &taken.statement, files: &taken.files, listener };
+    let answer = match open.remote.clone() {
         Some(remote) => {
             let remote = remote.with_push_options(&archive.remote.push_options);
             if archive.store.is_local() && !request.local_objects {
@@ -271,13 +287,14 @@ pub fn commit(request: &CommitRequest, sealer: Option<&Sealer>, listener: Listen
         None if request.push == PushMode::Require => Err(DeployError::NoRemote),
         None if request.park => Err(DeployError::NoInbox),
         None => land::land(&job),
-    }
+    };
+    Ok(CommitAnswer { uploads: taken.uploads, ..answer? })
 }
 
-fn refused(request: &CommitRequest, problems: Problems) -> DeployError {
+pub(crate) fn refused(out: &Path, problems: Problems) -> DeployError {
     let problems =
         problems.0.into_iter().map(|problem| Problem { file: problem.file.display().to_string(), reason: problem.reason }).collect();
-    DeployError::Refused { out: request.out.clone(), problems }
+    DeployError::Refused { out: out.to_owned(), problems }
 }
 
 fn extra_digests(archive: &Archive) -> ExtraDigests {
@@ -286,7 +303,7 @@ fn extra_digests(archive: &Archive) -> ExtraDigests {
 }
 
 /// Chooses the suite: the one named, else the only one, else the one that the .changes mean.
-fn choose_suite(
+pub(crate) fn choose_suite(
     named: Option<&str>,
     archive: &Archive,
     distributions: &std::collections::BTreeSet<String>,
