@@ -11,3 +11,4 @@ pub mod release;
 pub mod sealed;
 pub mod statement;
 pub mod suite;
+pub mod web;
