@@ -147,6 +147,7 @@ fn publish(sandbox: &Sandbox, target: &dyn PublishTarget, signer: &MakeSigner<'_
         renew: false,
         renew_before: None,
         reset_date: false,
+        repair: false,
         dry_run: false,
         address: archive.archive.url.clone().unwrap(),
         author: Author { name: "Test".into(), email: "test@example.org".into(), time: time.0 },

@@ -16,6 +16,7 @@ use crate::people::exit::Exit;
 use crate::people::failure::Failure;
 use crate::people::keys;
 use crate::people::progress::Progress;
+use crate::places::requests::Requests;
 use crate::places::sign::keys::Passphrase;
 use crate::stories::archive::OpenArchive;
 use crate::stories::event::Event;
@@ -41,6 +42,9 @@ pub(super) struct Dists {
     /// Sign a new Release although nothing changed, if the last one is good for less than this (2d, 12h)
     #[arg(long, value_name = "SPAN")]
     renew_before: Option<Span>,
+    /// Look at every file of the tree again, also of one in S3, and write what is missing or other than it should be
+    #[arg(long)]
+    repair: bool,
     /// Let Date go back, after a Release was dated in the future by a wrong clock
     #[arg(long)]
     reset_date: bool,
@@ -115,7 +119,8 @@ fn publish_suite(
     let target = open.target(archive, options.target.as_deref())?;
     let local = || {
         let root = target.local_root().map(|root| std::path::absolute(root).unwrap_or_else(|_| root.to_owned()));
-        root.map_or_else(|| target.describe(), |root| client::file_uri(&root.to_string_lossy()))
+        let uri = root.map(|root| client::file_uri(&root.to_string_lossy()));
+        uri.or_else(|| target.address()).unwrap_or_else(|| target.describe())
     };
     let now = environment::now(common.now);
     let mut request = DistsRequest {
@@ -123,6 +128,7 @@ fn publish_suite(
         renew: options.renew,
         renew_before: options.renew_before,
         reset_date: options.reset_date,
+        repair: options.repair,
         dry_run: options.dry_run,
         address: archive.archive.url.clone().unwrap_or_else(local),
         author: environment::author(&common.archive, now),
@@ -161,7 +167,8 @@ fn suite_text(answer: &DistsAnswer) -> String {
             format!("Published {codename} to {target}: Release {sequence} of {date}, {packages} packages, {sources} sources.\n")
         }
         PublishOutcome::Unchanged => {
-            return format!("{codename}: nothing changed since Release {sequence} of {date}; nothing was written.\n");
+            let text = format!("{codename}: nothing changed since Release {sequence} of {date}; nothing was written.\n");
+            return text + &requests_text(&answer.requests);
         }
         PublishOutcome::Repaired => {
             format!("{codename}: nothing changed since Release {sequence} of {date}; missing files of {target} are there again.\n")
@@ -175,6 +182,7 @@ fn suite_text(answer: &DistsAnswer) -> String {
         "{} pool files and {} other files written, {} old by-hash files removed.\n",
         answer.pool_files, answer.index_files, answer.removed_files
     ));
+    text.push_str(&requests_text(&answer.requests));
     if let Some(valid_until) = &answer.valid_until {
         text.push_str(&format!("Good until {valid_until}.\n"));
     }
@@ -183,4 +191,16 @@ fn suite_text(answer: &DistsAnswer) -> String {
         answer.stanza
     ));
     text
+}
+
+/// Says how many requests were sent; nothing where no place lies behind a network.
+fn requests_text(requests: &Requests) -> String {
+    if requests.total() == 0 {
+        return String::new();
+    }
+    let Requests { reads, writes, copies, removals, bytes_sent, bytes_received, .. } = requests;
+    format!(
+        "{} requests: {reads} reads, {writes} writes, {copies} copies by the server, {removals} removals; {bytes_sent} bytes sent, {bytes_received} received.\n",
+        requests.total()
+    )
 }

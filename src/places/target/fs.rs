@@ -146,7 +146,7 @@ impl PublishTarget for FolderTarget {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, TargetError> {
         match fs::read(self.root.join(path)) {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(fault) if [io::ErrorKind::NotFound, io::ErrorKind::IsADirectory].contains(&fault.kind()) => Ok(None),
             Err(fault) => Err(self.failed("read", path)(fault)),
         }
     }

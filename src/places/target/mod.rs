@@ -31,6 +31,14 @@ pub enum TargetError {
         #[source]
         source: std::io::Error,
     },
+    /// A path that was to be replaced is not any more what was there when this publish began.
+    #[error("published tree {target}: another publisher has written {path} meanwhile")]
+    Overtaken {
+        /// The tree.
+        target: String,
+        /// The path in the tree.
+        path: String,
+    },
     /// The configured way of linking does not work here.
     #[error(
         "published tree {target}: {path} cannot be linked as `links = \"{links}\"` asks; use \"auto\", or put store and target on one file system"
@@ -123,6 +131,16 @@ pub trait PublishTarget: Send + Sync {
     /// Tells whether looking at a file costs a request, so that what is known of the tree is not looked at again.
     fn is_remote(&self) -> bool {
         false
+    }
+
+    /// Returns how many writes may run at once: those of one class of a plan do not depend on each other.
+    fn lanes(&self) -> usize {
+        1
+    }
+
+    /// Returns the address where clients find the tree, where the place itself has one.
+    fn address(&self) -> Option<String> {
+        None
     }
 
     /// Returns how many requests were sent so far, retries included.

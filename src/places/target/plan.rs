@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Content, PublishTarget, TargetError};
+use crate::places::lanes::in_lanes;
 use crate::places::store::ObjectStore;
 
 /// The class of a step. Steps are applied in this order.
@@ -65,7 +66,6 @@ pub struct Plan {
 impl Plan {
     /// Returns these steps in the order of publication: by class, in it what repeats another path last, then by path.
     pub fn new(mut steps: Vec<Step>) -> Self {
-        let repeats = |step: &Step| matches!(step.content, Some(Content::SameAs(_)));
         steps.sort_by(|a, b| (a.class, repeats(a), &a.path).cmp(&(b.class, repeats(b), &b.path)));
         Self { steps }
     }
@@ -80,28 +80,59 @@ impl Plan {
         self.steps.is_empty()
     }
 
-    /// Carries out the steps in order; what a class needs is durable before the next class begins.
+    /// Carries out the steps in order, those of one class side by side where the tree has lanes for that (what repeats another
+    /// path after it); what a class needs is durable before the next class begins. Before each class it is asked whether to
+    /// go on: where nothing keeps a second publisher waiting, it may have overtaken this one.
     ///
     /// # Errors
-    /// The first step that fails; those before it are done, those after it are not.
-    pub fn apply(&self, target: &dyn PublishTarget, store: &dyn ObjectStore, done: &dyn Fn(&Step)) -> Result<(), TargetError> {
+    /// The first step that fails; no class after its own is begun.
+    pub fn apply(
+        &self,
+        target: &dyn PublishTarget,
+        store: &dyn ObjectStore,
+        done: &(dyn Fn(&Step) + Sync),
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Applied, TargetError> {
         let mut class = None;
-        for step in &self.steps {
-            if class.is_some_and(|class| class != step.class) {
-                target.settle()?;
+        for steps in self.steps.chunk_by(|a, b| (a.class, repeats(a)) == (b.class, repeats(b))) {
+            let own = steps.first().map(|step| step.class);
+            if own != class {
+                if class.is_some() {
+                    target.settle()?;
+                }
+                if !go_on() {
+                    return Ok(Applied::Overtaken);
+                }
             }
-            class = Some(step.class);
-            match &step.content {
-                Some(content) => target.write(&step.path, content, store)?,
-                None => target.remove(&step.path)?,
-            }
-            done(step);
+            class = own;
+            in_lanes(target.lanes(), steps, |step| {
+                match &step.content {
+                    Some(content) => target.write(&step.path, content, store)?,
+                    None => target.remove(&step.path)?,
+                }
+                done(step);
+                Ok(())
+            })?;
         }
         if class.is_some() {
             target.settle()?;
         }
-        Ok(())
+        Ok(Applied::Whole)
     }
+}
+
+/// Whether a plan was carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// All of it.
+    Whole,
+    /// Only some classes of it, because it was said not to go on.
+    Overtaken,
+}
+
+/// Tells whether a step needs another one of its class.
+fn repeats(step: &Step) -> bool {
+    matches!(step.content, Some(Content::SameAs(_)))
 }
 
 #[cfg(test)]
