@@ -59,7 +59,12 @@ mod tests {
         let begun = AtomicUsize::new(0);
         let fault = in_lanes(4, &items, |item| {
             begun.fetch_add(1, Ordering::SeqCst);
-            if *item == 5 { Err(*item) } else { std::thread::yield_now(); Ok(()) }
+            if *item == 5 {
+                Err(*item)
+            } else {
+                std::thread::yield_now();
+                Ok(())
+            }
         });
         assert_eq!(fault.unwrap_err(), 5);
         assert!(begun.load(Ordering::SeqCst) < items.len());

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use crate::places::git::land::Edits;
 use crate::places::git::read::Snapshot;
 use crate::places::git::{Author, GitError, Oid, Repository};
+use crate::places::s3::S3Error;
 use crate::places::sign::uploaders::Uploaders;
 use crate::places::sign::{KeyringError, PublicCertificate, armored_keyring};
 use crate::places::store::ObjectStore;
 use crate::places::store::fs::FolderStore;
 use crate::places::target::PublishTarget;
 use crate::places::target::fs::FolderTarget;
+use crate::places::target::s3::S3Target;
 use crate::words::archive::{Archive, ArchiveError};
 use crate::words::limits;
 
@@ -54,6 +56,9 @@ pub enum OpenError {
         /// The commit.
         commit: Oid,
     },
+    /// No client of a bucket can be made.
+    #[error(transparent)]
+    S3(#[from] S3Error),
     /// A file that ddb.toml names is missing.
     #[error("ddb.toml names {path} as {role}, but commit {commit} does not hold it")]
     NoFile {
@@ -142,11 +147,14 @@ impl OpenArchive {
         self.store(archive)
     }
 
-    /// Returns the published tree: the folder named, else the configured one.
+    /// Returns the published tree: the folder named, else the configured bucket or folder.
     ///
     /// # Errors
     /// What it needs is not there.
     pub fn target(&self, archive: &Archive, named: Option<&Path>) -> Result<Box<dyn PublishTarget>, OpenError> {
+        if let (None, Some(s3)) = (named, &archive.target.s3) {
+            return Ok(Box::new(S3Target::new(s3)?));
+        }
         let path = named.map_or_else(|| self.repository.root().join(&archive.target.path), Path::to_owned);
         Ok(Box::new(FolderTarget::new(&path, archive.target.links)))
     }

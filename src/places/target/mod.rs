@@ -10,10 +10,13 @@
 
 pub mod fs;
 pub mod plan;
+pub mod s3;
 
 use crate::formats::pool::pointer::Pointer;
 use crate::places::requests::Requests;
+use crate::places::s3::S3Error;
 use crate::places::store::{ObjectStore, StoreError};
+use crate::words::digest::ObjectId;
 
 /// What went wrong in the published tree.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +34,9 @@ pub enum TargetError {
         #[source]
         source: std::io::Error,
     },
+    /// The server that holds the tree failed.
+    #[error("published tree")]
+    S3(#[from] S3Error),
     /// A path that was to be replaced is not any more what was there when this publish began.
     #[error("published tree {target}: another publisher has written {path} meanwhile")]
     Overtaken {
@@ -72,8 +78,8 @@ pub enum Content {
     Bytes(Vec<u8>),
     /// From the object store.
     Object(Pointer),
-    /// From another path of the tree, written before.
-    SameAs(String),
+    /// From another path of the tree, written before, which holds the bytes of this size and hash.
+    SameAs(String, Pointer),
 }
 
 /// A tree of named files that clients read. See the module's text for the contract.
@@ -93,11 +99,20 @@ pub trait PublishTarget: Send + Sync {
     /// The tree cannot be asked.
     fn size(&self, path: &str) -> Result<Option<u64>, TargetError>;
 
-    /// Tells whether a path holds these bytes, by reading them.
+    /// Tells whether a path holds these bytes, by the hash that the tree keeps with the file, or else by reading it.
     ///
     /// # Errors
     /// The tree cannot be read.
     fn holds(&self, path: &str, pointer: &Pointer) -> Result<bool, TargetError>;
+
+    /// Returns size and hash of a path's bytes, read anew; `None` where it is missing.
+    ///
+    /// # Errors
+    /// The tree cannot be read.
+    fn hash(&self, path: &str) -> Result<Option<Pointer>, TargetError> {
+        let of = |bytes: Vec<u8>| Pointer { oid: ObjectId::of(&bytes), size: bytes.len() as u64 };
+        Ok(self.read(path)?.map(of))
+    }
 
     /// Writes a path.
     ///
@@ -157,7 +172,6 @@ pub(crate) mod contract {
     use super::*;
     use crate::places::store::Source;
     use crate::places::store::fs::FolderStore;
-    use crate::words::digest::ObjectId;
 
     /// Runs the whole contract on an empty tree; the objects lie in `objects`.
     pub(crate) fn check(target: &dyn PublishTarget, objects: &std::path::Path) {
@@ -177,7 +191,9 @@ pub(crate) mod contract {
         assert_eq!(target.read("dists/x/Release").unwrap().as_deref(), Some(&b"three"[..]));
         assert_eq!(target.size("dists/x/Release").unwrap(), Some(5));
 
-        target.write("dists/x/copy", &Content::SameAs("dists/x/Release".into()), &store).unwrap();
+        let three = Pointer { oid: ObjectId::of(b"three"), size: 5 };
+        target.write("dists/x/copy", &Content::SameAs("dists/x/Release".into(), three), &store).unwrap();
+        assert!(target.holds("dists/x/copy", &three).unwrap());
         target.write("dists/x/Release", &Content::Bytes(b"four".to_vec()), &store).unwrap();
         assert_eq!(target.read("dists/x/copy").unwrap().as_deref(), Some(&b"three"[..]), "a copy does not follow its origin");
 

@@ -52,7 +52,7 @@ impl fmt::Display for Step {
             None => write!(f, "remove {}", self.path),
             Some(Content::Bytes(bytes)) => write!(f, "write  {} ({} bytes)", self.path, bytes.len()),
             Some(Content::Object(pointer)) => write!(f, "link   {} (object {}, {} bytes)", self.path, pointer.oid, pointer.size),
-            Some(Content::SameAs(other)) => write!(f, "link   {} (as {other})", self.path),
+            Some(Content::SameAs(other, _)) => write!(f, "link   {} (as {other})", self.path),
         }
     }
 }
@@ -111,7 +111,7 @@ impl Plan {
                     None => target.remove(&step.path)?,
                 }
                 done(step);
-                Ok(())
+                Ok::<_, TargetError>(())
             })?;
         }
         if class.is_some() {
@@ -132,23 +132,29 @@ pub enum Applied {
 
 /// Tells whether a step needs another one of its class.
 fn repeats(step: &Step) -> bool {
-    matches!(step.content, Some(Content::SameAs(_)))
+    matches!(step.content, Some(Content::SameAs(..)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::pool::pointer::Pointer;
+    use crate::words::digest::ObjectId;
 
     #[test]
     fn in_release_is_last_and_what_it_needs_comes_before() {
         let step = |class, path: &str| Step { class, path: path.to_owned(), content: Some(Content::Bytes(Vec::new())) };
+        let empty = Pointer { oid: ObjectId::of(b""), size: 0 };
         let plan = Plan::new(vec![
             step(Class::InRelease, "dists/x/InRelease"),
             step(Class::Release, "dists/x/Release"),
             step(Class::Index, "dists/x/main/binary-amd64/Packages.gz"),
             step(Class::Signature, "dists/x/Release.gpg"),
             step(Class::Pool, "pool/b"),
-            Step { content: Some(Content::SameAs("0".to_owned())), ..step(Class::ByHash, "dists/x/main/binary-amd64/by-hash/MD5Sum/1") },
+            Step {
+                content: Some(Content::SameAs("0".to_owned(), empty)),
+                ..step(Class::ByHash, "dists/x/main/binary-amd64/by-hash/MD5Sum/1")
+            },
             step(Class::ByHash, "dists/x/main/binary-amd64/by-hash/SHA256/0"),
             step(Class::Pool, "pool/a"),
         ]);

@@ -161,12 +161,7 @@ fn unserved(request: &DistsRequest, places: &Places<'_>, edition: &Edition) -> R
 }
 
 /// Compares this edition with the last served Release and with every one that may have written to the tree since, in Git alone.
-pub(super) fn since(
-    request: &DistsRequest,
-    places: &Places<'_>,
-    edition: &Edition,
-    last: &Staged,
-) -> Result<Since, PublishError> {
+pub(super) fn since(request: &DistsRequest, places: &Places<'_>, edition: &Edition, last: &Staged) -> Result<Since, PublishError> {
     let repository = &places.open.repository;
     let keyring = Sha256::of(edition.keyring.as_bytes());
     let own = last.signatures.as_ref().map(|signatures| &signatures.served);
@@ -264,12 +259,7 @@ fn records_files(
 }
 
 /// Returns the sources stanza that came with a Release, where that can be told.
-fn old_stanza(
-    request: &DistsRequest,
-    places: &Places<'_>,
-    edition: &Edition,
-    last: &Staged,
-) -> Result<Option<String>, PublishError> {
+fn old_stanza(request: &DistsRequest, places: &Places<'_>, edition: &Edition, last: &Staged) -> Result<Option<String>, PublishError> {
     let Ok(old) = places.open.repository.snapshot(last.base(&request.codename)?) else { return Ok(None) };
     let (Ok(archive), Ok(keyring)) = (places.open.configuration(&old), places.open.keyring(&old)) else { return Ok(None) };
     if (&archive.archive.url, &archive.target) != (&edition.archive.archive.url, &edition.archive.target) {

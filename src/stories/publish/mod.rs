@@ -23,8 +23,8 @@ use crate::formats::release::{Release, ReleaseError};
 use crate::formats::suite::checks::RecordProblem;
 use crate::places::git::read::Snapshot;
 use crate::places::git::{Author, GitError, Oid};
-use crate::places::sign::{SignError, SignedRelease, Signer};
 use crate::places::requests::Requests;
+use crate::places::sign::{SignError, SignedRelease, Signer};
 use crate::places::store::ObjectStore;
 use crate::places::target::plan::{Applied, Class, Plan};
 use crate::places::target::{PublishTarget, TargetError};
@@ -365,12 +365,7 @@ fn edition_at(
 }
 
 /// Serves a Release that was staged and not served; where its bytes cannot be made again, leaves it behind by staging anew.
-fn finish(
-    request: &DistsRequest,
-    places: &Places<'_>,
-    staged: &Staged,
-    listener: Listener<'_>,
-) -> Result<Turn, PublishError> {
+fn finish(request: &DistsRequest, places: &Places<'_>, staged: &Staged, listener: Listener<'_>) -> Result<Turn, PublishError> {
     listener(Event::Detail(format!("Release {} of {} was staged and not served; it goes first", staged.inputs.sequence, request.codename)));
     let base = staged.base(&request.codename)?;
     let mut edition = edition_at(request, places, base, staged.inputs.date, listener)?;
@@ -387,12 +382,7 @@ fn finish(
 }
 
 /// Publishes the newest commit after a served Release (or the first one).
-fn advance(
-    request: &DistsRequest,
-    places: &Places<'_>,
-    last: Option<Staged>,
-    listener: Listener<'_>,
-) -> Result<Turn, PublishError> {
+fn advance(request: &DistsRequest, places: &Places<'_>, last: Option<Staged>, listener: Listener<'_>) -> Result<Turn, PublishError> {
     let base = places.open.tip()?.commit();
     let mut edition = edition_at(request, places, base, request.now, listener)?;
     let decision = decide::decide(request, last.as_ref(), &edition);
@@ -442,12 +432,8 @@ fn serve(
     fresh: bool,
     listener: Listener<'_>,
 ) -> Result<Turn, PublishError> {
-    let served = Served {
-        at: request.now,
-        signed_by: signed.fingerprints().to_vec(),
-        keyring: Sha256::of(edition.keyring.as_bytes()),
-        swept: 0,
-    };
+    let served =
+        Served { at: request.now, signed_by: signed.fingerprints().to_vec(), keyring: Sha256::of(edition.keyring.as_bytes()), swept: 0 };
     let mut signatures = Signatures { in_release: signed.in_release().to_vec(), detached: signed.detached().to_vec(), served };
     let repository = &places.open.repository;
     let _held = places.target.exclusive()?;

@@ -42,13 +42,15 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn new(class: Class, path: String, bytes: &[u8], known: bool, content: Content) -> Self {
+    /// Of these bytes, which stand at `origin` too where that is given.
+    fn new(class: Class, path: String, bytes: &[u8], known: bool, origin: Option<&str>) -> Self {
         let pointer = Pointer { oid: ObjectId::of(bytes), size: bytes.len() as u64 };
+        let content = origin.map_or_else(|| Content::Bytes(bytes.to_vec()), |origin| Content::SameAs(origin.to_owned(), pointer));
         Self { step: Step { class, path, content: Some(content) }, pointer, known }
     }
 
     fn bytes(class: Class, path: String, bytes: &[u8], known: bool) -> Self {
-        Self::new(class, path, bytes, known, Content::Bytes(bytes.to_vec()))
+        Self::new(class, path, bytes, known, None)
     }
 
     /// Tells whether the tree has the content already.
@@ -81,13 +83,11 @@ pub(super) fn publish(
         if edition.release.acquire_by_hash {
             for name in by_hash_paths(path, listed) {
                 let name = format!("{root}/{name}");
-                let content = first.clone().map_or_else(|| Content::Bytes(bytes.clone()), Content::SameAs);
-                first.get_or_insert_with(|| name.clone());
-                wanted.push(Wanted::new(Class::ByHash, name, bytes, known.by_hash(path, listed), content));
+                wanted.push(Wanted::new(Class::ByHash, name.clone(), bytes, known.by_hash(path, listed), first.as_deref()));
+                first.get_or_insert(name);
             }
         }
-        let content = first.map_or_else(|| Content::Bytes(bytes.clone()), Content::SameAs);
-        wanted.push(Wanted::new(Class::Index, format!("{root}/{path}"), bytes, known.index(path, listed), content));
+        wanted.push(Wanted::new(Class::Index, format!("{root}/{path}"), bytes, known.index(path, listed), first.as_deref()));
     }
     let (release, stanza, signed) = (edition.release.text(), stanza(request, edition), known.signatures(signatures));
     wanted.extend([
@@ -183,9 +183,11 @@ pub(super) fn removals(request: &DistsRequest, places: &Places<'_>, archive: &Ar
         if over {
             sweep.swept = sweep.swept.max(current.inputs.sequence);
             let unnamed = names(&current.parsed).filter(|name| !kept.contains(name));
-            steps.extend(unnamed.map(|name| format!("dists/{}/{name}", request.codename)).map(|path| {
-                (path.clone(), Step { class: Class::Removal, path, content: None })
-            }));
+            steps.extend(
+                unnamed
+                    .map(|name| format!("dists/{}/{name}", request.codename))
+                    .map(|path| (path.clone(), Step { class: Class::Removal, path, content: None })),
+            );
         } else {
             kept.extend(names(&current.parsed));
         }
