@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 use ddb::formats::pool::pointer::Pointer;
 use ddb::places::s3::{Client, Condition, Headers, Limits};
 use ddb::places::store::fs::FolderStore;
-use ddb::places::store::{ObjectStore as _, Source};
 use ddb::places::target::s3::S3Target;
 use ddb::places::target::{Content, PublishTarget as _, TargetError};
 use ddb::words::digest::{ObjectId, Sha256};
 
-use crate::sandbox::{Sandbox, Value};
+use crate::client::{Apt, Kind};
+use crate::sandbox::{Sandbox, Value, cache};
 use crate::seaweed::{self, Bucket, Seaweed, WRITER};
+
+mod suite;
 
 fn pointer(bytes: &[u8]) -> Pointer {
     Pointer { oid: ObjectId::of(bytes), size: bytes.len() as u64 }
@@ -68,35 +70,9 @@ fn a_bucket_keeps_the_contract_of_a_published_tree() {
     let sandbox = Sandbox::new();
     let store = FolderStore::new(&sandbox.path("objects"));
     let object = pointer(b"object");
-    store.put(&object, Source::Bytes(b"object")).unwrap();
-    let bytes = |text: &[u8]| Content::Bytes(text.to_vec());
-
-    let _held = target.exclusive().unwrap();
-    assert_eq!((target.read("dists/x/Release").unwrap(), target.size("dists/x/Release").unwrap()), (None, None));
-    target.remove("dists/x/Release").unwrap();
-    target.write("dists/x/Release", &bytes(b"one"), &store).unwrap();
-    target.write("dists/x/Release", &bytes(b"three"), &store).unwrap();
-    assert_eq!(target.read("dists/x/Release").unwrap().as_deref(), Some(&b"three"[..]));
-    assert_eq!(target.size("dists/x/Release").unwrap(), Some(5));
-    let three = pointer(b"three");
-    target.write("dists/x/copy", &Content::SameAs("dists/x/Release".into(), three), &store).unwrap();
-    target.write("dists/x/Release", &bytes(b"four"), &store).unwrap();
-    assert_eq!(target.read("dists/x/copy").unwrap().as_deref(), Some(&b"three"[..]), "a copy does not follow its origin");
-    assert!(target.holds("dists/x/copy", &three).unwrap());
-    for _ in 0..2 {
-        target.write("pool/main/f/fo/fo_1_all.deb", &Content::Object(object), &store).unwrap();
-        assert_eq!(target.read("pool/main/f/fo/fo_1_all.deb").unwrap().as_deref(), Some(&b"object"[..]));
-    }
-    assert!(target.holds("pool/main/f/fo/fo_1_all.deb", &object).unwrap());
-    assert!(!target.holds("pool/main/f/fo/fo_1_all.deb", &pointer(b"tcejbo")).unwrap());
-    assert!(!target.holds("pool/main/f/fo/fo_2_all.deb", &object).unwrap());
-    assert_eq!(target.hash("pool/main/f/fo/fo_1_all.deb").unwrap(), Some(object));
+    suite::contract::check(&target, &sandbox.path("objects"));
     let missing = target.write("pool/x", &Content::Object(pointer(b"nowhere")), &store).unwrap_err();
     assert!(matches!(missing, TargetError::Object { .. }), "{missing}");
-    assert_eq!(target.size("pool/x").unwrap(), None);
-    target.settle().unwrap();
-    target.remove("dists/x/copy").unwrap();
-    assert_eq!(target.size("dists/x/copy").unwrap(), None);
 
     // A file that something else put there has no hash beside it: it is read.
     let client = bucket.client("some/tree", Limits::default());
@@ -207,4 +183,130 @@ fn a_publish_costs_one_request_where_nothing_changed_and_else_what_changed() {
     assert_eq!(publish(&sandbox, &["--renew"]), ("published".to_owned(), [1, 3, 0, 0]));
     let keys = tree(&bucket.client("public", Limits::default())).len() as u64;
     assert_eq!(publish(&sandbox, &["--repair"]).1, [1 + keys - 4, 0, 0, 0], "every file of the newest Release is looked at");
+}
+
+/// An archive with a real source package and its binary, another package, objects and tree in a bucket that anybody may read.
+fn public(name: &str, mode: &str) -> (Sandbox, Bucket) {
+    let (mut sandbox, bucket) = (Sandbox::with_archive(), Seaweed::shared().bucket(name));
+    seaweed::give(&mut sandbox, WRITER);
+    configure(&sandbox, |text| {
+        let tables = bucket.table("store.s3", "deb/lfs/objects") + &bucket.table("target.s3", "deb");
+        format!("{text}{tables}\n[target]\nmode = \"{mode}\"\n")
+    });
+    sandbox.commit(cache("out/small"), &[]).ok();
+    add(&sandbox, "plain", "1.0-1");
+    (sandbox, bucket)
+}
+
+/// Both apts get everything from this address: update, download, install, sources.
+fn apts_use(sandbox: &Sandbox, stanza: &str) {
+    for apt in Apt::both_to_install(sandbox) {
+        apt.use_stanza(stanza);
+        apt.updates();
+        assert_eq!(apt.versions("plain"), ["1.0-1"]);
+        apt.get(&["download", "plain"]).ok();
+        let same = std::fs::read(apt.downloaded("plain_1.0-1_amd64.deb")).unwrap();
+        assert_eq!(same, std::fs::read(sandbox.path("out-plain-1.0-1/plain_1.0-1_amd64.deb")).unwrap(), "{:?}", apt.kind);
+        apt.get(&["install", "plain"]).ok();
+        let version = apt.of_system("usr/share/doc/plain/version");
+        assert_eq!(std::fs::read_to_string(version).unwrap(), "1.0-1\n", "{:?}", apt.kind);
+        apt.get(&["source", "--download-only", "hostname"]).ok();
+        for file in ["hostname_3.23+nmu1.dsc", "hostname_3.23+nmu1.tar.xz"] {
+            let built = std::fs::read(cache("out/small").join(file)).unwrap();
+            assert_eq!(std::fs::read(apt.downloaded(file)).unwrap(), built, "{:?}", apt.kind);
+        }
+        if apt.kind == Kind::Machine {
+            apt.get(&["source", "hostname"]).ok();
+            assert!(apt.downloaded("hostname-3.23+nmu1/debian/control").exists());
+        }
+    }
+}
+
+fn stanza_of(bucket: &Bucket) -> String {
+    String::from_utf8(tree(&bucket.client("deb", Limits::default()))["trixie.sources"].clone()).unwrap()
+}
+
+#[test]
+fn apt_uses_a_bucket_whose_pool_is_copied_by_the_server() {
+    let (sandbox, bucket) = public("public-pool", "pool");
+    let (outcome, [reads, _, copies, _]) = publish(&sandbox, &[]);
+    assert_eq!(outcome, "published");
+    let client = bucket.client("deb", Limits::default());
+    let pooled = client.list("pool/").unwrap();
+    let indices = client.list("dists/trixie/main/").unwrap().iter().filter(|entry| !entry.key.contains("/by-hash/")).count();
+    assert_eq!(copies, (pooled.len() + indices) as u64, "no byte of a package passes through here");
+    assert_eq!(reads, 1 + pooled.len() as u64, "each object is looked for once");
+    apts_use(&sandbox, &stanza_of(&bucket));
+    sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
+    assert_eq!(publish(&sandbox, &[]), ("unchanged".to_owned(), [1, 0, 0, 0]));
+}
+
+#[test]
+fn apt_uses_a_bucket_where_indices_name_the_objects_themselves() {
+    let (sandbox, bucket) = public("public-direct", "direct");
+    let (outcome, [reads, ..]) = publish(&sandbox, &[]);
+    assert_eq!(outcome, "published");
+    let client = bucket.client("deb", Limits::default());
+    assert_eq!(client.list("pool/").unwrap(), [], "nothing is copied");
+    let objects = client.list("lfs/objects/").unwrap().len() as u64;
+    assert!(reads > 1 && reads <= 1 + objects, "{reads} reads, {objects} objects");
+    apts_use(&sandbox, &stanza_of(&bucket));
+    sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
+    assert_eq!(publish(&sandbox, &[]), ("unchanged".to_owned(), [1, 0, 0, 0]));
+
+    // A tree elsewhere has the objects under the names that the indices give them.
+    sandbox.dists(&["--target", "folder"]).ok();
+    let packages = std::fs::read(sandbox.path("folder/dists/trixie/main/binary-amd64/Packages.gz")).unwrap();
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::MultiGzDecoder::new(&*packages), &mut text).unwrap();
+    let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("Filename: ")).collect();
+    assert!(names.iter().any(|name| name.ends_with("?n=/plain_1.0-1_amd64.deb")), "{names:?}");
+    for name in names {
+        assert!(sandbox.path("folder").join(name.split('?').next().unwrap()).exists(), "{name}");
+    }
+
+    // And back to names of their own: every package comes into the pool.
+    configure(&sandbox, |text| text.replace("\"direct\"", "\"pool\""));
+    assert_eq!(publish(&sandbox, &[]).0, "published");
+    assert!(client.list("pool/").unwrap().len() > 3);
+    apts_use(&sandbox, &stanza_of(&bucket));
+}
+
+#[test]
+fn an_object_that_is_missing_is_named_and_nothing_flips() {
+    for mode in ["pool", "direct"] {
+        let (mut sandbox, bucket) = (Sandbox::with_archive(), Seaweed::shared().bucket(&format!("target-missing-{mode}")));
+        seaweed::give(&mut sandbox, WRITER);
+        configure(&sandbox, |text| {
+            let tables = bucket.table("store.s3", "deb/objects") + &bucket.table("target.s3", "deb");
+            format!("{text}{tables}\n[target]\nmode = \"{mode}\"\n")
+        });
+        add(&sandbox, "one", "1.0");
+        publish(&sandbox, &[]);
+        let client = bucket.client("deb", Limits::default());
+        let before = tree(&client);
+        add(&sandbox, "two", "1.0");
+        let new: Vec<_> = client.list("objects/").unwrap().into_iter().filter(|entry| !before.contains_key(&entry.key)).collect();
+        assert_eq!(new.len(), 1);
+        client.delete(&new[0].key).unwrap();
+        let oid = new[0].key.rsplit('/').next().unwrap();
+        sandbox.dists(&[]).exits(4).says(oid).says("pool/main/t/two/two_1.0_amd64.deb");
+        assert!(tree(&client) == before, "{mode}: nothing was written");
+        sandbox.commit("out-two-1.0", &[]).ok();
+        assert_eq!(publish(&sandbox, &[]).0, "published");
+    }
+}
+
+#[test]
+fn objects_in_a_bucket_become_a_tree_in_a_folder() {
+    let (mut sandbox, bucket) = (Sandbox::with_archive(), Seaweed::shared().bucket("target-folder"));
+    seaweed::give(&mut sandbox, WRITER);
+    configure(&sandbox, |text| text + &bucket.table("store.s3", "objects"));
+    add(&sandbox, "one", "1.0");
+    let (outcome, [reads, writes, copies, _]) = publish(&sandbox, &[]);
+    // The object is looked for before the Release is staged and before it is read.
+    assert_eq!((outcome.as_str(), reads, writes, copies), ("published", 3, 0, 0));
+    let pooled = std::fs::read(sandbox.public().join("pool/main/o/one/one_1.0_amd64.deb")).unwrap();
+    assert_eq!(pooled, std::fs::read(sandbox.path("out-one-1.0/one_1.0_amd64.deb")).unwrap());
+    sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
 }
