@@ -121,6 +121,6 @@ impl Answer for CommitAnswer {
                 self.new_bytes
             ));
         }
-        text
+        text + &answer::requests(&self.requests)
     }
 }

@@ -16,7 +16,6 @@ use crate::people::exit::Exit;
 use crate::people::failure::Failure;
 use crate::people::keys;
 use crate::people::progress::Progress;
-use crate::places::requests::Requests;
 use crate::places::sign::keys::Passphrase;
 use crate::stories::archive::OpenArchive;
 use crate::stories::event::Event;
@@ -160,47 +159,35 @@ impl Answer for DistsAnswers {
     }
 }
 
-fn suite_text(answer: &DistsAnswer) -> String {
-    let DistsAnswer { codename, sequence, date, packages, sources, target, .. } = answer;
-    let mut text = match answer.outcome {
+fn suite_text(suite: &DistsAnswer) -> String {
+    let DistsAnswer { codename, sequence, date, packages, sources, target, .. } = suite;
+    let mut text = match suite.outcome {
         PublishOutcome::Published => {
             format!("Published {codename} to {target}: Release {sequence} of {date}, {packages} packages, {sources} sources.\n")
         }
         PublishOutcome::Unchanged => {
             let text = format!("{codename}: nothing changed since Release {sequence} of {date}; nothing was written.\n");
-            return text + &requests_text(&answer.requests);
+            return text + &answer::requests(&suite.requests);
         }
         PublishOutcome::Repaired => {
             format!("{codename}: nothing changed since Release {sequence} of {date}; missing files of {target} are there again.\n")
         }
         PublishOutcome::Planned => {
-            let plan: String = answer.plan.iter().map(|step| format!("  {step}\n")).collect();
-            return format!("Plan for {codename} in {target} ({} steps):\n{plan}", answer.plan.len());
+            let plan: String = suite.plan.iter().map(|step| format!("  {step}\n")).collect();
+            return format!("Plan for {codename} in {target} ({} steps):\n{plan}", suite.plan.len());
         }
     };
     text.push_str(&format!(
         "{} pool files and {} other files written, {} old by-hash files removed.\n",
-        answer.pool_files, answer.index_files, answer.removed_files
+        suite.pool_files, suite.index_files, suite.removed_files
     ));
-    text.push_str(&requests_text(&answer.requests));
-    if let Some(valid_until) = &answer.valid_until {
+    text.push_str(&answer::requests(&suite.requests));
+    if let Some(valid_until) = &suite.valid_until {
         text.push_str(&format!("Good until {valid_until}.\n"));
     }
     text.push_str(&format!(
         "\nClients put this into /etc/apt/sources.list.d/{codename}.sources (it is {codename}.sources in the tree):\n\n{}",
-        answer.stanza
+        suite.stanza
     ));
     text
-}
-
-/// Says how many requests were sent; nothing where no place lies behind a network.
-fn requests_text(requests: &Requests) -> String {
-    if requests.total() == 0 {
-        return String::new();
-    }
-    let Requests { reads, writes, copies, removals, bytes_sent, bytes_received, .. } = requests;
-    format!(
-        "{} requests: {reads} reads, {writes} writes, {copies} copies by the server, {removals} removals; {bytes_sent} bytes sent, {bytes_received} received.\n",
-        requests.total()
-    )
 }

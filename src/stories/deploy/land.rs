@@ -12,6 +12,7 @@ use crate::formats::statement::replay::{self, Outcome};
 use crate::formats::statement::{Statement, message};
 use crate::places::git::land::Edits;
 use crate::places::git::{GitError, Oid};
+use crate::places::requests::Requests;
 use crate::places::store::{ObjectStore, Put, Source, StoreError};
 use crate::stories::archive::OpenArchive;
 use crate::stories::event::{Event, Listener};
@@ -121,6 +122,7 @@ fn answer(
         removed: paths(false),
         new_objects: attempt.new_objects,
         new_bytes: attempt.new_bytes,
+        requests: Requests::default(),
         left_alone,
     }
 }

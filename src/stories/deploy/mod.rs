@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::formats::statement::replay::{Conflict, Rules, Verdict};
 use crate::places::build_output::{self, Problems, ReadOptions};
 use crate::places::git::{Author, GitError};
+use crate::places::requests::Requests;
 use crate::places::store::StoreError;
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
@@ -73,6 +74,8 @@ pub struct CommitAnswer {
     pub new_objects: usize,
     /// Their size in bytes.
     pub new_bytes: u64,
+    /// Requests to the object store, where it lies behind a network.
+    pub requests: Requests,
     /// Files of the checkout that have local changes and were left alone.
     pub left_alone: Vec<String>,
 }
@@ -160,7 +163,8 @@ pub fn commit(request: &CommitRequest, listener: Listener<'_>) -> Result<CommitA
     let (statement, files) = compose::statement(&suite, &archive, output, request)
         .map_err(|problems| DeployError::Refused { out: request.out.clone(), problems })?;
     let store = open.store_to_fill(&archive)?;
-    land::land(&open, store.as_ref(), request, &statement, &files, listener)
+    let answer = land::land(&open, store.as_ref(), request, &statement, &files, listener)?;
+    Ok(CommitAnswer { requests: store.requests(), ..answer })
 }
 
 fn refused(request: &CommitRequest, problems: Problems) -> DeployError {
