@@ -26,6 +26,7 @@ mod layers;
 mod publishing;
 mod real_index;
 mod refused;
+mod s3_archive;
 mod s3_client;
 mod s3_stopped;
 mod s3_store;

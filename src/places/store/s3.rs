@@ -51,6 +51,11 @@ impl S3Store {
         Ok(Self { client: Client::with(bucket, limits, credentials)?, url: url.map(|url| url.trim_end_matches('/').to_owned()) })
     }
 
+    /// Returns the store of this client's prefix.
+    pub fn of(client: Client) -> Self {
+        Self { client, url: None }
+    }
+
     /// Returns the store for objects of this kind that are derived from others, beside this one: for the prefix
     /// `lfs/objects` it is `lfs/derived/<kind>`. `list` of neither sees the other.
     #[must_use]
