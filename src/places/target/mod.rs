@@ -36,7 +36,7 @@ pub enum TargetError {
     },
     /// The server that holds the tree failed.
     #[error("published tree")]
-    S3(#[from] S3Error),
+    S3(#[source] Box<S3Error>),
     /// A path that was to be replaced is not any more what was there when this publish began.
     #[error("published tree {target}: another publisher has written {path} meanwhile")]
     Overtaken {
@@ -69,6 +69,12 @@ pub enum TargetError {
         #[source]
         source: Box<StoreError>,
     },
+}
+
+impl From<S3Error> for TargetError {
+    fn from(fault: S3Error) -> Self {
+        Self::S3(Box::new(fault))
+    }
 }
 
 /// Where the bytes of a path come from.
