@@ -13,3 +13,4 @@ pub mod release;
 pub mod sealed;
 pub mod statement;
 pub mod suite;
+pub mod web;

@@ -5,6 +5,7 @@
 //! Nothing here knows what a package is, except where `read` lists records and pointers.
 
 mod changes;
+mod compare;
 mod hydrate;
 pub mod land;
 pub mod read;

@@ -39,6 +39,10 @@ pub struct Served {
     pub signed_by: Vec<String>,
     /// SHA-256 of the public certificates that clients got with it.
     pub keyring: Sha256,
+    /// The newest Release whose by-hash files, and those of all before it, were removed but for those that a newer one names; 0
+    /// is none.
+    #[serde(default)]
+    pub swept: u64,
 }
 
 /// The signatures that clients got.
