@@ -142,6 +142,14 @@ impl OpenArchive {
         self.store(archive)
     }
 
+    /// Returns the store of derived objects of one kind: bytes by their own SHA-256, which can be made again when missing.
+    ///
+    /// # Errors
+    /// What it needs is not there.
+    pub fn derived(&self, _archive: &Archive, kind: &str) -> Result<Box<dyn ObjectStore>, OpenError> {
+        Ok(Box::new(FolderStore::new(&self.repository.git_dir().join("ddb/derived").join(kind))))
+    }
+
     /// Returns the published tree: the folder named, else the configured one.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod decide;
 mod fold;
 mod plan;
 mod records;
+pub mod retain;
 pub mod stage;
 
 use schemars::JsonSchema;
@@ -23,7 +24,7 @@ use crate::formats::suite::checks::RecordProblem;
 use crate::places::git::read::Snapshot;
 use crate::places::git::{Author, GitError, Oid};
 use crate::places::sign::{SignError, SignedRelease, Signer};
-use crate::places::store::ObjectStore;
+use crate::places::store::{ObjectStore, StoreError};
 use crate::places::target::plan::{Class, Plan};
 use crate::places::target::{PublishTarget, TargetError};
 use crate::stories::archive::{OpenArchive, OpenError};
@@ -188,6 +189,9 @@ pub enum PublishError {
         #[source]
         source: BlockError,
     },
+    /// A block cannot be retained.
+    #[error("cannot keep the blocks of the indices")]
+    Retain(#[from] StoreError),
     /// The new Release would not be read again as it was written.
     #[error("the Release of {codename} that these values of ddb.toml give cannot be read again; it was not staged")]
     Unreadable {
@@ -390,7 +394,8 @@ fn stage_new(
     plan::check_objects(request, places, edition)?;
     let sequence = last.map_or(1, |last| last.inputs.sequence + 1);
     let inputs = Inputs { sequence, base: edition.base.to_string(), date: edition.release.date, ddb: env!("CARGO_PKG_VERSION").to_owned() };
-    let commit = stage::stage(&places.open.repository, &request.codename, last, text.as_bytes(), &inputs, &request.author)?;
+    let blocks = retain::keep(places.open, &request.codename, edition, last)?;
+    let commit = stage::stage(&places.open.repository, &request.codename, last, text.as_bytes(), &inputs, &blocks, &request.author)?;
     Ok(commit.map(|commit| (signed, commit, sequence)))
 }
 
