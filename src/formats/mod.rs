@@ -8,5 +8,7 @@ pub mod client;
 pub mod index;
 pub mod pool;
 pub mod release;
+pub mod sealed;
 pub mod statement;
 pub mod suite;
+pub mod web;
