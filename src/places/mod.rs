@@ -4,6 +4,7 @@
 
 pub mod build_output;
 pub mod git;
+pub mod http;
 pub mod requests;
 pub mod sign;
 pub mod store;
