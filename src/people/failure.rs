@@ -17,6 +17,8 @@ use crate::stories::init::InitError;
 use crate::stories::key::KeyError;
 use crate::stories::publish::PublishError;
 use crate::stories::publish::stage::StageError;
+use crate::stories::serve::ServeError;
+use crate::stories::served::ServedError;
 
 /// A failed command.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -153,6 +155,18 @@ impl From<PublishError> for Failure {
             _ => Vec::new(),
         };
         Self::new(&error, exit, problems)
+    }
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        let exit = match &error {
+            ServeError::Open(fault) | ServeError::Served(ServedError::Open(fault)) => of_open(fault),
+            ServeError::Served(ServedError::Git(fault)) => of_git(fault),
+            ServeError::Served(_) => Exit::Archive,
+            ServeError::Server(_) | ServeError::Tree { .. } => Exit::Failed,
+        };
+        Self::new(&error, exit, Vec::new())
     }
 }
 

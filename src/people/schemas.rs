@@ -5,7 +5,7 @@
 use schemars::{Schema, schema_for};
 
 use super::failure::Failure;
-use super::publish::DistsAnswers;
+use super::publish::{DistsAnswers, ServeAnswer};
 use crate::formats::statement::Statement;
 use crate::stories::deploy::CommitAnswer;
 use crate::stories::fsck::FsckAnswer;
@@ -25,6 +25,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("key-extend.json", schema_for!(ExtendAnswer)),
         ("key-generate.json", schema_for!(GenerateAnswer)),
         ("key-show.json", schema_for!(ShowAnswer)),
+        ("serve.json", schema_for!(ServeAnswer)),
         ("statement.json", schema_for!(Statement)),
     ]
 }

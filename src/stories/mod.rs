@@ -10,3 +10,5 @@ pub mod fsck;
 pub mod init;
 pub mod key;
 pub mod publish;
+pub mod serve;
+pub mod served;

@@ -39,6 +39,11 @@ pub enum Parts {
 }
 
 impl Retained {
+    /// Tells whether this is about these bytes of a Release.
+    pub fn is_of(&self, release: &[u8]) -> bool {
+        self.release == Sha256::of(release)
+    }
+
     /// Returns the blocks that are named, each once.
     pub fn named(&self) -> BTreeSet<Sha256> {
         let blocks = |parts: &Parts| match parts {

@@ -4,6 +4,7 @@
 //! a commit by tree edits and moves a ref by compare-and-swap, `worktree` brings touched paths of a checkout up to date.
 //! Nothing here knows what a package is, except where `read` lists records and pointers.
 
+pub mod history;
 pub mod land;
 pub mod read;
 pub mod remote;

@@ -148,23 +148,30 @@ pub fn listen(address: &str) -> Result<TcpListener, ServerError> {
     Ok(listener)
 }
 
-/// Serves until SIGTERM or SIGINT comes: then nothing new is taken, and what runs is finished within the grace time.
+/// Serves until SIGTERM or SIGINT comes: then nothing new is taken, and what runs is finished within the grace time. `ready` is
+/// called when it listens, to clients and signals.
 ///
 /// # Errors
 /// The server cannot be started.
-pub fn serve(listener: TcpListener, limits: &Limits, answerer: &Answerer, log: &Log) -> Result<(), ServerError> {
+pub fn serve(listener: TcpListener, limits: &Limits, answerer: &Answerer, log: &Log, ready: impl FnOnce()) -> Result<(), ServerError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(limits.workers)
         .enable_all()
         .build()
         .map_err(failed("start the server's threads"))?;
-    let served = runtime.block_on(accept_all(listener, limits, answerer, log));
+    let served = runtime.block_on(accept_all(listener, limits, answerer, log, ready));
     runtime.shutdown_timeout(Duration::from_millis(200));
     served
 }
 
-async fn accept_all(listener: TcpListener, limits: &Limits, answerer: &Answerer, log: &Log) -> Result<(), ServerError> {
+async fn accept_all(
+    listener: TcpListener,
+    limits: &Limits,
+    answerer: &Answerer,
+    log: &Log,
+    ready: impl FnOnce(),
+) -> Result<(), ServerError> {
     let listener = tokio::net::TcpListener::from_std(listener).map_err(failed("listen"))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed("wait for SIGTERM"))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed("wait for SIGINT"))?;
@@ -172,6 +179,7 @@ async fn accept_all(listener: TcpListener, limits: &Limits, answerer: &Answerer,
     let room = Arc::new(Semaphore::new(limits.connections.saturating_mul(2)));
     let (stop, stopping) = watch::channel(false);
     let service = Service { limits: Arc::new(limits.clone()), answerer: Arc::clone(answerer), log: Arc::clone(log) };
+    ready();
     loop {
         let next = poll_fn(|cx| match terminate.poll_recv(cx).is_ready() || interrupt.poll_recv(cx).is_ready() {
             true => Poll::Ready(None),

@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use fold::{Fold, fold};
+pub use plan::KEYRING;
 
 use crate::formats::blocks::BlockError;
 use crate::formats::index::RenderError;

@@ -15,7 +15,7 @@ use crate::places::target::{Content, TargetError};
 use crate::words::archive::Archive;
 
 /// The keyring's path in the published tree.
-pub(super) const KEYRING: &str = "archive-keyring.asc";
+pub const KEYRING: &str = "archive-keyring.asc";
 
 /// After how many Releases in a row of which nothing is left the search for removals ends: what is older went before.
 const SWEEP: usize = 8;

@@ -167,7 +167,11 @@ pub fn last_served(repository: &Repository, codename: &Codename) -> Result<Optio
     Ok(staged)
 }
 
-fn read(repository: &Repository, codename: &Codename, commit: Oid) -> Result<Staged, StageError> {
+/// Returns the Release at a commit of the branch.
+///
+/// # Errors
+/// The commit is not as ddb leaves it.
+pub fn read(repository: &Repository, codename: &Codename, commit: Oid) -> Result<Staged, StageError> {
     let branch = branch(codename);
     let snapshot = repository.snapshot(commit)?;
     let need = |path: &'static str| snapshot.file(path)?.ok_or_else(|| missing(path, commit, &branch));
