@@ -12,6 +12,7 @@ use super::exit::Exit;
 use crate::places::git::GitError;
 use crate::stories::archive::OpenError;
 use crate::stories::deploy::DeployError;
+use crate::stories::export::ExportError;
 use crate::stories::fsck::FsckError;
 use crate::stories::init::InitError;
 use crate::stories::key::KeyError;
@@ -165,6 +166,22 @@ impl From<ServeError> for Failure {
             ServeError::Served(ServedError::Git(fault)) => of_git(fault),
             ServeError::Served(_) => Exit::Archive,
             ServeError::Server(_) | ServeError::Tree { .. } => Exit::Failed,
+        };
+        Self::new(&error, exit, Vec::new())
+    }
+}
+
+impl From<ExportError> for Failure {
+    fn from(error: ExportError) -> Self {
+        let exit = match error {
+            ExportError::Publish(fault) => return fault.into(),
+            ExportError::Open(fault) => return fault.into(),
+            ExportError::Served(ServedError::Git(fault)) => return fault.into(),
+            ExportError::Target(_) | ExportError::Folder { .. } => Exit::Failed,
+            ExportError::InTheWay { .. } | ExportError::Snapshot(_) => Exit::Usage,
+            ExportError::Served(_) | ExportError::Nothing { .. } | ExportError::Index { .. } | ExportError::Conflict { .. } => {
+                Exit::Archive
+            }
         };
         Self::new(&error, exit, Vec::new())
     }

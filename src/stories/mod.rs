@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod deploy;
 pub mod event;
+pub mod export;
 pub mod fsck;
 pub mod init;
 pub mod key;

@@ -16,12 +16,13 @@ use super::sandbox::{Run, Sandbox, cache};
 use super::specimens::{CONTROL, DEB, commit_by_hand, copy, deb};
 
 /// The help pages in the order in which somebody who begins reads them.
-const PAGES: [&[&str]; 8] = [
+const PAGES: [&[&str]; 9] = [
     &["ddb-deploy", "init"],
     &["ddb-publish", "key", "generate"],
     &["ddb-deploy", "commit"],
     &["ddb-publish", "dists"],
     &["ddb-publish", "serve"],
+    &["ddb-publish", "export"],
     &["ddb-deploy", "fsck"],
     &["ddb-publish", "key", "show"],
     &["ddb-publish", "key", "extend"],
@@ -280,6 +281,8 @@ fn json_answers_of_every_command_fit_their_schemas() {
     answer("dists.json", publish(&["dists", "trixie"]).ok());
     answer("dists.json", publish(&["dists", "--renew"]).ok());
     answer("fsck.json", deploy(&["fsck", "--full"]).ok());
+    answer("export.json", publish(&["export", "exported"]).ok());
+    answer("failure.json", publish(&["export", "out"]).exits(2));
     let stopped = "ddb-publish -C archive serve --listen 127.0.0.1:0 --json > said & \
         until grep -qs '^}' said; do sleep 0.02; done; kill -TERM $!; wait $!; code=$?; cat said; exit $code";
     answer("serve.json", shell(&sandbox, stopped).ok());

@@ -1,6 +1,7 @@
 //! `ddb-publish`: its command line, one file a command.
 
 mod dists;
+mod export;
 mod serve;
 
 use std::process::ExitCode;
@@ -38,6 +39,15 @@ Examples:
   $ ddb-publish -C archive dists trixie
   $ ddb-publish -C archive dists trixie --renew-before 2d --json")]
     Dists(Box<dists::Dists>),
+    /// Put what was published into a folder of plain files, for any web server, for file: or for rsync
+    #[command(after_help = "\
+The folder holds dists/ and pool/ of every suite as clients see them now, or saw them at --snapshot. It is made beside its \
+place and renamed into it. Package files share the bytes of the object store where the file system can do that.
+
+Examples:
+  $ ddb-publish -C archive export exported
+  $ ddb-publish -C archive export exported --suite trixie --json")]
+    Export(export::Export),
     /// Answer apt, Git-LFS and browsers over HTTP, read-only, from the repository or a published folder
     #[command(after_help = "\
 What is served is the newest Release of each suite that `dists` published; new ones are seen while it runs, and nothing that \
@@ -60,6 +70,7 @@ pub fn main() -> ExitCode {
     let common = arguments.common;
     let done = match arguments.command {
         Command::Dists(options) => dists::run(&common, *options),
+        Command::Export(options) => export::run(&common, options),
         Command::Serve(options) => serve::run(&common, options),
         Command::Key(options) => keys::run(&common, options).map(ExitCode::from),
     };

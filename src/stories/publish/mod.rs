@@ -16,6 +16,7 @@ use serde::Serialize;
 
 pub use fold::{Fold, fold};
 pub use plan::KEYRING;
+pub use records::pool;
 
 use crate::formats::blocks::BlockError;
 use crate::formats::index::RenderError;

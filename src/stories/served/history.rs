@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::snapshot::Histories;
 use super::{Edition, ServedError};
 use crate::places::git::{Oid, Repository};
 use crate::stories::publish::stage::{Inputs, Served, StageError};
@@ -11,6 +12,22 @@ use crate::words::name::Codename;
 
 /// What the names of the branches of Releases begin with.
 pub const BRANCHES: &str = "refs/heads/ddb/releases/";
+
+/// Returns every served Release of every suite.
+///
+/// # Errors
+/// A branch is not as ddb leaves it.
+pub fn all(repository: &Repository) -> Result<Histories, ServedError> {
+    let mut histories = Histories::new();
+    for (name, tip) in repository.references(BRANCHES)? {
+        let Some(codename) = name.strip_prefix(BRANCHES).and_then(|name| name.parse::<Codename>().ok()) else { continue };
+        let editions = served(repository, &codename, tip, &[])?;
+        if !editions.is_empty() {
+            histories.insert(codename, editions);
+        }
+    }
+    Ok(histories)
+}
 
 /// Returns every served Release from this commit of the branch back, newest first. Where the commit of one that is known
 /// already comes, the rest is taken from there.

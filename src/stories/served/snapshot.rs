@@ -150,6 +150,28 @@ pub fn at_commit(repository: &Repository, histories: &Histories, commit: Oid) ->
     Ok(editions.collect())
 }
 
+/// Returns the Release of each suite that a name means, looked up among the commits reachable from this one and from those
+/// that were served.
+///
+/// # Errors
+/// The name means nothing, or nothing that was served is as old.
+pub fn resolve(
+    repository: &Repository,
+    histories: &Histories,
+    tip: Oid,
+    id: &SnapshotId,
+) -> Result<BTreeMap<Codename, Edition>, SnapshotFault> {
+    let editions = match id {
+        SnapshotId::Time(time) => at_time(histories, *time),
+        SnapshotId::Commit(name) => {
+            let tips: Vec<Oid> = histories.values().flatten().map(|edition| edition.base).chain([tip]).collect();
+            let commit = Commits::reachable(repository, &tips)?.find(name)?;
+            at_commit(repository, histories, commit)?
+        }
+    };
+    if editions.is_empty() { Err(SnapshotFault::Before { id: id.clone() }) } else { Ok(editions) }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
