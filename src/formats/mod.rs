@@ -8,5 +8,6 @@ pub mod client;
 pub mod index;
 pub mod pool;
 pub mod release;
+pub mod sealed;
 pub mod statement;
 pub mod suite;
