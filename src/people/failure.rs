@@ -12,6 +12,7 @@ use super::exit::Exit;
 use crate::places::git::GitError;
 use crate::stories::archive::OpenError;
 use crate::stories::deploy::DeployError;
+use crate::stories::doctor::DoctorError;
 use crate::stories::fsck::FsckError;
 use crate::stories::init::InitError;
 use crate::stories::key::KeyError;
@@ -172,6 +173,16 @@ impl From<OpenError> for Failure {
 impl From<GitError> for Failure {
     fn from(error: GitError) -> Self {
         let exit = of_git(&error);
+        Self::new(&error, exit, Vec::new())
+    }
+}
+
+impl From<DoctorError> for Failure {
+    fn from(error: DoctorError) -> Self {
+        let exit = match &error {
+            DoctorError::Open(fault) => of_open(fault),
+            DoctorError::Remote(_) | DoctorError::S3(_) => Exit::Failed,
+        };
         Self::new(&error, exit, Vec::new())
     }
 }

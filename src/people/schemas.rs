@@ -8,6 +8,7 @@ use super::failure::Failure;
 use super::publish::DistsAnswers;
 use crate::formats::statement::Statement;
 use crate::stories::deploy::CommitAnswer;
+use crate::stories::doctor::DoctorAnswer;
 use crate::stories::fsck::FsckAnswer;
 use crate::stories::init::InitAnswer;
 use crate::stories::key::{ExtendAnswer, GenerateAnswer, ShowAnswer};
@@ -19,6 +20,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("commit.json", schema_for!(CommitAnswer)),
         ("ddb.toml.json", schema_for!(Archive)),
         ("dists.json", schema_for!(DistsAnswers)),
+        ("doctor.json", schema_for!(DoctorAnswer)),
         ("failure.json", schema_for!(Failure)),
         ("fsck.json", schema_for!(FsckAnswer)),
         ("init.json", schema_for!(InitAnswer)),

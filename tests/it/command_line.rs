@@ -15,12 +15,13 @@ use super::sandbox::{Run, Sandbox, cache};
 use super::specimens::{CONTROL, DEB, commit_by_hand, copy, deb};
 
 /// The help pages in the order in which somebody who begins reads them.
-const PAGES: [&[&str]; 7] = [
+const PAGES: [&[&str]; 8] = [
     &["ddb-deploy", "init"],
     &["ddb-publish", "key", "generate"],
     &["ddb-deploy", "commit"],
     &["ddb-publish", "dists"],
     &["ddb-deploy", "fsck"],
+    &["ddb-deploy", "doctor"],
     &["ddb-publish", "key", "show"],
     &["ddb-publish", "key", "extend"],
 ];
@@ -268,6 +269,7 @@ fn json_answers_of_every_command_fit_their_schemas() {
     answer("dists.json", publish(&["dists", "trixie"]).ok());
     answer("dists.json", publish(&["dists", "--renew"]).ok());
     answer("fsck.json", deploy(&["fsck", "--full"]).ok());
+    answer("doctor.json", deploy(&["doctor"]).ok());
     answer("key-extend.json", publish(&["key", "extend", "--valid-for", "forever"]).ok());
     answer("key-extend.json", publish(&["key", "extend", "--valid-for", "1y"]).ok());
     sandbox.write("bad/x_1_amd64.deb", "no deb");
