@@ -99,6 +99,7 @@ fn of_git(error: &GitError) -> Exit {
 fn of_open(error: &OpenError) -> Exit {
     match error {
         OpenError::Git(error) => of_git(error),
+        OpenError::S3(_) => Exit::Failed,
         _ => Exit::Archive,
     }
 }

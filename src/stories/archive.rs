@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use crate::places::git::land::Edits;
 use crate::places::git::read::Snapshot;
 use crate::places::git::{Author, GitError, Oid, Repository};
+use crate::places::s3::S3Error;
 use crate::places::sign::uploaders::Uploaders;
 use crate::places::sign::{KeyringError, PublicCertificate, armored_keyring};
 use crate::places::store::ObjectStore;
 use crate::places::store::fs::FolderStore;
+use crate::places::store::s3::S3Store;
 use crate::places::target::PublishTarget;
 use crate::places::target::fs::FolderTarget;
 use crate::words::archive::{Archive, ArchiveError};
@@ -37,6 +39,9 @@ pub enum OpenError {
         #[source]
         source: ArchiveError,
     },
+    /// A bucket cannot be used.
+    #[error(transparent)]
+    S3(#[from] S3Error),
     /// A keyring that `uploaders` names is not usable.
     #[error("the keyrings that `uploaders` of ddb.toml names")]
     Uploaders(#[source] KeyringError),
@@ -125,10 +130,32 @@ impl OpenArchive {
     /// # Errors
     /// What it needs is not there.
     pub fn store(&self, archive: &Archive) -> Result<Box<dyn ObjectStore>, OpenError> {
-        Ok(match &archive.store.path {
-            Some(path) => Box::new(FolderStore::new(&self.repository.root().join(path))),
-            None => Box::new(FolderStore::of_repository(&self.repository)),
+        let store = &archive.store;
+        Ok(match &store.s3 {
+            Some(bucket) => Box::new(S3Store::new(bucket, store.url.as_deref(), store.part_size)?),
+            None => Box::new(self.folder_store(archive)),
         })
+    }
+
+    /// Returns the store for objects of this kind that are derived from others and can be made again, such as `blocks-v1`. It
+    /// lies outside the Git-LFS hierarchy, where neither Git-LFS, `fsck` nor `gc` of the object store sees it: beside the
+    /// objects in the bucket or folder.
+    ///
+    /// # Errors
+    /// What it needs is not there.
+    pub fn derived(&self, archive: &Archive, kind: &str) -> Result<Box<dyn ObjectStore>, OpenError> {
+        let store = &archive.store;
+        Ok(match &store.s3 {
+            Some(bucket) => Box::new(S3Store::new(bucket, None, store.part_size)?.derived(kind)),
+            None => Box::new(self.folder_store(archive).derived(kind)),
+        })
+    }
+
+    fn folder_store(&self, archive: &Archive) -> FolderStore {
+        match &archive.store.path {
+            Some(path) => FolderStore::new(&self.repository.root().join(path)),
+            None => FolderStore::of_repository(&self.repository),
+        }
     }
 
     /// Returns the object store for writing: stock Git-LFS will leave alone what is put there.

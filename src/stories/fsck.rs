@@ -17,7 +17,7 @@ use crate::formats::suite::checks::{self, RecordProblem};
 use crate::places::digest_of;
 use crate::places::git::GitError;
 use crate::places::git::read::{Snapshot, read_blobs};
-use crate::places::store::{Listing, ObjectStore, StoreError, Stored};
+use crate::places::store::{Listing, ObjectStore, StoreError, in_parallel};
 use crate::places::target::{PublishTarget, TargetError};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
@@ -214,30 +214,35 @@ fn check_objects(
     }
     if full {
         listener(Event::Begin { step: "hashing objects", parts: objects.len() });
-        let wrong: Vec<Finding> = objects
-            .par_iter()
-            .map(|Stored { oid, .. }| {
-                let found = digest_of(store.open(oid)?).map_err(|source| StoreError::Io {
-                    store: store.describe(),
-                    operation: format!("read object {oid}"),
-                    source,
-                })?;
-                listener(Event::Part { name: oid.to_string() });
-                let of = named.get(oid).map(|(_, path)| format!(" (of {path})")).unwrap_or_default();
-                let fault = format!(
-                    "its bytes have sha256 {}{of}; remove it and deploy that build output again, or restore it from a backup",
-                    found.sha256
-                );
-                Ok((found.sha256 != *oid).then(|| Finding { kind: FindingKind::Object, path: oid.to_string(), fault }))
-            })
-            .collect::<Result<Vec<_>, StoreError>>()?
-            .into_iter()
-            .flatten()
-            .collect();
+        let hash = || -> Result<Vec<Option<Finding>>, StoreError> {
+            let hashed = objects.par_iter().map(|stored| {
+                let found = hash_object(store, &stored.oid)?;
+                listener(Event::Part { name: stored.oid.to_string() });
+                let of = named.get(&stored.oid).map(|(_, path)| format!(" (of {path})")).unwrap_or_default();
+                Ok(found.map(|found| Finding {
+                    kind: FindingKind::Object,
+                    path: stored.oid.to_string(),
+                    fault: format!("{found}{of}; remove it and deploy that build output again, or restore it from a backup"),
+                }))
+            });
+            hashed.collect()
+        };
+        let wrong: Vec<Finding> = in_parallel(store, hash)?.into_iter().flatten().collect();
         listener(Event::End);
         findings.extend(wrong);
     }
     Ok((present.len(), present.keys().filter(|oid| !named.contains_key(oid)).count()))
+}
+
+/// Says what is wrong with an object's bytes, `None` where nothing is.
+fn hash_object(store: &dyn ObjectStore, oid: &ObjectId) -> Result<Option<String>, StoreError> {
+    match digest_of(store.open(oid)?) {
+        Ok(found) if found.sha256 == *oid => Ok(None),
+        Ok(found) => Ok(Some(format!("its bytes have sha256 {}", found.sha256))),
+        // What a store says that compares while it reads.
+        Err(fault) if fault.kind() == std::io::ErrorKind::InvalidData => Ok(Some(fault.to_string())),
+        Err(source) => Err(StoreError::Io { store: store.describe(), operation: format!("read object {oid}"), source }),
+    }
 }
 
 /// Compares the tree with the last served Release and with the pool files that its base commit offers.

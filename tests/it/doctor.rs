@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ddb::places::s3::Limits;
 
+use crate::faults::{Fault, Faults};
 use crate::git_server::{GitServer, LFS_OBJECTS_ARE_MISSING};
 use crate::sandbox::{Run, Sandbox, Value};
 use crate::seaweed::{Bucket, READER, Seaweed, WRITER, give};
@@ -198,4 +199,28 @@ fn pointers_that_nobody_else_can_resolve_are_said() {
     let server = GitServer::start(&shared);
     shared.git(&["remote", "add", "origin", &server.url()]).ok();
     expect(&checks(&doctor(&shared).ok()), "store: kind", "warning", "share this folder");
+}
+
+#[test]
+fn a_server_that_answers_200_to_conditions_it_ignores_honours_none() {
+    let bucket = Seaweed::shared().bucket("doctor-ignores");
+    let (sandbox, server) = archive_in(&bucket, INBOX);
+    let faults = Faults::before(&bucket.endpoint);
+    let toml = std::fs::read_to_string(sandbox.archive().join("ddb.toml")).unwrap();
+    std::fs::write(sandbox.archive().join("ddb.toml"), toml.replace(&bucket.endpoint, &faults.endpoint())).unwrap();
+    commit_by_hand(&sandbox, "Go through the proxy.");
+    assert_eq!(unwell(&checks(&doctor(&sandbox).ok())), Vec::<&str>::new(), "the proxy alone changes nothing");
+    faults.always("PUT", "", Fault::IgnoreConditions);
+    let found = checks(&doctor(&sandbox).ok());
+    assert_eq!(unwell(&found), ["store: conditional create", "store: conditional replace"]);
+    expect(&found, "store: conditional create", "warning", "none: the server answers 200");
+    expect(&found, "store: conditional replace", "warning", "none: the server answers 200");
+    expect(&found, "store: conditional replace", "warning", "the only guard");
+    // What may not be removed is named.
+    faults.heal().always("DELETE", "", Fault::Status(403, "AccessDenied"));
+    let found = checks(&doctor(&sandbox).ok());
+    assert_eq!(unwell(&found), ["store: remove"]);
+    expect(&found, "store: remove", "warning", "is left behind");
+    faults.heal();
+    assert_eq!(server.git(&sandbox, &["for-each-ref", "--format=%(refname)"]).ok().out, "refs/heads/main\n");
 }

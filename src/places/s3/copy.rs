@@ -109,8 +109,12 @@ impl Client {
     /// Has the server forget an upload. What cannot be aborted now is found and aborted, or gone on with, by the next upload
     /// of the same object.
     pub(super) fn abort_parts(&self, key: &str, upload: &str) {
+        let _ = self.try_abort(key, upload);
+    }
+
+    pub(super) fn try_abort(&self, key: &str, upload: &str) -> Result<(), S3Error> {
         let request = self.sdk().abort_multipart_upload().bucket(self.bucket()).key(self.key(key)).upload_id(upload);
-        let _ = self.send("abort the upload of", key, request.send());
+        self.send("abort the upload of", key, request.send()).map(drop)
     }
 }
 

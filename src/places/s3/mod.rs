@@ -32,7 +32,7 @@ use tokio::runtime::Runtime;
 pub use error::{Failed, S3Error};
 pub use probe::{Stranger, Wrong};
 pub use read::Body;
-pub use upload::{Open, UploadError};
+pub use upload::{Open, Unfinished, UploadError};
 
 use crate::places::requests::Requests;
 use crate::words::archive::BucketSettings;
@@ -204,7 +204,7 @@ impl Client {
         let answer = match self.send("look at", key, request.send()) {
             Ok(answer) => answer,
             Err(fault) if fault.failed == Failed::Missing => return Ok(None),
-            Err(fault) => return Err(fault),
+            Err(fault) => return Err(self.with_reason(key, fault)),
         };
         Ok(Some(Head {
             size: self.length("look at", key, answer.content_length())?,
@@ -213,6 +213,18 @@ impl Client {
             cache_control: answer.cache_control().map(str::to_owned),
             modified: Timestamp(answer.last_modified().map_or(0, |time| time.secs())),
         }))
+    }
+
+    /// The answer to a HEAD has no body and so no reason; the one to a GET has.
+    fn with_reason(&self, key: &str, fault: S3Error) -> S3Error {
+        if !matches!(fault.status, Some(400 | 403)) {
+            return fault;
+        }
+        let request = self.sdk().get_object().bucket(self.bucket()).key(self.key(key)).range("bytes=0-0");
+        match self.send("look at", key, request.send()) {
+            Err(reason) if reason.status == fault.status => reason,
+            _ => fault,
+        }
     }
 
     /// Opens a key for reading, `None` where there is none.

@@ -20,6 +20,7 @@ use crate::words::digest::{ExtraDigests, Hasher, ObjectId};
 pub struct FolderStore {
     objects: PathBuf,
     temporary: PathBuf,
+    derived: PathBuf,
 }
 
 /// The remote that `git lfs prune` compares with in a repository whose default store ddb uses. It does not exist, so that
@@ -29,13 +30,14 @@ const PRUNE_REMOTE: &str = "ddb-the-only-copy-is-here";
 impl FolderStore {
     /// Returns the store in this folder, which is made when first written.
     pub fn new(objects: &Path) -> Self {
-        Self { objects: objects.to_owned(), temporary: objects.join(".incoming") }
+        Self { objects: objects.to_owned(), temporary: objects.join(".incoming"), derived: objects.join(".derived") }
     }
 
     /// Returns the default store: the repository's own Git-LFS objects.
     pub fn of_repository(repository: &Repository) -> Self {
         let lfs = repository.git_dir().join("lfs");
-        Self { objects: lfs.join("objects"), temporary: lfs.join("tmp") }
+        let derived = repository.git_dir().join("ddb/derived");
+        Self { objects: lfs.join("objects"), temporary: lfs.join("tmp"), derived }
     }
 
     /// Makes stock Git-LFS leave the default store's objects alone, also after a push.
@@ -51,6 +53,13 @@ impl FolderStore {
         repository.set("lfs.pruneverifyunreachablealways", "true")
     }
 
+    /// Returns the store for objects that are derived from others: `.git/ddb/derived/<kind>` beside the default store, else
+    /// `.derived/<kind>` in the store's folder. Neither Git-LFS nor `list` sees what is there.
+    #[must_use]
+    pub fn derived(&self, kind: &str) -> Self {
+        Self::new(&self.derived.join(kind))
+    }
+
     /// Returns the folder.
     pub fn folder(&self) -> &Path {
         &self.objects
@@ -60,7 +69,7 @@ impl FolderStore {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             let path = entry.path();
-            if path == self.temporary {
+            if path == self.temporary || path == self.derived {
                 continue;
             }
             let kind = entry.file_type()?;

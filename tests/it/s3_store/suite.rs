@@ -1,0 +1,8 @@
+//! The contract suite of the library's own tests, for stores that need a real server.
+
+pub use ddb::formats::pool::pointer::Pointer;
+pub use ddb::places::store::{Listing, ObjectStore, Put, Source, StoreError};
+pub use ddb::words::digest::ObjectId;
+
+#[path = "../../../src/places/store/contract.rs"]
+pub mod contract;
