@@ -13,6 +13,7 @@ use crate::places::git::GitError;
 use crate::places::git::remote::RemoteError;
 use crate::stories::archive::OpenError;
 use crate::stories::deploy::DeployError;
+use crate::stories::doctor::DoctorError;
 use crate::stories::export::ExportError;
 use crate::stories::fsck::FsckError;
 use crate::stories::inbox::InboxError;
@@ -256,6 +257,16 @@ impl From<OpenError> for Failure {
 impl From<GitError> for Failure {
     fn from(error: GitError) -> Self {
         let exit = of_git(&error);
+        Self::new(&error, exit, Vec::new())
+    }
+}
+
+impl From<DoctorError> for Failure {
+    fn from(error: DoctorError) -> Self {
+        let exit = match &error {
+            DoctorError::Open(fault) => of_open(fault),
+            DoctorError::Remote(_) | DoctorError::S3(_) => Exit::Failed,
+        };
         Self::new(&error, exit, Vec::new())
     }
 }

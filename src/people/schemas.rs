@@ -9,6 +9,7 @@ use super::publish::{DistsAnswers, ServeAnswer};
 use crate::formats::manifest::Manifest;
 use crate::formats::statement::Statement;
 use crate::stories::deploy::CommitAnswer;
+use crate::stories::doctor::DoctorAnswer;
 use crate::stories::export::ExportAnswer;
 use crate::stories::fsck::FsckAnswer;
 use crate::stories::inbox::{InboxAnswer, LandAnswer, WithdrawAnswer};
@@ -24,6 +25,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("ddb.toml.json", schema_for!(Archive)),
         ("dists.json", schema_for!(DistsAnswers)),
         ("export.json", schema_for!(ExportAnswer)),
+        ("doctor.json", schema_for!(DoctorAnswer)),
         ("failure.json", schema_for!(Failure)),
         ("fsck.json", schema_for!(FsckAnswer)),
         ("inbox-land.json", schema_for!(LandAnswer)),

@@ -5,6 +5,7 @@
 
 pub mod archive;
 pub mod deploy;
+pub mod doctor;
 pub mod event;
 pub mod export;
 pub mod fsck;

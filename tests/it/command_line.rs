@@ -16,7 +16,7 @@ use super::sandbox::{Run, Sandbox, cache};
 use super::specimens::{CONTROL, DEB, commit_by_hand, copy, deb};
 
 /// The help pages in the order in which somebody who begins reads them.
-const PAGES: [&[&str]; 13] = [
+const PAGES: [&[&str]; 14] = [
     &["ddb-deploy", "init"],
     &["ddb-publish", "key", "generate"],
     &["ddb-deploy", "commit"],
@@ -28,6 +28,7 @@ const PAGES: [&[&str]; 13] = [
     &["ddb-publish", "serve"],
     &["ddb-publish", "export"],
     &["ddb-deploy", "fsck"],
+    &["ddb-deploy", "doctor"],
     &["ddb-publish", "key", "show"],
     &["ddb-publish", "key", "extend"],
 ];
@@ -296,6 +297,7 @@ fn json_answers_of_every_command_fit_their_schemas() {
     let stopped = "ddb-publish -C archive serve --listen 127.0.0.1:0 --json > said & \
         until grep -qs '^}' said; do sleep 0.02; done; kill -TERM $!; wait $!; code=$?; cat said; exit $code";
     answer("serve.json", shell(&sandbox, stopped).ok());
+    answer("doctor.json", deploy(&["doctor"]).ok());
     answer("key-extend.json", publish(&["key", "extend", "--valid-for", "forever"]).ok());
     answer("key-extend.json", publish(&["key", "extend", "--valid-for", "1y"]).ok());
     sandbox.write("bad/x_1_amd64.deb", "no deb");

@@ -18,6 +18,7 @@ mod client;
 mod command_line;
 mod corpus;
 mod deploying;
+mod doctor;
 mod faults;
 mod gateway;
 mod git_lfs;
