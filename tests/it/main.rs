@@ -36,6 +36,7 @@ mod s3_target;
 mod sandbox;
 mod seaweed;
 mod server;
+mod shared;
 mod specimens;
 mod stopped;
 mod upload;
