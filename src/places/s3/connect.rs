@@ -14,8 +14,8 @@ use aws_sdk_s3::config::{
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
-use super::Credentials;
 use super::count::Count;
+use super::{Credentials, Limits};
 use crate::words::archive::BucketSettings;
 
 /// Tries of one request, the first included; waits between them are random, up to doubling limits.
@@ -26,9 +26,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(8);
 /// What the SDK takes where neither environment nor profile names a number of tries.
 const TRIES_OF_SDK: u32 = 3;
 
-/// How long a connection may take, an answer to begin after the whole request is sent, and a stream to stand still.
-const CONNECT: Duration = Duration::from_secs(10);
-const ANSWER: Duration = Duration::from_secs(120);
+/// How long a connection may take, and a stream stand still.
+pub(super) const CONNECT: Duration = Duration::from_secs(10);
 const STANDSTILL: Duration = Duration::from_secs(30);
 
 /// Returns the server's name for messages.
@@ -45,7 +44,7 @@ pub(super) fn server(settings: &BucketSettings) -> String {
 /// Returns the SDK's client. Reads configuration, asks nobody.
 pub(super) async fn connect(
     settings: &BucketSettings,
-    tries: Option<u32>,
+    limits: &Limits,
     count: Count,
     credentials: Option<Credentials>,
 ) -> aws_sdk_s3::Client {
@@ -58,12 +57,12 @@ pub(super) async fn connect(
     let shared = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http).region(region).load().await;
     let named = shared.retry_config().map(RetryConfig::max_attempts).filter(|tries| *tries != TRIES_OF_SDK);
     let retries = RetryConfig::standard()
-        .with_max_attempts(tries.or(named).unwrap_or(TRIES))
+        .with_max_attempts(limits.tries.or(named).unwrap_or(TRIES))
         .with_initial_backoff(FIRST_WAIT)
         .with_max_backoff(LONGEST_WAIT);
     // The SDK's own bucket of retries runs dry when many requests fail at once, which is when retries are needed.
     let partition = RetryPartition::custom("ddb").token_bucket(TokenBucket::unlimited()).build();
-    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(ANSWER).build();
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(limits.patience).build();
     let mut builder = Builder::from(&shared)
         .force_path_style(settings.path_style.unwrap_or(settings.endpoint.is_some()))
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
