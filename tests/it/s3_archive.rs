@@ -265,3 +265,38 @@ fn memory_is_bounded_however_large_a_file_is() {
     let large = pointer(&sandbox, "pool/main/l/large/large_1_amd64.deb");
     assert_eq!(bucket.client(PREFIX, Limits::default()).head(&key(&large)).unwrap().unwrap().size, large.size);
 }
+
+/// With DDB_SLOW=1.
+#[test]
+fn a_cluster_that_loses_a_volume_server_and_a_master_loses_no_object() {
+    if std::env::var_os("DDB_SLOW").is_none() {
+        return;
+    }
+    let mut cluster = crate::seaweed::cluster::Cluster::start();
+    let bucket = cluster.bucket("archive-cluster");
+    let mut sandbox = archive(&bucket);
+    sandbox.environment.remove("AWS_MAX_ATTEMPTS");
+    let mut deployed = 0;
+    let mut deploy = |sandbox: &Sandbox, count: u64| {
+        for _ in 0..count {
+            deployed += 1;
+            large(sandbox, &format!("out-{deployed}"), &format!("large{deployed}"), deployed);
+            sandbox.commit(format!("out-{deployed}"), &[]).ok();
+        }
+    };
+    deploy(&sandbox, 4);
+    cluster.kill("volume-1");
+    deploy(&sandbox, 4);
+    cluster.kill("master-2");
+    deploy(&sandbox, 4);
+    fsck(&sandbox, &["--full"]).ok();
+    cluster.bring_back("volume-1");
+    cluster.bring_back("master-2");
+    deploy(&sandbox, 2);
+    cluster.kill("volume-0");
+    deploy(&sandbox, 2);
+    sandbox.dists(&[]).ok();
+    fsck(&sandbox, &["--full"]).ok();
+    cluster.bring_back("volume-0");
+    fsck(&sandbox, &["--full"]).ok();
+}
