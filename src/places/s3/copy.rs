@@ -27,6 +27,7 @@ impl Client {
             .metadata_directive(MetadataDirective::Replace)
             .set_content_type(headers.content_type.map(str::to_owned))
             .set_cache_control(headers.cache_control.map(str::to_owned))
+            .set_metadata(headers.metadata())
             .customize()
             .config_override(self.patience(size, COPIED));
         self.send("copy an object to", key, request.send()).map(drop)
@@ -93,7 +94,8 @@ impl Client {
             .bucket(self.bucket())
             .key(self.key(key))
             .set_content_type(headers.content_type.map(str::to_owned))
-            .set_cache_control(headers.cache_control.map(str::to_owned));
+            .set_cache_control(headers.cache_control.map(str::to_owned))
+            .set_metadata(headers.metadata());
         let answer = self.send("write", key, request.send())?;
         answer.upload_id().map(str::to_owned).ok_or_else(|| self.fault("write", key, Failed::Other, "the server names no upload"))
     }
