@@ -197,6 +197,19 @@ fn a_deploy_killed_at_any_request_leaves_nothing_wrong_and_finishes_when_run_aga
 }
 
 #[test]
+fn a_proxy_that_the_environment_names_is_used() {
+    let bucket = Seaweed::shared().bucket("archive-proxy");
+    let proxy = Faults::before(&bucket.endpoint);
+    let mut sandbox = archive(&bucket);
+    sandbox.environment.insert("http_proxy".to_owned(), proxy.endpoint());
+    sandbox.commit("out", &[]).ok();
+    assert!(proxy.log().iter().any(|logged| logged.method == "PUT"));
+    sandbox.environment.insert("no_proxy".to_owned(), "127.0.0.1".to_owned());
+    fsck(&sandbox, &["--full"]).ok();
+    assert_eq!(proxy.log(), []);
+}
+
+#[test]
 fn a_deploy_under_lasting_faults_fails_clearly_and_finishes_when_they_end() {
     let bucket = Seaweed::shared().bucket("archive-faults");
     let faults = Faults::before(&bucket.endpoint);

@@ -1,4 +1,5 @@
-//! Makes the SDK's client: the standard AWS credential chain, timeouts, and which failures are tried again.
+//! Makes the SDK's client: the standard AWS credential chain, the proxy that the environment names, timeouts, and which
+//! failures are tried again.
 
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     BehaviorVersion, Builder, Region, RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
 };
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
@@ -48,7 +51,12 @@ pub(super) async fn connect(
     count: Count,
     credentials: Option<Credentials>,
 ) -> aws_sdk_s3::Client {
-    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let http = aws_smithy_http_client::Builder::new().build_with_connector_fn(|settings, components| {
+        let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
+        connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
+    });
     // Not the SDK's own chain, which would ask a machine of Amazon's for its region and wait where there is none.
     let region = RegionProviderChain::first_try(settings.region.clone().map(Region::new))
         .or_else(EnvironmentVariableRegionProvider::new())
