@@ -36,3 +36,4 @@ mod seaweed;
 mod server;
 mod specimens;
 mod stopped;
+mod upload;

@@ -7,6 +7,7 @@ use ddb::formats::pool::pointer::Pointer;
 use ddb::places::s3::{Failed, Limits};
 use ddb::places::store::s3::S3Store;
 use ddb::places::store::{ObjectStore, Put, Source, StoreError};
+use ddb::words::date::{Span, Timestamp};
 
 use crate::faults::{Fault, Faults};
 use crate::s3_client::{bytes, pointer};
@@ -46,6 +47,29 @@ fn the_store_in_a_bucket_keeps_the_contract() {
         .put("aa/stranger", &b""[..], Default::default(), ddb::places::s3::Condition::Always)
         .unwrap();
     assert_eq!(store(&bucket).list().unwrap().strangers, ["lfs/objects/aa/stranger"]);
+}
+
+#[test]
+fn an_old_object_that_is_found_present_counts_as_written_now() {
+    let bucket = Seaweed::shared().bucket("store-refresh");
+    let store = store(&bucket);
+    let object = pointer(b"old object");
+    store.put(&object, Source::Bytes(b"old object")).unwrap();
+    let written = store.modified(&object.oid).unwrap().unwrap();
+    while store.client().server_time().unwrap().0 <= written.0 + 1 {
+        store.size(&object.oid).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(store.put(&object, Source::Bytes(b"old object")).unwrap(), Put::Present);
+    assert_eq!(store.modified(&object.oid).unwrap(), Some(written), "it is younger than a day");
+    let copies = store.requests().copies;
+    assert!(store.refresh_older(&object, Span::of_seconds(1)).unwrap());
+    assert_eq!(store.requests().copies, copies + 1);
+    assert!(store.modified(&object.oid).unwrap().unwrap() > written);
+    assert_eq!(read(&store, &object).unwrap(), b"old object");
+    assert!(!store.remove_older(&object.oid, Timestamp(written.0 + 1)).unwrap(), "it is in use");
+    store.remove(&object.oid).unwrap();
+    assert!(!store.refresh_older(&object, Span::of_seconds(1)).unwrap());
 }
 
 #[test]

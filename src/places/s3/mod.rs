@@ -215,6 +215,11 @@ impl Client {
         self.inner.count.requests()
     }
 
+    /// Returns the server's time in its last answer, where it told one.
+    pub fn server_time(&self) -> Option<Timestamp> {
+        self.inner.count.time()
+    }
+
     /// Returns what the server says about a key, `None` where there is none.
     ///
     /// # Errors

@@ -30,6 +30,7 @@ use crate::places::target::plan::{Applied, Class, Plan};
 use crate::places::target::{PublishTarget, TargetError};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
+use crate::stories::inbox::{self, InboxError};
 use crate::stories::key::KeyError;
 use crate::words::archive::Archive;
 use crate::words::date::{Span, Timestamp};
@@ -254,6 +255,32 @@ pub struct Places<'a> {
 
 const TRIES: u32 = 20;
 
+impl Places<'_> {
+    /// Fetches the archive's branch and the Releases of a suite from the remote, if there is one.
+    fn look(&self, codename: &Codename) -> Result<(), OpenError> {
+        if self.open.remote.is_none() {
+            return Ok(());
+        }
+        let _held = self.open.repository.hold_remote()?;
+        let releases = stage::branch(codename);
+        self.open.refresh(&[&releases]).and_then(|()| self.open.align(&releases)).map_err(OpenError::Remote)
+    }
+}
+
+/// Lands what deploy jobs parked, so that it is in what is published. A publisher that may not do that publishes all the same.
+fn land_inbox(request: &DistsRequest, places: &Places<'_>, listener: Listener<'_>) -> Result<(), PublishError> {
+    let Some(remote) = places.open.remote.as_ref().filter(|_| !request.dry_run) else { return Ok(()) };
+    match inbox::land_all(places.open, remote, places.store, &request.author, request.now) {
+        Ok(Some(landed)) if !landed.verdicts.is_empty() => {
+            listener(Event::Detail(format!("landed {} statements of the inbox", landed.verdicts.len())));
+        }
+        Ok(_) => {}
+        Err(InboxError::Open(fault)) => return Err(fault.into()),
+        Err(fault) => listener(Event::Warning(format!("the inbox was not landed: {fault}"))),
+    }
+    Ok(())
+}
+
 /// What one try came to.
 enum Turn {
     /// The suite is as it should be.
@@ -272,7 +299,9 @@ enum Turn {
 pub fn dists(request: &DistsRequest, places: &Places<'_>, listener: Listener<'_>) -> Result<DistsAnswer, PublishError> {
     let mut finished: Option<DistsAnswer> = None;
     let mut request = request.clone();
+    land_inbox(&request, places, listener)?;
     for _ in 0..TRIES {
+        places.look(&request.codename)?;
         let newest = stage::newest(&places.open.repository, &request.codename)?;
         let turn = match newest {
             Some(staged) if staged.signatures.is_none() && !request.dry_run => {
@@ -413,7 +442,7 @@ fn stage_new(
     plan::check_objects(request, places, edition)?;
     let sequence = last.map_or(1, |last| last.inputs.sequence + 1);
     let inputs = Inputs { sequence, base: edition.base.to_string(), date: edition.release.date, ddb: env!("CARGO_PKG_VERSION").to_owned() };
-    let commit = stage::stage(&places.open.repository, &request.codename, last, text.as_bytes(), &inputs, &request.author)?;
+    let commit = stage::stage(places.open, &request.codename, last, text.as_bytes(), &inputs, &request.author)?;
     Ok(commit.map(|commit| (signed, commit)))
 }
 
@@ -438,6 +467,7 @@ fn serve(
     let repository = &places.open.repository;
     let _held = places.target.exclusive()?;
     // Whoever waited here may find that another publisher has served this Release, or a newer one, meanwhile.
+    places.look(&request.codename)?;
     let Some(staged) = stage::newest(repository, &request.codename)?.filter(|staged| staged.commit == commit) else {
         return Ok(Turn::Again);
     };
@@ -455,12 +485,12 @@ fn serve(
     let before = stage::last_served(repository, &request.codename)?.and_then(|last| last.signatures).map_or(0, |last| last.served.swept);
     signatures.served.swept = if matches!(removed, Ok(Applied::Whole)) { sweep.swept } else { before };
     let sequence = staged.inputs.sequence;
-    let marked = stage::mark_served(repository, &request.codename, commit, sequence, &signatures, &request.author)?;
+    let marked = stage::mark_served(places.open, &request.codename, commit, sequence, &signatures, &request.author)?;
     removed?;
     let mut answer = answer(request, places, edition, sequence, PublishOutcome::Published, &steps);
     answer.removed_files = sweep.plan.steps().len();
     match marked {
-        None if places.target.is_remote() => Ok(Turn::Overtaken(Some(Box::new(answer)))),
+        None if places.target.is_remote() || places.open.remote.is_some() => Ok(Turn::Overtaken(Some(Box::new(answer)))),
         None => {
             listener(Event::Detail("another publisher marked this Release as served".to_owned()));
             Ok(Turn::Done(Box::new(answer)))
@@ -469,9 +499,13 @@ fn serve(
     }
 }
 
-/// Tells whether a commit is still the newest on the branch of Releases.
+/// Tells whether a commit is still the newest on the branch of Releases: on the remote, if there is one.
 fn is_newest(request: &DistsRequest, places: &Places<'_>, commit: Oid) -> bool {
-    places.open.repository.tip(&stage::branch(&request.codename)).is_ok_and(|tip| tip == Some(commit))
+    let branch = stage::branch(&request.codename);
+    match &places.open.remote {
+        Some(remote) => remote.list(&[&branch]).is_ok_and(|seen| seen.get(&branch) == Some(&commit)),
+        None => places.open.repository.tip(&branch).is_ok_and(|tip| tip == Some(commit)),
+    }
 }
 
 /// Tells whether another publisher was noticed while a plan was carried out.
