@@ -6,6 +6,7 @@
 
 mod changes;
 mod compare;
+pub mod history;
 mod hydrate;
 pub mod land;
 pub mod read;
