@@ -13,6 +13,7 @@ use crate::places::git::GitError;
 use crate::stories::archive::OpenError;
 use crate::stories::deploy::DeployError;
 use crate::stories::fsck::FsckError;
+use crate::stories::gc::GcError;
 use crate::stories::init::InitError;
 use crate::stories::key::KeyError;
 use crate::stories::publish::PublishError;
@@ -90,6 +91,7 @@ fn of_git(error: &GitError) -> Exit {
         | GitError::NoBranch { .. }
         | GitError::DetachedHead { .. }
         | GitError::NoRemote { .. }
+        | GitError::NotWhole { .. }
         | GitError::Content { .. } => Exit::Archive,
         GitError::Contended { .. } | GitError::Locked { .. } => Exit::Contended,
         GitError::Git { .. } | GitError::File { .. } => Exit::Failed,
@@ -142,11 +144,24 @@ impl From<DeployError> for Failure {
 impl From<UploadError> for Failure {
     fn from(error: UploadError) -> Self {
         let exit = match error {
-            UploadError::Deploy(error) => return error.into(),
+            UploadError::Deploy(error) => return (*error).into(),
             UploadError::Settings { .. } | UploadError::Manifest(_) => Exit::Archive,
             UploadError::Seal(_) => Exit::Key,
             UploadError::Occupied { .. } => Exit::Usage,
             UploadError::NotStored { .. } | UploadError::Io { .. } => Exit::Failed,
+        };
+        Self::new(&error, exit, Vec::new())
+    }
+}
+
+impl From<GcError> for Failure {
+    fn from(error: GcError) -> Self {
+        let exit = match &error {
+            GcError::Open(fault) => of_open(fault),
+            GcError::Git(fault) | GcError::Also { source: fault, .. } => of_git(fault),
+            GcError::Forge | GcError::Marks(_) => Exit::Archive,
+            GcError::Lease { .. } => Exit::Usage,
+            GcError::Remote(_) | GcError::Store(_) => Exit::Failed,
         };
         Self::new(&error, exit, Vec::new())
     }

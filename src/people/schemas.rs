@@ -10,6 +10,7 @@ use crate::formats::manifest::Manifest;
 use crate::formats::statement::Statement;
 use crate::stories::deploy::CommitAnswer;
 use crate::stories::fsck::FsckAnswer;
+use crate::stories::gc::GcAnswer;
 use crate::stories::init::InitAnswer;
 use crate::stories::key::{ExtendAnswer, GenerateAnswer, ShowAnswer};
 use crate::stories::upload::UploadAnswer;
@@ -23,6 +24,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("dists.json", schema_for!(DistsAnswers)),
         ("failure.json", schema_for!(Failure)),
         ("fsck.json", schema_for!(FsckAnswer)),
+        ("gc.json", schema_for!(GcAnswer)),
         ("init.json", schema_for!(InitAnswer)),
         ("key-extend.json", schema_for!(ExtendAnswer)),
         ("key-generate.json", schema_for!(GenerateAnswer)),

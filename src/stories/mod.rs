@@ -7,6 +7,7 @@ pub mod archive;
 pub mod deploy;
 pub mod event;
 pub mod fsck;
+pub mod gc;
 pub mod init;
 pub mod key;
 pub mod publish;

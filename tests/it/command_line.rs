@@ -15,13 +15,14 @@ use super::sandbox::{Run, Sandbox, cache};
 use super::specimens::{CONTROL, DEB, commit_by_hand, copy, deb};
 
 /// The help pages in the order in which somebody who begins reads them.
-const PAGES: [&[&str]; 8] = [
+const PAGES: [&[&str]; 9] = [
     &["ddb-deploy", "init"],
     &["ddb-publish", "key", "generate"],
     &["ddb-deploy", "commit"],
     &["ddb-deploy", "upload"],
     &["ddb-publish", "dists"],
     &["ddb-deploy", "fsck"],
+    &["ddb-deploy", "gc"],
     &["ddb-publish", "key", "show"],
     &["ddb-publish", "key", "extend"],
 ];
@@ -102,8 +103,8 @@ fn examples_are_printed_as_they_are_written_on_a_narrow_terminal_too() {
 
 #[test]
 fn help_texts_are_imperative_and_without_full_stop() {
-    const VERBS: [&str; 13] =
-        ["Make", "Store", "Send", "Check", "Generate", "Show", "Move", "Put", "Publish", "Print", "Work", "Use", "Answer"];
+    const VERBS: [&str; 14] =
+        ["Make", "Store", "Send", "Check", "Generate", "Show", "Move", "Put", "Publish", "Print", "Work", "Use", "Answer", "Remove"];
     fn check(command: &Command, words: &str) {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         let verb = about.split([' ', ',']).next().unwrap();
@@ -275,6 +276,8 @@ fn json_answers_of_every_command_fit_their_schemas() {
     answer("dists.json", publish(&["dists", "trixie"]).ok());
     answer("dists.json", publish(&["dists", "--renew"]).ok());
     answer("fsck.json", deploy(&["fsck", "--full"]).ok());
+    answer("gc.json", deploy(&["gc"]).ok());
+    answer("gc.json", deploy(&["gc", "--delete", "--keep-releases", "all"]).ok());
     answer("key-extend.json", publish(&["key", "extend", "--valid-for", "forever"]).ok());
     answer("key-extend.json", publish(&["key", "extend", "--valid-for", "1y"]).ok());
     sandbox.write("bad/x_1_amd64.deb", "no deb");

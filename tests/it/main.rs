@@ -19,6 +19,7 @@ mod command_line;
 mod corpus;
 mod deploying;
 mod faults;
+mod gc;
 mod git_lfs;
 mod git_server;
 mod indices;

@@ -2,6 +2,7 @@
 
 mod commit;
 mod fsck;
+mod gc;
 mod init;
 mod upload;
 
@@ -76,6 +77,16 @@ Examples:
   $ ddb-deploy -C archive fsck
   $ ddb-deploy -C archive fsck --full --json")]
     Fsck(fsck::Fsck),
+    /// Remove objects that no branch, tag, recent commit, parked statement or kept Release names
+    #[command(after_help = "\
+Without --delete, only a plan with byte counts is printed. With it, unneeded objects are marked; a later run, after --grace, \
+removes those that are still unneeded. Needs a whole clone, whose remote it fetches from. A store belongs to one archive, or name \
+the others with --also.
+
+Examples:
+  $ ddb-deploy -C archive gc
+  $ ddb-deploy -C archive gc --delete --retention 90d")]
+    Gc(gc::Gc),
 }
 
 /// Runs `ddb-deploy`.
@@ -87,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Commit(options) => commit::run(&common, *options),
         Command::Upload(options) => upload::run(&common, *options),
         Command::Fsck(options) => fsck::run(&common, options),
+        Command::Gc(options) => gc::run(&common, options),
     };
     match done {
         Ok(exit) => exit.into(),

@@ -7,6 +7,7 @@
 pub mod land;
 pub mod read;
 pub mod remote;
+pub mod roots;
 pub mod worktree;
 
 use std::path::{Path, PathBuf};
@@ -79,6 +80,16 @@ pub enum GitError {
         commit: String,
         /// What is wrong.
         fault: String,
+    },
+    /// Something of the repository is not here.
+    #[error("{} is {what}, which does not tell what is still needed; {remedy}", path.display())]
+    NotWhole {
+        /// The repository.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+        /// What to do.
+        remedy: &'static str,
     },
     /// A ref stays locked.
     #[error("{reference} is locked by another program; if none is running, one was killed: remove {}", lock.display())]
