@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::places::git::land::Edits;
 use crate::places::git::read::Snapshot;
+use crate::places::git::remote::{Remote, RemoteError};
 use crate::places::git::{Author, GitError, Oid, Repository};
 use crate::places::s3::S3Error;
 use crate::places::sign::uploaders::Uploaders;
@@ -13,6 +14,7 @@ use crate::places::store::fs::FolderStore;
 use crate::places::store::s3::S3Store;
 use crate::places::target::PublishTarget;
 use crate::places::target::fs::FolderTarget;
+use crate::places::target::s3::S3Target;
 use crate::words::archive::{Archive, ArchiveError};
 use crate::words::limits;
 
@@ -30,6 +32,9 @@ pub enum OpenError {
         /// The commit.
         commit: Oid,
     },
+    /// The Git remote cannot be used.
+    #[error(transparent)]
+    Remote(RemoteError),
     /// `ddb.toml` is not usable.
     #[error("commit {commit}")]
     Archive {
@@ -98,6 +103,8 @@ pub struct OpenArchive {
     pub repository: Repository,
     /// The branch's full name.
     pub branch: String,
+    /// The remote whose branch is the commit point; `None` where this repository's is.
+    pub remote: Option<Remote>,
 }
 
 impl OpenArchive {
@@ -108,16 +115,16 @@ impl OpenArchive {
     pub fn open(folder: &Path, branch: Option<&str>) -> Result<Self, OpenError> {
         let repository = Repository::discover(folder)?;
         let branch = repository.branch(branch)?;
-        Ok(Self { repository, branch })
+        Ok(Self { repository, branch, remote: None })
     }
 
-    /// Returns the branch's newest commit.
+    /// Returns the branch's newest commit, with a remote as last fetched.
     ///
     /// # Errors
-    /// The branch has none.
+    /// The branch has none, or this repository and the remote have diverged.
     pub fn tip(&self) -> Result<Snapshot<'_>, OpenError> {
-        let tip = self.repository.expect_tip(&self.branch)?;
-        Ok(self.repository.snapshot(tip)?)
+        let none = || GitError::NoBranch { path: self.repository.root().to_owned(), branch: self.branch.clone() };
+        Ok(self.repository.snapshot(self.base()?.ok_or_else(none)?)?)
     }
 
     /// Returns the configuration at a commit.
@@ -186,11 +193,14 @@ impl OpenArchive {
         self.store(archive)
     }
 
-    /// Returns the published tree: the folder named, else the configured one.
+    /// Returns the published tree: the folder named, else the configured bucket or folder.
     ///
     /// # Errors
     /// What it needs is not there.
     pub fn target(&self, archive: &Archive, named: Option<&Path>) -> Result<Box<dyn PublishTarget>, OpenError> {
+        if let (None, Some(s3)) = (named, &archive.target.s3) {
+            return Ok(Box::new(S3Target::new(s3)?));
+        }
         let path = named.map_or_else(|| self.repository.root().join(&archive.target.path), Path::to_owned);
         Ok(Box::new(FolderTarget::new(&path, archive.target.links)))
     }

@@ -10,15 +10,18 @@ mod connect;
 mod copy;
 mod count;
 mod error;
+mod probe;
 mod read;
 mod runtime;
 mod upload;
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
@@ -29,6 +32,7 @@ use bytes::Bytes;
 use tokio::runtime::Runtime;
 
 pub use error::{Failed, S3Error};
+pub use probe::{Stranger, Wrong};
 pub use read::Body;
 pub use upload::{Open, Unfinished, UploadError};
 
@@ -37,7 +41,7 @@ use crate::words::archive::BucketSettings;
 use crate::words::date::Timestamp;
 use crate::words::digest::{Md5, Sha256};
 
-/// From which sizes on work is cut into parts.
+/// From which sizes on work is cut into parts, and how often it is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Size of the parts of an upload, and the size from which a file is sent in parts. Parts grow for files of more than
@@ -49,11 +53,13 @@ pub struct Limits {
     pub copy_whole: u64,
     /// Size of the parts of a copy.
     pub copy_part: u64,
+    /// Tries of one request, the first included; `None` is what AWS_MAX_ATTEMPTS or the AWS configuration says, else 8.
+    pub tries: Option<u32>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { part_size: 16 << 20, parts: 4, copy_whole: 5 << 30, copy_part: 512 << 20 }
+        Self { part_size: 16 << 20, parts: 4, copy_whole: 5 << 30, copy_part: 512 << 20, tries: None }
     }
 }
 
@@ -64,7 +70,21 @@ pub struct Headers<'a> {
     pub content_type: Option<&'a str>,
     /// Cache-Control.
     pub cache_control: Option<&'a str>,
+    /// The hash of the bytes, kept as metadata: not every server tells its own, and none that of a copy or of many parts.
+    pub sha256: Option<Sha256>,
 }
+
+impl Headers<'_> {
+    /// Nothing.
+    pub const NONE: Self = Self { content_type: None, cache_control: None, sha256: None };
+
+    fn metadata(&self) -> Option<HashMap<String, String>> {
+        self.sha256.map(|sha256| HashMap::from([(METADATA.to_owned(), sha256.to_hex())]))
+    }
+}
+
+/// The name of the hash in the metadata (`x-amz-meta-…`).
+const METADATA: &str = "ddb-sha256";
 
 /// What must hold for a write to happen. Servers exist that ignore it and answer as if it had held; and where the answer to
 /// the first try was lost, the second finds the condition broken by the first. So a failed condition means: look.
@@ -89,6 +109,8 @@ pub struct Head {
     pub content_type: Option<String>,
     /// Cache-Control.
     pub cache_control: Option<String>,
+    /// The hash of the bytes, where whoever wrote them said it.
+    pub sha256: Option<String>,
     /// When it was last written, by the server's clock.
     pub modified: Timestamp,
 }
@@ -140,6 +162,7 @@ struct Inner {
     settings: BucketSettings,
     server: String,
     limits: Limits,
+    tries: u32,
 }
 
 impl Client {
@@ -161,8 +184,9 @@ impl Client {
         let runtime = runtime::start().map_err(|fault| {
             S3Error::new("reach", settings.prefix.clone(), place(&settings.bucket, &server), Failed::Other, fault.to_string())
         })?;
-        let sdk = runtime::block_on(runtime, connect::connect(settings, count.clone(), credentials));
-        let inner = Inner { sdk, runtime, count, settings: settings.clone(), server, limits };
+        let sdk = runtime::block_on(runtime, connect::connect(settings, limits.tries, count.clone(), credentials));
+        let tries = sdk.config().retry_config().map_or(1, RetryConfig::max_attempts);
+        let inner = Inner { sdk, runtime, count, settings: settings.clone(), server, limits, tries };
         Ok(Self { inner: Arc::new(inner), prefix: settings.prefix.clone() })
     }
 
@@ -214,6 +238,7 @@ impl Client {
             etag: bare(answer.e_tag()),
             content_type: answer.content_type().map(str::to_owned),
             cache_control: answer.cache_control().map(str::to_owned),
+            sha256: said_hash(answer.metadata()),
             modified: Timestamp(answer.last_modified().map_or(0, |time| time.secs())),
         }))
     }
@@ -274,6 +299,7 @@ impl Client {
             .checksum_sha256(STANDARD.encode(sha256.as_bytes()))
             .set_content_type(headers.content_type.map(str::to_owned))
             .set_cache_control(headers.cache_control.map(str::to_owned))
+            .set_metadata(headers.metadata())
             .set_if_none_match((condition == Condition::Absent).then(|| "*".to_owned()))
             .set_if_match(if let Condition::Unchanged(etag) = condition { Some(etag.to_owned()) } else { None })
             .body(ByteStream::new(SdkBody::from(bytes)));
@@ -416,6 +442,11 @@ pub fn threads() -> Result<&'static rayon::ThreadPool, rayon::ThreadPoolBuildErr
 
 fn place(bucket: &str, server: &str) -> String {
     format!("bucket {bucket} at {server}")
+}
+
+/// Returns the hash in a key's metadata.
+fn said_hash(metadata: Option<&HashMap<String, String>>) -> Option<String> {
+    metadata.and_then(|metadata| metadata.get(METADATA)).cloned()
 }
 
 /// Returns an ETag without its quotes.

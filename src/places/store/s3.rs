@@ -18,7 +18,7 @@ use crate::words::digest::{ObjectId, Sha256};
 
 /// Objects never change, so anybody may keep them for ever.
 const HEADERS: Headers<'_> =
-    Headers { content_type: Some("application/octet-stream"), cache_control: Some("public, max-age=31536000, immutable") };
+    Headers { content_type: Some("application/octet-stream"), cache_control: Some("public, max-age=31536000, immutable"), ..Headers::NONE };
 
 /// From which age on an object that is found present is refreshed, in seconds: a day.
 const REFRESH: u32 = 86_400;
@@ -53,6 +53,11 @@ impl S3Store {
         let limits = Limits::default();
         let limits = Limits { part_size: part_size.unwrap_or(limits.part_size), ..limits };
         Ok(Self { client: Client::with(bucket, limits, credentials)?, url: url.map(|url| url.trim_end_matches('/').to_owned()) })
+    }
+
+    /// Returns the store of this client's prefix.
+    pub fn of(client: Client) -> Self {
+        Self { client, url: None }
     }
 
     /// Returns the store for objects of this kind that are derived from others, beside this one: for the prefix

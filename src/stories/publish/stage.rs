@@ -1,14 +1,17 @@
 //! The branch `ddb/releases/<codename>`: every Release that was ever staged, in order, and whether it was served.
 //!
-//! A staged commit holds `Release` and `inputs.json`, from which the same bytes can be made again; when clients see it, a
-//! second commit adds `InRelease`, `Release.gpg` and `served.json`. The branch moves by compare-and-swap: that is what keeps
+//! A staged commit holds `Release` and `inputs.json`, from which the same bytes can be made again, and `blocks.json`, which
+//! names the compressed blocks that its indices are joined from. When clients see it, a second commit adds `InRelease`, `Release.gpg` and `served.json`. The branch moves by compare-and-swap: that is what keeps
 //! two publishers apart on every kind of published tree.
 
 use serde::{Deserialize, Serialize};
 
+use crate::formats::blocks::retained::Retained;
 use crate::formats::release::{Release, ReleaseError};
 use crate::places::git::land::Edits;
+use crate::places::git::remote::RemoteError;
 use crate::places::git::{Author, GitError, Oid, Repository};
+use crate::stories::archive::OpenArchive;
 use crate::words::date::Timestamp;
 use crate::words::digest::Sha256;
 use crate::words::name::Codename;
@@ -37,6 +40,10 @@ pub struct Served {
     pub signed_by: Vec<String>,
     /// SHA-256 of the public certificates that clients got with it.
     pub keyring: Sha256,
+    /// The newest Release whose by-hash files, and those of all before it, were removed but for those that a newer one names; 0
+    /// is none.
+    #[serde(default)]
+    pub swept: u64,
 }
 
 /// The signatures that clients got.
@@ -83,6 +90,9 @@ pub enum StageError {
     /// Git failed.
     #[error(transparent)]
     Git(#[from] GitError),
+    /// The remote does not take the branch.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// A file on the branch is missing or not usable.
     #[error("{path} in commit {commit} of the branch {branch}: {fault}")]
     Content {
@@ -106,6 +116,19 @@ pub enum StageError {
         #[source]
         source: ReleaseError,
     },
+}
+
+/// The file that names the retained blocks of the indices.
+pub const BLOCKS: &str = "blocks.json";
+
+/// Returns which retained blocks the indices of the Release at this commit of the branch are joined from; `None` where none
+/// were recorded.
+///
+/// # Errors
+/// Git cannot be read, or the file is not as ddb leaves it.
+pub fn blocks(repository: &Repository, codename: &Codename, commit: Oid) -> Result<Option<Retained>, StageError> {
+    let Some(bytes) = repository.snapshot(commit)?.file(BLOCKS)? else { return Ok(None) };
+    json(BLOCKS, &bytes, commit, &branch(codename)).map(Some)
 }
 
 /// Returns the branch's full name.
@@ -153,7 +176,11 @@ pub fn last_served(repository: &Repository, codename: &Codename) -> Result<Optio
     Ok(staged)
 }
 
-fn read(repository: &Repository, codename: &Codename, commit: Oid) -> Result<Staged, StageError> {
+/// Returns the Release at a commit of the branch.
+///
+/// # Errors
+/// The commit is not as ddb leaves it.
+pub fn read(repository: &Repository, codename: &Codename, commit: Oid) -> Result<Staged, StageError> {
     let branch = branch(codename);
     let snapshot = repository.snapshot(commit)?;
     let need = |path: &'static str| snapshot.file(path)?.ok_or_else(|| missing(path, commit, &branch));
@@ -193,14 +220,16 @@ fn to_json(value: &impl Serialize) -> Option<Vec<u8>> {
 /// # Errors
 /// Git failed.
 pub fn stage(
-    repository: &Repository,
+    open: &OpenArchive,
     codename: &Codename,
     after: Option<&Staged>,
     release: &[u8],
     inputs: &Inputs,
+    blocks: &Retained,
     author: &Author,
 ) -> Result<Option<Oid>, StageError> {
     let mut edits = Edits::from([("Release".to_owned(), Some(release.to_vec())), ("inputs.json".to_owned(), to_json(inputs))]);
+    edits.insert(BLOCKS.to_owned(), to_json(blocks));
     if after.is_some_and(|staged| staged.signatures.is_some()) {
         for path in ["InRelease", "Release.gpg", "served.json"] {
             edits.insert(path.to_owned(), None);
@@ -213,7 +242,7 @@ pub fn stage(
         Sha256::of(release)
     );
     let base = inputs.base.parse().ok();
-    append(repository, codename, after.map(|staged| staged.commit), base, &edits, &message, author)
+    append(open, codename, after.map(|staged| staged.commit), base, &edits, &message, author)
 }
 
 /// Marks a staged Release as served; `None` where the branch moved meanwhile.
@@ -221,7 +250,7 @@ pub fn stage(
 /// # Errors
 /// Git failed.
 pub fn mark_served(
-    repository: &Repository,
+    open: &OpenArchive,
     codename: &Codename,
     staged: Oid,
     sequence: u64,
@@ -233,11 +262,11 @@ pub fn mark_served(
         ("Release.gpg".to_owned(), Some(signatures.detached.clone())),
         ("served.json".to_owned(), to_json(&signatures.served)),
     ]);
-    append(repository, codename, Some(staged), None, &edits, &format!("Serve Release {sequence} of {codename}.\n"), author)
+    append(open, codename, Some(staged), None, &edits, &format!("Serve Release {sequence} of {codename}.\n"), author)
 }
 
 fn append(
-    repository: &Repository,
+    open: &OpenArchive,
     codename: &Codename,
     tip: Option<Oid>,
     base: Option<Oid>,
@@ -247,10 +276,10 @@ fn append(
 ) -> Result<Option<Oid>, StageError> {
     let first = match tip {
         Some(tip) => tip,
-        None => repository.commit(None, &Edits::new(), &format!("Begin the Releases of {codename}.\n"), author)?,
+        None => open.repository.commit(None, &Edits::new(), &format!("Begin the Releases of {codename}.\n"), author)?,
     };
     let parents: Vec<Oid> = std::iter::once(first).chain(base).collect();
-    let commit = repository.commit_with(&parents, edits, message, author)?;
-    let moved = repository.compare_and_swap(&branch(codename), tip, commit, "ddb-publish dists")?;
+    let commit = open.repository.commit_with(&parents, edits, message, author)?;
+    let moved = open.repository.swap(open.remote.as_ref(), &branch(codename), tip, commit, "ddb-publish dists")?;
     Ok(moved.then_some(commit))
 }
