@@ -16,6 +16,7 @@ use crate::stories::deploy::DeployError;
 use crate::stories::doctor::DoctorError;
 use crate::stories::export::ExportError;
 use crate::stories::fsck::FsckError;
+use crate::stories::gc::GcError;
 use crate::stories::inbox::InboxError;
 use crate::stories::init::InitError;
 use crate::stories::key::KeyError;
@@ -96,6 +97,7 @@ fn of_git(error: &GitError) -> Exit {
         | GitError::NoBranch { .. }
         | GitError::DetachedHead { .. }
         | GitError::NoRemote { .. }
+        | GitError::NotWhole { .. }
         | GitError::Content { .. } => Exit::Archive,
         GitError::Contended { .. } | GitError::Locked { .. } => Exit::Contended,
         GitError::Git { .. } | GitError::File { .. } | GitError::Hydrate { .. } => Exit::Failed,
@@ -182,11 +184,24 @@ impl From<InboxError> for Failure {
 impl From<UploadError> for Failure {
     fn from(error: UploadError) -> Self {
         let exit = match error {
-            UploadError::Deploy(error) => return error.into(),
+            UploadError::Deploy(error) => return (*error).into(),
             UploadError::Settings { .. } | UploadError::Manifest(_) => Exit::Archive,
             UploadError::Seal(_) => Exit::Key,
             UploadError::Occupied { .. } => Exit::Usage,
             UploadError::NotStored { .. } | UploadError::Io { .. } => Exit::Failed,
+        };
+        Self::new(&error, exit, Vec::new())
+    }
+}
+
+impl From<GcError> for Failure {
+    fn from(error: GcError) -> Self {
+        let exit = match &error {
+            GcError::Open(fault) => of_open(fault),
+            GcError::Git(fault) | GcError::Also { source: fault, .. } => of_git(fault),
+            GcError::Forge | GcError::Marks(_) => Exit::Archive,
+            GcError::Lease { .. } => Exit::Usage,
+            GcError::Remote(_) | GcError::Store(_) => Exit::Failed,
         };
         Self::new(&error, exit, Vec::new())
     }

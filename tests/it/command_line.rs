@@ -16,7 +16,7 @@ use super::sandbox::{Run, Sandbox, cache};
 use super::specimens::{CONTROL, DEB, commit_by_hand, configure, copy, deb};
 
 /// The help pages in the order in which somebody who begins reads them.
-const PAGES: [&[&str]; 14] = [
+const PAGES: [&[&str]; 15] = [
     &["ddb-deploy", "init"],
     &["ddb-publish", "key", "generate"],
     &["ddb-deploy", "commit"],
@@ -25,6 +25,7 @@ const PAGES: [&[&str]; 14] = [
     &["ddb-publish", "serve"],
     &["ddb-publish", "export"],
     &["ddb-deploy", "fsck"],
+    &["ddb-deploy", "gc"],
     &["ddb-deploy", "doctor"],
     &["ddb-publish", "key", "show"],
     &["ddb-publish", "key", "extend"],
@@ -132,8 +133,10 @@ fn examples_are_printed_as_they_are_written_on_a_narrow_terminal_too() {
 
 #[test]
 fn help_texts_are_imperative_and_without_full_stop() {
-    const VERBS: [&str; 15] =
-        ["Make", "Store", "Send", "Check", "Generate", "Show", "Move", "Put", "Publish", "Print", "Work", "Use", "Answer", "Land", "Take"];
+    const VERBS: [&str; 16] = [
+        "Make", "Store", "Send", "Check", "Generate", "Show", "Move", "Put", "Publish", "Print", "Work", "Use", "Answer", "Land", "Take",
+        "Remove",
+    ];
     fn check(command: &Command, words: &str) {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         let verb = about.split([' ', ',']).next().unwrap();
@@ -307,6 +310,8 @@ fn json_answers_of_every_command_fit_their_schemas() {
     answer("dists.json", publish(&["dists", "trixie"]).ok());
     answer("dists.json", publish(&["dists", "--renew"]).ok());
     answer("fsck.json", deploy(&["fsck", "--full"]).ok());
+    answer("gc.json", deploy(&["gc"]).ok());
+    answer("gc.json", deploy(&["gc", "--delete", "--keep-releases", "all"]).ok());
     answer("export.json", publish(&["export", "exported"]).ok());
     answer("failure.json", publish(&["export", "out"]).exits(2));
     let stopped = "ddb-publish -C archive serve --listen 127.0.0.1:0 --json > said & \

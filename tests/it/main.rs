@@ -21,6 +21,7 @@ mod deploying;
 mod doctor;
 mod faults;
 mod gateway;
+mod gc;
 mod git_lfs;
 mod git_server;
 mod indices;

@@ -3,6 +3,7 @@
 mod commit;
 mod doctor;
 mod fsck;
+mod gc;
 mod inbox;
 mod init;
 mod upload;
@@ -95,6 +96,16 @@ Examples:
   $ ddb-deploy -C archive fsck
   $ ddb-deploy -C archive fsck --full --json")]
     Fsck(fsck::Fsck),
+    /// Remove objects that no branch, tag, recent commit, parked statement or kept Release names
+    #[command(after_help = "\
+Without --delete, only a plan with byte counts is printed. With it, unneeded objects are marked; a later run, after --grace, \
+removes those that are still unneeded. Needs a whole clone, whose remote it fetches from. A store belongs to one archive, or name \
+the others with --also.
+
+Examples:
+  $ ddb-deploy -C archive gc
+  $ ddb-deploy -C archive gc --delete --retention 90d")]
+    Gc(gc::Gc),
     /// Show, land or withdraw what deploy jobs parked
     Inbox(inbox::Inbox),
     /// Check what the bucket and the Git remote honour, by trying
@@ -117,6 +128,7 @@ pub fn main() -> ExitCode {
         Command::Commit(options) => commit::run(&common, *options),
         Command::Upload(options) => upload::run(&common, *options),
         Command::Fsck(options) => fsck::run(&common, options),
+        Command::Gc(options) => gc::run(&common, options),
         Command::Inbox(options) => inbox::run(&common, options),
         Command::Doctor(options) => doctor::run(&common, options),
     };
