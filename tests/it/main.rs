@@ -27,6 +27,7 @@ mod publishing;
 mod real_index;
 mod refused;
 mod sandbox;
+mod serve;
 mod server;
 mod specimens;
 mod stopped;
