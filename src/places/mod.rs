@@ -5,7 +5,9 @@
 pub mod build_output;
 pub mod git;
 pub mod http;
+pub mod lanes;
 pub mod requests;
+pub mod s3;
 pub mod sign;
 pub mod store;
 pub mod target;

@@ -299,7 +299,7 @@ fn write(folder: &Path, plan: Plan, store: &dyn ObjectStore, replaces: bool, lis
     fs::set_permissions(new.path(), Permissions::from_mode(0o755)).map_err(failed("open to readers"))?;
     let target = FolderTarget::new(new.path(), Links::Auto);
     listener(Event::Begin { step: "exporting", parts: plan.steps().len() });
-    plan.apply(&target, store, &|step| listener(Event::Part { name: step.path.clone() }))?;
+    plan.apply(&target, store, &|step| listener(Event::Part { name: step.path.clone() }), &|| true)?;
     listener(Event::End);
     target.clear().map_err(failed("finish"))?;
     if replaces {

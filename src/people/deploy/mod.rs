@@ -1,15 +1,22 @@
 //! `ddb-deploy`: its command line, one file a command.
 
 mod commit;
+mod doctor;
 mod fsck;
+mod inbox;
 mod init;
+mod upload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::environment;
 use super::exit;
+use super::failure::Failure;
+use crate::places::git::remote::is_address;
+use crate::stories::upstream::{Purpose, clone_of};
 use crate::words::date::Timestamp;
 
 /// Put build output into an apt archive that lives in Git
@@ -25,8 +32,8 @@ pub struct Deploy {
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
-    /// Work on the archive repository in or above this folder
-    #[arg(short = 'C', long = "archive", global = true, value_name = "DIR", default_value = ".", hide_default_value = true)]
+    /// Work on the archive repository in or above this folder, or at this Git address (a clone of it is kept in DDB_CACHE)
+    #[arg(short = 'C', long = "archive", global = true, value_name = "DIR|URL", default_value = ".", hide_default_value = true)]
     pub archive: PathBuf,
     /// Use this branch instead of the one that HEAD points at
     #[arg(long, global = true, value_name = "BRANCH")]
@@ -40,6 +47,19 @@ pub struct Common {
     /// Take this as the time instead of the clock's (2026-09-12T07:55:41Z or seconds since 1970), to make a run repeatable
     #[arg(long, global = true, value_name = "TIME", env = "DDB_NOW")]
     pub now: Option<Timestamp>,
+}
+
+impl Common {
+    /// Returns the folder of the archive repository; for an address, that of a clone in the cache, brought up to date.
+    ///
+    /// # Errors
+    /// The remote cannot be reached, or has no such branch.
+    pub(crate) fn folder(&self, purpose: Purpose) -> Result<PathBuf, Failure> {
+        match self.archive.to_str().filter(|text| is_address(text)) {
+            Some(address) => Ok(clone_of(address, &environment::cache_folder(), purpose, self.branch.as_deref())?),
+            None => Ok(self.archive.clone()),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -60,12 +80,32 @@ Examples:
   $ ddb-deploy -C archive commit out/
   $ ddb-deploy -C archive commit out/ --suite trixie --dry-run")]
     Commit(Box<commit::Commit>),
+    /// Send build output to the object store, leaving pointers and a manifest in place of the files
+    #[command(after_help = "\
+For the build job: `commit` takes the folder later as it takes files. Every file is checked as by `commit`, but for what needs \
+the branch. A run that was killed is run again. DDB_UPLOADER_KEY, where set, signs the manifest.
+
+Examples:
+  $ ddb-deploy -C archive upload out/ --to uploaded/
+  $ ddb-deploy -C archive commit uploaded/")]
+    Upload(Box<upload::Upload>),
     /// Check that pointers, records, objects and published files agree
     #[command(after_help = "\
 Examples:
   $ ddb-deploy -C archive fsck
   $ ddb-deploy -C archive fsck --full --json")]
     Fsck(fsck::Fsck),
+    /// Show, land or withdraw what deploy jobs parked
+    Inbox(inbox::Inbox),
+    /// Check what the bucket and the Git remote honour, by trying
+    #[command(after_help = "\
+Writes below a random name in the bucket, pushes branches ddb/doctor/… and ddb/inbox/doctor-… to the remote, and removes all of it \
+again; the archive is not touched. Each check says what was seen and what follows. Exits with 4 when one failed.
+
+Examples:
+  $ ddb-deploy -C archive doctor
+  $ ddb-deploy -C archive doctor --json")]
+    Doctor(doctor::Doctor),
 }
 
 /// Runs `ddb-deploy`.
@@ -75,7 +115,10 @@ pub fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Init(options) => init::run(&common, options),
         Command::Commit(options) => commit::run(&common, *options),
+        Command::Upload(options) => upload::run(&common, *options),
         Command::Fsck(options) => fsck::run(&common, options),
+        Command::Inbox(options) => inbox::run(&common, options),
+        Command::Doctor(options) => doctor::run(&common, options),
     };
     match done {
         Ok(exit) => exit.into(),
