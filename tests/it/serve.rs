@@ -1,6 +1,7 @@
 //! `ddb-publish serve` and `ddb-publish export`: what clients get over HTTP is what was published, now and in the past.
 
 mod apt;
+mod bucket;
 mod export;
 mod files;
 mod hostile;
