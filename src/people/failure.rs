@@ -214,7 +214,7 @@ impl From<PublishError> for Failure {
             PublishError::Git(fault) | PublishError::Stage(StageError::Git(fault)) => of_git(fault),
             PublishError::Stage(StageError::Remote(fault)) => of_remote(fault),
             PublishError::Key(_) | PublishError::Sign(_) => Exit::Key,
-            PublishError::Target(_) => Exit::Failed,
+            PublishError::Target(_) | PublishError::Retain(_) => Exit::Failed,
             PublishError::Contended { .. } => Exit::Contended,
             _ => Exit::Archive,
         };
@@ -234,7 +234,7 @@ impl From<ServeError> for Failure {
             ServeError::Open(fault) | ServeError::Served(ServedError::Open(fault)) => of_open(fault),
             ServeError::Served(ServedError::Git(fault)) => of_git(fault),
             ServeError::Served(_) => Exit::Archive,
-            ServeError::Server(_) | ServeError::Tree { .. } => Exit::Failed,
+            ServeError::Server(_) | ServeError::Bucket(_) | ServeError::Tree { .. } => Exit::Failed,
         };
         Self::new(&error, exit, Vec::new())
     }
@@ -243,7 +243,7 @@ impl From<ServeError> for Failure {
 impl From<ExportError> for Failure {
     fn from(error: ExportError) -> Self {
         let exit = match error {
-            ExportError::Publish(fault) => return fault.into(),
+            ExportError::Publish(fault) => return (*fault).into(),
             ExportError::Open(fault) => return fault.into(),
             ExportError::Served(ServedError::Git(fault)) => return fault.into(),
             ExportError::Target(_) | ExportError::Folder { .. } => Exit::Failed,

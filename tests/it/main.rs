@@ -37,6 +37,7 @@ mod s3_store;
 mod s3_target;
 mod sandbox;
 mod seaweed;
+mod serve;
 mod server;
 mod shared;
 mod specimens;

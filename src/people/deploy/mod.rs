@@ -17,6 +17,7 @@ use super::environment;
 use super::exit;
 use super::failure::Failure;
 use crate::places::git::remote::is_address;
+use crate::stories::archive::OpenError;
 use crate::stories::upstream::{Purpose, clone_of};
 use crate::words::date::Timestamp;
 
@@ -60,6 +61,20 @@ impl Common {
             Some(address) => Ok(clone_of(address, &environment::cache_folder(), purpose, self.branch.as_deref())?),
             None => Ok(self.archive.clone()),
         }
+    }
+
+    /// Tells whether the archive is named by its address.
+    pub(crate) fn is_remote(&self) -> bool {
+        self.archive.to_str().is_some_and(is_address)
+    }
+
+    /// Brings ddb's own clone up to date, where the archive is named by its address.
+    ///
+    /// # Errors
+    /// The remote cannot be reached, or has no such branch any more.
+    pub(crate) fn follow(&self, purpose: Purpose) -> Result<(), OpenError> {
+        let Some(address) = self.archive.to_str().filter(|text| is_address(text)) else { return Ok(()) };
+        clone_of(address, &environment::cache_folder(), purpose, self.branch.as_deref()).map(drop)
     }
 }
 

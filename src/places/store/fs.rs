@@ -256,6 +256,10 @@ impl ObjectStore for FolderStore {
         }
     }
 
+    fn beside(&self, kind: &str) -> Option<Box<dyn ObjectStore>> {
+        Some(Box::new(self.derived(kind)))
+    }
+
     fn local_path(&self, oid: &ObjectId) -> Option<PathBuf> {
         Some(self.path(oid))
     }
