@@ -5,7 +5,9 @@
 pub mod artifact;
 pub mod blocks;
 pub mod client;
+pub mod inbox;
 pub mod index;
+pub mod manifest;
 pub mod pool;
 pub mod release;
 pub mod sealed;

@@ -6,12 +6,15 @@ use schemars::{Schema, schema_for};
 
 use super::failure::Failure;
 use super::publish::DistsAnswers;
+use crate::formats::manifest::Manifest;
 use crate::formats::statement::Statement;
 use crate::stories::deploy::CommitAnswer;
 use crate::stories::doctor::DoctorAnswer;
 use crate::stories::fsck::FsckAnswer;
+use crate::stories::inbox::{InboxAnswer, LandAnswer, WithdrawAnswer};
 use crate::stories::init::InitAnswer;
 use crate::stories::key::{ExtendAnswer, GenerateAnswer, ShowAnswer};
+use crate::stories::upload::UploadAnswer;
 use crate::words::archive::Archive;
 
 /// Returns the schemas by file name.
@@ -23,10 +26,15 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("doctor.json", schema_for!(DoctorAnswer)),
         ("failure.json", schema_for!(Failure)),
         ("fsck.json", schema_for!(FsckAnswer)),
+        ("inbox-land.json", schema_for!(LandAnswer)),
+        ("inbox-list.json", schema_for!(InboxAnswer)),
+        ("inbox-withdraw.json", schema_for!(WithdrawAnswer)),
         ("init.json", schema_for!(InitAnswer)),
         ("key-extend.json", schema_for!(ExtendAnswer)),
         ("key-generate.json", schema_for!(GenerateAnswer)),
         ("key-show.json", schema_for!(ShowAnswer)),
+        ("manifest.json", schema_for!(Manifest)),
         ("statement.json", schema_for!(Statement)),
+        ("upload.json", schema_for!(UploadAnswer)),
     ]
 }

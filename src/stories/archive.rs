@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::places::git::land::Edits;
 use crate::places::git::read::Snapshot;
+use crate::places::git::remote::{Remote, RemoteError};
 use crate::places::git::{Author, GitError, Oid, Repository};
 use crate::places::s3::S3Error;
 use crate::places::sign::uploaders::Uploaders;
@@ -30,6 +31,9 @@ pub enum OpenError {
         /// The commit.
         commit: Oid,
     },
+    /// The Git remote cannot be used.
+    #[error(transparent)]
+    Remote(RemoteError),
     /// `ddb.toml` is not usable.
     #[error("commit {commit}")]
     Archive {
@@ -59,6 +63,12 @@ pub enum OpenError {
         /// The commit.
         commit: Oid,
     },
+    /// Objects lie in the repository, and there is none.
+    #[error("the configuration in {} names no object store outside the archive repository", path.display())]
+    NoStore {
+        /// The folder of the configuration.
+        path: PathBuf,
+    },
     /// A file that ddb.toml names is missing.
     #[error("ddb.toml names {path} as {role}, but commit {commit} does not hold it")]
     NoFile {
@@ -71,12 +81,29 @@ pub enum OpenError {
     },
 }
 
+/// Returns the object store of a configuration whose relative paths start from a folder; without a repository, one that does
+/// not lie in it.
+///
+/// # Errors
+/// What it needs is not there.
+pub fn store_in(archive: &Archive, root: &Path, repository: Option<&Repository>) -> Result<Box<dyn ObjectStore>, OpenError> {
+    let store = &archive.store;
+    Ok(match (&store.s3, &store.path, repository) {
+        (Some(bucket), _, _) => Box::new(S3Store::new(bucket, store.url.as_deref(), store.part_size)?),
+        (None, Some(path), _) => Box::new(FolderStore::new(&root.join(path))),
+        (None, None, Some(repository)) => Box::new(FolderStore::of_repository(repository)),
+        (None, None, None) => return Err(OpenError::NoStore { path: root.to_owned() }),
+    })
+}
+
 /// An open archive repository and the branch that is the archive.
 pub struct OpenArchive {
     /// The repository.
     pub repository: Repository,
     /// The branch's full name.
     pub branch: String,
+    /// The remote whose branch is the commit point; `None` where this repository's is.
+    pub remote: Option<Remote>,
 }
 
 impl OpenArchive {
@@ -87,16 +114,16 @@ impl OpenArchive {
     pub fn open(folder: &Path, branch: Option<&str>) -> Result<Self, OpenError> {
         let repository = Repository::discover(folder)?;
         let branch = repository.branch(branch)?;
-        Ok(Self { repository, branch })
+        Ok(Self { repository, branch, remote: None })
     }
 
-    /// Returns the branch's newest commit.
+    /// Returns the branch's newest commit, with a remote as last fetched.
     ///
     /// # Errors
-    /// The branch has none.
+    /// The branch has none, or this repository and the remote have diverged.
     pub fn tip(&self) -> Result<Snapshot<'_>, OpenError> {
-        let tip = self.repository.expect_tip(&self.branch)?;
-        Ok(self.repository.snapshot(tip)?)
+        let none = || GitError::NoBranch { path: self.repository.root().to_owned(), branch: self.branch.clone() };
+        Ok(self.repository.snapshot(self.base()?.ok_or_else(none)?)?)
     }
 
     /// Returns the configuration at a commit.
@@ -130,11 +157,7 @@ impl OpenArchive {
     /// # Errors
     /// What it needs is not there.
     pub fn store(&self, archive: &Archive) -> Result<Box<dyn ObjectStore>, OpenError> {
-        let store = &archive.store;
-        Ok(match &store.s3 {
-            Some(bucket) => Box::new(S3Store::new(bucket, store.url.as_deref(), store.part_size)?),
-            None => Box::new(self.folder_store(archive)),
-        })
+        store_in(archive, self.repository.root(), Some(&self.repository))
     }
 
     /// Returns the store for objects of this kind that are derived from others and can be made again, such as `blocks-v1`. It

@@ -126,7 +126,7 @@ impl Faults {
 impl State {
     fn fault(&mut self, method: &str, path: &str) -> Option<Fault> {
         let matches = |rule: &&mut Rule| (rule.method.is_empty() || rule.method == method) && path.contains(&rule.path) && rule.times > 0;
-        for rule in self.rules.iter_mut().filter(|rule| matches(&rule)) {
+        for rule in self.rules.iter_mut().filter(|rule| matches(rule)) {
             if rule.skip > 0 {
                 rule.skip -= 1;
                 continue;

@@ -12,12 +12,13 @@ const HEADERS: Headers<'_> = Headers { content_type: Some("text/plain"), cache_c
 
 /// Small parts, so that files of some MiB go in parts.
 pub fn small_parts() -> Limits {
-    Limits { part_size: 5 << 20, parts: 3, copy_whole: 6 << 20, copy_part: 5 << 20 }
+    Limits { part_size: 5 << 20, parts: 3, copy_whole: 6 << 20, copy_part: 5 << 20, ..Limits::default() }
 }
 
 pub fn bytes(length: usize, seed: u64) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    std::iter::repeat_with(|| random.u8(..)).take(length).collect()
+    let mut content = vec![0; length];
+    fastrand::Rng::with_seed(seed).fill(&mut content);
+    content
 }
 
 pub fn pointer(bytes: &[u8]) -> Pointer {

@@ -17,9 +17,10 @@ use crate::people::failure::Failure;
 use crate::people::keys;
 use crate::people::progress::Progress;
 use crate::places::sign::keys::Passphrase;
-use crate::stories::archive::OpenArchive;
+use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::Event;
 use crate::stories::publish::{DistsAnswer, DistsRequest, Places, PublishError, PublishOutcome, dists};
+use crate::stories::upstream::Purpose;
 use crate::words::archive::Archive;
 use crate::words::date::Span;
 use crate::words::name::Codename;
@@ -44,6 +45,12 @@ pub(super) struct Dists {
     /// Let Date go back, after a Release was dated in the future by a wrong clock
     #[arg(long)]
     reset_date: bool,
+    /// Use this Git remote instead of the branch's own or origin
+    #[arg(long, value_name = "NAME")]
+    remote: Option<String>,
+    /// Publish what this repository has, and record the Release in this repository only
+    #[arg(long)]
+    no_push: bool,
     /// Use this many threads; the output does not depend on it
     #[arg(long, value_name = "NUMBER")]
     threads: Option<usize>,
@@ -69,8 +76,14 @@ pub(super) fn run(common: &Common, options: Dists) -> Result<ExitCode, Failure> 
         pool.map_err(|fault| Failure::usage(&format!("--threads {threads}: {fault}")))?;
     }
     let progress = Progress::new(common.verbose);
-    let open = OpenArchive::open(&common.archive, common.branch.as_deref())?;
+    let folder = common.folder(Purpose::Publish)?;
+    let mut open = OpenArchive::open(&folder, common.branch.as_deref())?;
+    if !options.no_push {
+        open.connect(options.remote.as_deref())?;
+        open.refresh(&[]).map_err(OpenError::Remote)?;
+    }
     let archive = open.configuration(&open.tip()?)?;
+    open.remote = open.remote.map(|remote| remote.with_push_options(&archive.remote.push_options));
     if open.work_tree_differs("ddb.toml")? {
         progress.show(Event::Warning("ddb.toml of the work tree is not committed; what is committed counts".to_owned()));
     }
@@ -125,7 +138,7 @@ fn publish_suite(
         reset_date: options.reset_date,
         dry_run: options.dry_run,
         address: archive.archive.url.clone().unwrap_or_else(local),
-        author: environment::author(&common.archive, now),
+        author: environment::author(open.repository.root(), now),
         now,
         fixed_time: common.now.is_some(),
     };

@@ -20,6 +20,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
@@ -39,7 +40,7 @@ use crate::words::archive::BucketSettings;
 use crate::words::date::Timestamp;
 use crate::words::digest::{Md5, Sha256};
 
-/// From which sizes on work is cut into parts.
+/// From which sizes on work is cut into parts, and how often it is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Size of the parts of an upload, and the size from which a file is sent in parts. Parts grow for files of more than
@@ -51,11 +52,13 @@ pub struct Limits {
     pub copy_whole: u64,
     /// Size of the parts of a copy.
     pub copy_part: u64,
+    /// Tries of one request, the first included; `None` is what AWS_MAX_ATTEMPTS or the AWS configuration says, else 8.
+    pub tries: Option<u32>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { part_size: 16 << 20, parts: 4, copy_whole: 5 << 30, copy_part: 512 << 20 }
+        Self { part_size: 16 << 20, parts: 4, copy_whole: 5 << 30, copy_part: 512 << 20, tries: None }
     }
 }
 
@@ -142,6 +145,7 @@ struct Inner {
     settings: BucketSettings,
     server: String,
     limits: Limits,
+    tries: u32,
 }
 
 impl Client {
@@ -163,8 +167,9 @@ impl Client {
         let runtime = runtime::start().map_err(|fault| {
             S3Error::new("reach", settings.prefix.clone(), place(&settings.bucket, &server), Failed::Other, fault.to_string())
         })?;
-        let sdk = runtime::block_on(runtime, connect::connect(settings, count.clone(), credentials));
-        let inner = Inner { sdk, runtime, count, settings: settings.clone(), server, limits };
+        let sdk = runtime::block_on(runtime, connect::connect(settings, limits.tries, count.clone(), credentials));
+        let tries = sdk.config().retry_config().map_or(1, RetryConfig::max_attempts);
+        let inner = Inner { sdk, runtime, count, settings: settings.clone(), server, limits, tries };
         Ok(Self { inner: Arc::new(inner), prefix: settings.prefix.clone() })
     }
 
@@ -193,6 +198,11 @@ impl Client {
     /// Returns how many requests were sent so far, retries included, by this client and all its clones.
     pub fn requests(&self) -> Requests {
         self.inner.count.requests()
+    }
+
+    /// Returns the server's time in its last answer, where it told one.
+    pub fn server_time(&self) -> Option<Timestamp> {
+        self.inner.count.time()
     }
 
     /// Returns what the server says about a key, `None` where there is none.

@@ -1,6 +1,6 @@
 //! The suite that every object store must pass. It is also a module of the tests that have a real S3 server.
 
-use super::{Listing, ObjectId, ObjectStore, Pointer, Put, Source, StoreError};
+use super::{Listing, ObjectId, ObjectStore, Pointer, Put, Source, StoreError, Timestamp};
 
 /// Runs the whole contract on an empty store.
 pub(crate) fn check(store: &dyn ObjectStore) {
@@ -45,6 +45,17 @@ pub(crate) fn check(store: &dyn ObjectStore) {
     let mut expected = vec![(pointer.oid, 10), (ObjectId::of(b"racing"), 6)];
     expected.sort();
     assert_eq!((names, listing.strangers), (expected, Vec::new()));
+    assert!(store.refresh(&pointer).unwrap());
+    assert!(!store.refresh(&Pointer { size: 11, ..pointer }).unwrap());
+    assert!(!store.refresh(&wrong).unwrap());
+    let written = store.modified(&pointer.oid).unwrap().unwrap();
+    assert_eq!(store.modified(&wrong.oid).unwrap(), None);
+    assert!(!store.remove_older(&pointer.oid, written).unwrap(), "it is not older than itself");
+    assert_eq!(store.size(&pointer.oid).unwrap(), Some(10));
+    let racing = ObjectId::of(b"racing");
+    assert!(store.remove_older(&racing, Timestamp(written.0 + 100)).unwrap());
+    assert_eq!(store.size(&racing).unwrap(), None);
+    assert!(store.remove_older(&racing, written).unwrap(), "it is gone");
     for _ in 0..2 {
         store.remove(&pointer.oid).unwrap();
         assert_eq!(store.size(&pointer.oid).unwrap(), None);

@@ -3,7 +3,7 @@
 //! One of the four traits. Its contract, which `contract` checks on every implementation:
 //! - after `put` returned, the object is there whole, whatever happened to other writers, and stays;
 //! - `put` of bytes that do not match the pointer leaves nothing and fails;
-//! - `put` of what is there already changes nothing;
+//! - `put` of what is there already changes no bytes; it counts as written now, see [`ObjectStore::refresh`];
 //! - nobody sees a part of an object.
 
 pub mod fs;
@@ -144,6 +144,15 @@ pub trait ObjectStore: Send + Sync {
     /// The store cannot be asked.
     fn size(&self, oid: &ObjectId) -> Result<Option<u64>, StoreError>;
 
+    /// Tells whether an object is there with its size, and makes it count as written now, so that garbage collection takes it
+    /// for part of an unfinished deploy. A store may leave that out where the object was written less than a day ago.
+    ///
+    /// # Errors
+    /// The store cannot be asked or written.
+    fn refresh(&self, pointer: &Pointer) -> Result<bool, StoreError> {
+        Ok(self.size(&pointer.oid)? == Some(pointer.size))
+    }
+
     /// Opens an object for reading.
     ///
     /// # Errors
@@ -167,6 +176,24 @@ pub trait ObjectStore: Send + Sync {
     /// # Errors
     /// It is there and cannot be removed.
     fn remove(&self, oid: &ObjectId) -> Result<(), StoreError>;
+
+    /// Returns when an object was last written or refreshed, by the store's clock; `None` where it is not there.
+    ///
+    /// # Errors
+    /// The store cannot be asked.
+    fn modified(&self, oid: &ObjectId) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Removes an object unless it was written or refreshed at this time or later; tells whether it is gone.
+    ///
+    /// # Errors
+    /// It cannot be asked for or removed.
+    fn remove_older(&self, oid: &ObjectId, than: Timestamp) -> Result<bool, StoreError> {
+        match self.modified(oid)? {
+            Some(modified) if modified >= than => Ok(false),
+            Some(_) => self.remove(oid).map(|()| true),
+            None => Ok(true),
+        }
+    }
 
     /// Returns the path of an object where the store is a local folder, so that it can be linked.
     fn local_path(&self, _oid: &ObjectId) -> Option<PathBuf> {

@@ -11,13 +11,17 @@ use sha2::Digest as _;
 use super::{BucketKey, Listing, ObjectStore, Put, Source, StoreError, Stored, key};
 use crate::formats::pool::pointer::Pointer;
 use crate::places::requests::Requests;
-use crate::places::s3::{Body, Client, Credentials, Headers, Limits, S3Error, UploadError};
+use crate::places::s3::{Body, Client, Credentials, Failed, Headers, Limits, S3Error, UploadError};
 use crate::words::archive::BucketSettings;
+use crate::words::date::{Span, Timestamp};
 use crate::words::digest::{ObjectId, Sha256};
 
 /// Objects never change, so anybody may keep them for ever.
 const HEADERS: Headers<'_> =
     Headers { content_type: Some("application/octet-stream"), cache_control: Some("public, max-age=31536000, immutable") };
+
+/// From which age on an object that is found present is refreshed, in seconds: a day.
+const REFRESH: u32 = 86_400;
 
 /// Objects in a bucket.
 #[derive(Clone)]
@@ -51,6 +55,11 @@ impl S3Store {
         Ok(Self { client: Client::with(bucket, limits, credentials)?, url: url.map(|url| url.trim_end_matches('/').to_owned()) })
     }
 
+    /// Returns the store of this client's prefix.
+    pub fn of(client: Client) -> Self {
+        Self { client, url: None }
+    }
+
     /// Returns the store for objects of this kind that are derived from others, beside this one: for the prefix
     /// `lfs/objects` it is `lfs/derived/<kind>`. `list` of neither sees the other.
     #[must_use]
@@ -67,6 +76,25 @@ impl S3Store {
         &self.client
     }
 
+    /// Tells whether an object is there with its size; one that was written longer ago than this is copied onto itself by the
+    /// server, so that it counts as written now.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub fn refresh_older(&self, pointer: &Pointer, age: Span) -> Result<bool, StoreError> {
+        let key = key(&pointer.oid);
+        let Some(head) = self.client.head(&key)?.filter(|head| head.size == pointer.size) else { return Ok(false) };
+        // Both times are the server's, whatever our own clock says.
+        if self.client.server_time().is_none_or(|now| now < head.modified.plus(age)) {
+            return Ok(true);
+        }
+        match self.client.copy(&self.client.settings().bucket, &self.client.key(&key), pointer.size, &key, HEADERS) {
+            Ok(()) => Ok(true),
+            Err(fault) if fault.failed == Failed::Missing => Ok(false),
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
     fn found(&self, oid: &ObjectId, body: Option<Body>) -> Result<Body, StoreError> {
         body.ok_or_else(|| StoreError::Missing { store: self.describe(), oid: *oid })
     }
@@ -78,7 +106,7 @@ impl ObjectStore for S3Store {
     }
 
     fn put(&self, pointer: &Pointer, source: Source<'_>) -> Result<Put, StoreError> {
-        if self.size(&pointer.oid)? == Some(pointer.size) {
+        if self.refresh(pointer)? {
             return Ok(Put::Present);
         }
         match self.client.upload(&key(&pointer.oid), pointer, &|| source.open(), HEADERS, true) {
@@ -94,6 +122,14 @@ impl ObjectStore for S3Store {
 
     fn size(&self, oid: &ObjectId) -> Result<Option<u64>, StoreError> {
         Ok(self.client.head(&key(oid))?.map(|head| head.size))
+    }
+
+    fn refresh(&self, pointer: &Pointer) -> Result<bool, StoreError> {
+        self.refresh_older(pointer, Span::of_seconds(REFRESH))
+    }
+
+    fn modified(&self, oid: &ObjectId) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.client.head(&key(oid))?.map(|head| head.modified))
     }
 
     fn open(&self, oid: &ObjectId) -> Result<Box<dyn Read + Send>, StoreError> {

@@ -28,6 +28,7 @@ use crate::places::target::plan::{Class, Plan};
 use crate::places::target::{PublishTarget, TargetError};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
+use crate::stories::inbox::{self, InboxError};
 use crate::stories::key::KeyError;
 use crate::words::archive::Archive;
 use crate::words::date::{Span, Timestamp};
@@ -248,13 +249,41 @@ pub struct Places<'a> {
 
 const TRIES: u32 = 20;
 
+impl Places<'_> {
+    /// Fetches the archive's branch and the Releases of a suite from the remote, if there is one.
+    fn look(&self, codename: &Codename) -> Result<(), OpenError> {
+        if self.open.remote.is_none() {
+            return Ok(());
+        }
+        let _held = self.open.repository.hold_remote()?;
+        let releases = stage::branch(codename);
+        self.open.refresh(&[&releases]).and_then(|()| self.open.align(&releases)).map_err(OpenError::Remote)
+    }
+}
+
+/// Lands what deploy jobs parked, so that it is in what is published. A publisher that may not do that publishes all the same.
+fn land_inbox(request: &DistsRequest, places: &Places<'_>, listener: Listener<'_>) -> Result<(), PublishError> {
+    let Some(remote) = places.open.remote.as_ref().filter(|_| !request.dry_run) else { return Ok(()) };
+    match inbox::land_all(places.open, remote, places.store, &request.author, request.now) {
+        Ok(Some(landed)) if !landed.verdicts.is_empty() => {
+            listener(Event::Detail(format!("landed {} statements of the inbox", landed.verdicts.len())));
+        }
+        Ok(_) => {}
+        Err(InboxError::Open(fault)) => return Err(fault.into()),
+        Err(fault) => listener(Event::Warning(format!("the inbox was not landed: {fault}"))),
+    }
+    Ok(())
+}
+
 /// Publishes a suite.
 ///
 /// # Errors
 /// See `PublishError`; clients then see what they saw before, and the next run goes on.
 pub fn dists(request: &DistsRequest, places: &Places<'_>, listener: Listener<'_>) -> Result<DistsAnswer, PublishError> {
     let mut finished = None;
+    land_inbox(request, places, listener)?;
     for _ in 0..TRIES {
+        places.look(&request.codename)?;
         let newest = stage::newest(&places.open.repository, &request.codename)?;
         let answer = match newest {
             Some(staged) if staged.signatures.is_none() && !request.dry_run => {
@@ -390,7 +419,7 @@ fn stage_new(
     plan::check_objects(request, places, edition)?;
     let sequence = last.map_or(1, |last| last.inputs.sequence + 1);
     let inputs = Inputs { sequence, base: edition.base.to_string(), date: edition.release.date, ddb: env!("CARGO_PKG_VERSION").to_owned() };
-    let commit = stage::stage(&places.open.repository, &request.codename, last, text.as_bytes(), &inputs, &request.author)?;
+    let commit = stage::stage(places.open, &request.codename, last, text.as_bytes(), &inputs, &request.author)?;
     Ok(commit.map(|commit| (signed, commit, sequence)))
 }
 
@@ -417,6 +446,7 @@ fn serve(
     let repository = &places.open.repository;
     let _held = places.target.exclusive()?;
     // Whoever waited here may find that another publisher has served this Release, or a newer one, meanwhile.
+    places.look(&request.codename)?;
     if repository.tip(&stage::branch(&request.codename))? != Some(commit) {
         return Ok(None);
     }
@@ -424,8 +454,12 @@ fn serve(
     listener(Event::Begin { step: "publishing", parts: steps.steps().len() });
     steps.apply(places.target, places.store, &|step| listener(Event::Part { name: step.path.clone() }))?;
     listener(Event::End);
-    if stage::mark_served(repository, &request.codename, commit, sequence, &signatures, &request.author)?.is_none() {
-        listener(Event::Detail("another publisher marked this Release as served".to_owned()));
+    if stage::mark_served(places.open, &request.codename, commit, sequence, &signatures, &request.author)?.is_none() {
+        listener(Event::Detail("another publisher marked this Release as served, or went on".to_owned()));
+        // Where nothing keeps publishers apart, what was written last need not be the newest: the next round looks.
+        if places.open.remote.is_some() {
+            return Ok(None);
+        }
     }
     let removals = plan::removals(request, places, &edition.archive)?;
     removals.apply(places.target, places.store, &|_| ())?;
@@ -448,6 +482,7 @@ fn serve_again(
     let Some(signatures) = last.signatures else { return plan_only(request, places, &edition, None).map(Some) };
     let _held = if request.dry_run { None } else { Some(places.target.exclusive()?) };
     // Whoever waited here must not put an old Release in the place of a newer one.
+    places.look(&request.codename)?;
     if places.open.repository.tip(&stage::branch(&request.codename))? != Some(commit) {
         return Ok(None);
     }

@@ -2,6 +2,7 @@
 
 pub use ddb::formats::pool::pointer::Pointer;
 pub use ddb::places::store::{Listing, ObjectStore, Put, Source, StoreError};
+use ddb::words::date::Timestamp;
 pub use ddb::words::digest::ObjectId;
 
 #[path = "../../../src/places/store/contract.rs"]
