@@ -5,6 +5,7 @@
 pub mod artifact;
 pub mod blocks;
 pub mod client;
+pub mod http;
 pub mod inbox;
 pub mod index;
 pub mod manifest;
@@ -13,3 +14,4 @@ pub mod release;
 pub mod sealed;
 pub mod statement;
 pub mod suite;
+pub mod web;

@@ -14,12 +14,15 @@ use crate::places::git::remote::RemoteError;
 use crate::stories::archive::OpenError;
 use crate::stories::deploy::DeployError;
 use crate::stories::doctor::DoctorError;
+use crate::stories::export::ExportError;
 use crate::stories::fsck::FsckError;
 use crate::stories::inbox::InboxError;
 use crate::stories::init::InitError;
 use crate::stories::key::KeyError;
 use crate::stories::publish::PublishError;
 use crate::stories::publish::stage::StageError;
+use crate::stories::serve::ServeError;
+use crate::stories::served::ServedError;
 use crate::stories::upload::UploadError;
 
 /// A failed command.
@@ -207,6 +210,34 @@ impl From<PublishError> for Failure {
             _ => Vec::new(),
         };
         Self::new(&error, exit, problems)
+    }
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        let exit = match &error {
+            ServeError::Open(fault) | ServeError::Served(ServedError::Open(fault)) => of_open(fault),
+            ServeError::Served(ServedError::Git(fault)) => of_git(fault),
+            ServeError::Served(_) => Exit::Archive,
+            ServeError::Server(_) | ServeError::Tree { .. } => Exit::Failed,
+        };
+        Self::new(&error, exit, Vec::new())
+    }
+}
+
+impl From<ExportError> for Failure {
+    fn from(error: ExportError) -> Self {
+        let exit = match error {
+            ExportError::Publish(fault) => return fault.into(),
+            ExportError::Open(fault) => return fault.into(),
+            ExportError::Served(ServedError::Git(fault)) => return fault.into(),
+            ExportError::Target(_) | ExportError::Folder { .. } => Exit::Failed,
+            ExportError::InTheWay { .. } | ExportError::Snapshot(_) => Exit::Usage,
+            ExportError::Served(_) | ExportError::Nothing { .. } | ExportError::Index { .. } | ExportError::Conflict { .. } => {
+                Exit::Archive
+            }
+        };
+        Self::new(&error, exit, Vec::new())
     }
 }
 

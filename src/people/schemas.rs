@@ -5,11 +5,12 @@
 use schemars::{Schema, schema_for};
 
 use super::failure::Failure;
-use super::publish::DistsAnswers;
+use super::publish::{DistsAnswers, ServeAnswer};
 use crate::formats::manifest::Manifest;
 use crate::formats::statement::Statement;
 use crate::stories::deploy::CommitAnswer;
 use crate::stories::doctor::DoctorAnswer;
+use crate::stories::export::ExportAnswer;
 use crate::stories::fsck::FsckAnswer;
 use crate::stories::inbox::{InboxAnswer, LandAnswer, WithdrawAnswer};
 use crate::stories::init::InitAnswer;
@@ -23,6 +24,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("commit.json", schema_for!(CommitAnswer)),
         ("ddb.toml.json", schema_for!(Archive)),
         ("dists.json", schema_for!(DistsAnswers)),
+        ("export.json", schema_for!(ExportAnswer)),
         ("doctor.json", schema_for!(DoctorAnswer)),
         ("failure.json", schema_for!(Failure)),
         ("fsck.json", schema_for!(FsckAnswer)),
@@ -34,6 +36,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("key-generate.json", schema_for!(GenerateAnswer)),
         ("key-show.json", schema_for!(ShowAnswer)),
         ("manifest.json", schema_for!(Manifest)),
+        ("serve.json", schema_for!(ServeAnswer)),
         ("statement.json", schema_for!(Statement)),
         ("upload.json", schema_for!(UploadAnswer)),
     ]

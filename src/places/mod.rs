@@ -4,6 +4,8 @@
 
 pub mod build_output;
 pub mod git;
+pub mod http;
+pub mod lanes;
 pub mod requests;
 pub mod s3;
 pub mod sign;

@@ -14,6 +14,7 @@ use crate::places::store::fs::FolderStore;
 use crate::places::store::s3::S3Store;
 use crate::places::target::PublishTarget;
 use crate::places::target::fs::FolderTarget;
+use crate::places::target::s3::S3Target;
 use crate::words::archive::{Archive, ArchiveError};
 use crate::words::limits;
 
@@ -192,11 +193,14 @@ impl OpenArchive {
         self.store(archive)
     }
 
-    /// Returns the published tree: the folder named, else the configured one.
+    /// Returns the published tree: the folder named, else the configured bucket or folder.
     ///
     /// # Errors
     /// What it needs is not there.
     pub fn target(&self, archive: &Archive, named: Option<&Path>) -> Result<Box<dyn PublishTarget>, OpenError> {
+        if let (None, Some(s3)) = (named, &archive.target.s3) {
+            return Ok(Box::new(S3Target::new(s3)?));
+        }
         let path = named.map_or_else(|| self.repository.root().join(&archive.target.path), Path::to_owned);
         Ok(Box::new(FolderTarget::new(&path, archive.target.links)))
     }

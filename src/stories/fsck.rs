@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::formats::index::object_path;
 use crate::formats::pool::path::PoolPath;
 use crate::formats::pool::pointer::Pointer;
 use crate::formats::release::{Listed, by_hash_paths};
@@ -17,6 +18,7 @@ use crate::formats::suite::checks::{self, RecordProblem};
 use crate::places::digest_of;
 use crate::places::git::GitError;
 use crate::places::git::read::{Snapshot, read_blobs};
+use crate::places::lanes::{LANES, in_lanes};
 use crate::places::store::{Listing, ObjectStore, StoreError, in_parallel};
 use crate::places::target::{PublishTarget, TargetError};
 use crate::stories::archive::{OpenArchive, OpenError};
@@ -268,8 +270,8 @@ fn check_published(
         count += 1;
         let fault = match target.read(&path)? {
             Some(bytes) if bytes == expected => return Ok(()),
-            Some(_) => "it is not what was published; remove it and publish again",
-            None => "it is missing; publish again",
+            Some(_) => "it is not what was published; remove it and publish again with --repair",
+            None => "it is missing; publish again with --repair",
         };
         findings.push(Finding { kind: FindingKind::Published, path, fault: fault.to_owned() });
         Ok(())
@@ -297,10 +299,19 @@ fn check_published(
         findings.push(Finding { kind: FindingKind::Published, path: format!("{root}/Release"), fault });
         return Ok(count);
     };
-    let pool = offered(&base, codename)?;
+    let archive = open.configuration(&base)?;
+    let objects = archive.target.objects_below(&archive.store);
+    if objects.is_some() && target.is_remote() {
+        // The tree has no files of its own for packages: clients read the objects.
+        return Ok(count);
+    }
+    let path_of = |path: &PoolPath, pointer: &Pointer| match &objects {
+        None => path.to_string(),
+        Some(objects) => format!("{objects}/{}", object_path(&pointer.oid)),
+    };
+    let pool: Vec<(String, Pointer)> = offered(&base, codename)?.iter().map(|(path, pointer)| (path_of(path, pointer), *pointer)).collect();
     count += pool.len();
-    let wrong: Vec<Option<Finding>> =
-        pool.par_iter().map(|(path, pointer)| compare_pool(target, path, pointer, full)).collect::<Result<_, TargetError>>()?;
+    let wrong = in_lanes(LANES, &pool, |(path, pointer)| compare_pool(target, path, pointer, full))?;
     findings.extend(wrong.into_iter().flatten());
     Ok(count)
 }
@@ -312,14 +323,14 @@ fn is_plain(path: &str, files: &BTreeMap<String, Listed>) -> bool {
 
 fn compare_index(target: &dyn PublishTarget, path: String, listed: &Listed) -> Result<Option<Finding>, FsckError> {
     let fault = match target.read(&path)? {
-        None => "it is missing; publish again".to_owned(),
+        None => "it is missing; publish again with --repair".to_owned(),
         Some(bytes) => {
             let found = FileFacts::of(&bytes, ExtraDigests::default());
             if (found.size, found.sha256) == (listed.size, listed.sha256) {
                 return Ok(None);
             }
             format!(
-                "it has sha256 {} and {} bytes, Release says {} and {}; remove it and publish again",
+                "it has sha256 {} and {} bytes, Release says {} and {}; remove it and publish again with --repair",
                 found.sha256, found.size, listed.sha256, listed.size
             )
         }
@@ -327,19 +338,21 @@ fn compare_index(target: &dyn PublishTarget, path: String, listed: &Listed) -> R
     Ok(Some(Finding { kind: FindingKind::Published, path, fault }))
 }
 
-fn compare_pool(target: &dyn PublishTarget, path: &PoolPath, pointer: &Pointer, full: bool) -> Result<Option<Finding>, TargetError> {
-    let name = path.to_string();
-    let fault = match target.size(&name)? {
-        None => "it is missing; publish again".to_owned(),
+fn compare_pool(target: &dyn PublishTarget, path: &str, pointer: &Pointer, full: bool) -> Result<Option<Finding>, TargetError> {
+    let fault = match target.size(path)? {
+        None => "it is missing; publish again with --repair".to_owned(),
         Some(size) if size != pointer.size => {
-            format!("it has {size} bytes, the pointer says {}; remove it and publish again", pointer.size)
+            format!("it has {size} bytes, the pointer says {}; remove it and publish again with --repair", pointer.size)
         }
-        Some(_) if full && !target.holds(&name, pointer)? => {
-            format!("its bytes are not those of object {}; check that object, remove this file and publish again", pointer.oid)
+        Some(_) if full && target.hash(path)? != Some(*pointer) => {
+            format!(
+                "its bytes are not those of object {}; check that object, remove this file and publish again with --repair",
+                pointer.oid
+            )
         }
         Some(_) => return Ok(None),
     };
-    Ok(Some(Finding { kind: FindingKind::Published, path: name, fault }))
+    Ok(Some(Finding { kind: FindingKind::Published, path: path.to_owned(), fault }))
 }
 
 /// Returns the files that the records of a suite name.

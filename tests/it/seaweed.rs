@@ -20,6 +20,9 @@ pub const WRITER: (&str, &str) = ("ddb-writer", "ddb-writer-secret");
 /// May read and list.
 pub const READER: (&str, &str) = ("ddb-reader", "ddb-reader-secret");
 
+/// Buckets that anybody may read.
+pub const PUBLIC: [&str; 3] = ["public-pool", "public-direct", "public-served"];
+
 /// How long a server may take until it answers, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -168,7 +171,8 @@ fn identities() -> String {
     };
     let writer = one("writer", WRITER, r#""Admin","Read","List","Tagging","Write""#);
     let reader = one("reader", READER, r#""Read","List""#);
-    format!(r#"{{"identities":[{writer},{reader}]}}"#)
+    let read = PUBLIC.map(|bucket| format!(r#""Read:{bucket}""#)).join(",");
+    format!(r#"{{"identities":[{writer},{reader},{{"name":"anonymous","actions":[{read}]}}]}}"#)
 }
 
 /// A bucket is a folder of the filer.

@@ -188,6 +188,6 @@ impl Answer for CommitAnswer {
         if let Some(reason) = &self.not_pushed {
             text.push_str(&format!("not pushed: {reason}; `git push` does it later\n"));
         }
-        text
+        text + &answer::requests(&self.requests)
     }
 }

@@ -95,6 +95,8 @@ Examples:
   $ ddb-deploy -C archive fsck
   $ ddb-deploy -C archive fsck --full --json")]
     Fsck(fsck::Fsck),
+    /// Show, land or withdraw what deploy jobs parked
+    Inbox(inbox::Inbox),
     /// Check what the bucket and the Git remote honour, by trying
     #[command(after_help = "\
 Writes below a random name in the bucket, pushes branches ddb/doctor/… and ddb/inbox/doctor-… to the remote, and removes all of it \
@@ -104,8 +106,6 @@ Examples:
   $ ddb-deploy -C archive doctor
   $ ddb-deploy -C archive doctor --json")]
     Doctor(doctor::Doctor),
-    /// Show, land or withdraw what deploy jobs parked
-    Inbox(inbox::Inbox),
 }
 
 /// Runs `ddb-deploy`.
@@ -117,8 +117,8 @@ pub fn main() -> ExitCode {
         Command::Commit(options) => commit::run(&common, *options),
         Command::Upload(options) => upload::run(&common, *options),
         Command::Fsck(options) => fsck::run(&common, options),
-        Command::Doctor(options) => doctor::run(&common, options),
         Command::Inbox(options) => inbox::run(&common, options),
+        Command::Doctor(options) => doctor::run(&common, options),
     };
     match done {
         Ok(exit) => exit.into(),

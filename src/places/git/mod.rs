@@ -5,6 +5,8 @@
 //! Nothing here knows what a package is, except where `read` lists records and pointers.
 
 mod changes;
+mod compare;
+pub mod history;
 mod hydrate;
 pub mod land;
 pub mod read;

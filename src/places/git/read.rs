@@ -246,7 +246,11 @@ impl<'repo> Snapshot<'repo> {
         Ok(indices)
     }
 
-    fn folder(&self, path: &str) -> Result<Option<Tree<'repo>>, GitError> {
+    pub(super) fn repository(&self) -> &'repo Repository {
+        self.repository
+    }
+
+    pub(super) fn folder(&self, path: &str) -> Result<Option<Tree<'repo>>, GitError> {
         match entry_at(&self.tree, path) {
             Some(entry) if entry.kind() == Some(ObjectType::Tree) => {
                 self.repository.git().find_tree(entry.id()).map(Some).map_err(failed(format!("read {path}")))

@@ -15,6 +15,7 @@ mod read;
 mod runtime;
 mod upload;
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -69,7 +70,21 @@ pub struct Headers<'a> {
     pub content_type: Option<&'a str>,
     /// Cache-Control.
     pub cache_control: Option<&'a str>,
+    /// The hash of the bytes, kept as metadata: not every server tells its own, and none that of a copy or of many parts.
+    pub sha256: Option<Sha256>,
 }
+
+impl Headers<'_> {
+    /// Nothing.
+    pub const NONE: Self = Self { content_type: None, cache_control: None, sha256: None };
+
+    fn metadata(&self) -> Option<HashMap<String, String>> {
+        self.sha256.map(|sha256| HashMap::from([(METADATA.to_owned(), sha256.to_hex())]))
+    }
+}
+
+/// The name of the hash in the metadata (`x-amz-meta-…`).
+const METADATA: &str = "ddb-sha256";
 
 /// What must hold for a write to happen. Servers exist that ignore it and answer as if it had held; and where the answer to
 /// the first try was lost, the second finds the condition broken by the first. So a failed condition means: look.
@@ -94,6 +109,8 @@ pub struct Head {
     pub content_type: Option<String>,
     /// Cache-Control.
     pub cache_control: Option<String>,
+    /// The hash of the bytes, where whoever wrote them said it.
+    pub sha256: Option<String>,
     /// When it was last written, by the server's clock.
     pub modified: Timestamp,
 }
@@ -221,6 +238,7 @@ impl Client {
             etag: bare(answer.e_tag()),
             content_type: answer.content_type().map(str::to_owned),
             cache_control: answer.cache_control().map(str::to_owned),
+            sha256: said_hash(answer.metadata()),
             modified: Timestamp(answer.last_modified().map_or(0, |time| time.secs())),
         }))
     }
@@ -281,6 +299,7 @@ impl Client {
             .checksum_sha256(STANDARD.encode(sha256.as_bytes()))
             .set_content_type(headers.content_type.map(str::to_owned))
             .set_cache_control(headers.cache_control.map(str::to_owned))
+            .set_metadata(headers.metadata())
             .set_if_none_match((condition == Condition::Absent).then(|| "*".to_owned()))
             .set_if_match(if let Condition::Unchanged(etag) = condition { Some(etag.to_owned()) } else { None })
             .body(ByteStream::new(SdkBody::from(bytes)));
@@ -423,6 +442,11 @@ pub fn threads() -> Result<&'static rayon::ThreadPool, rayon::ThreadPoolBuildErr
 
 fn place(bucket: &str, server: &str) -> String {
     format!("bucket {bucket} at {server}")
+}
+
+/// Returns the hash in a key's metadata.
+fn said_hash(metadata: Option<&HashMap<String, String>>) -> Option<String> {
+    metadata.and_then(|metadata| metadata.get(METADATA)).cloned()
 }
 
 /// Returns an ETag without its quotes.

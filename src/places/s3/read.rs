@@ -83,6 +83,7 @@ impl Client {
             etag: bare(answer.e_tag()),
             content_type: answer.content_type().map(str::to_owned),
             cache_control: answer.cache_control().map(str::to_owned),
+            sha256: super::said_hash(answer.metadata()),
             modified: Timestamp(answer.last_modified().map_or(0, |time| time.secs())),
         };
         Ok((head, answer.body, length))

@@ -18,7 +18,7 @@ use crate::words::digest::{ObjectId, Sha256};
 
 /// Objects never change, so anybody may keep them for ever.
 const HEADERS: Headers<'_> =
-    Headers { content_type: Some("application/octet-stream"), cache_control: Some("public, max-age=31536000, immutable") };
+    Headers { content_type: Some("application/octet-stream"), cache_control: Some("public, max-age=31536000, immutable"), ..Headers::NONE };
 
 /// From which age on an object that is found present is refreshed, in seconds: a day.
 const REFRESH: u32 = 86_400;

@@ -40,6 +40,17 @@ impl FolderTarget {
         &self.root
     }
 
+    /// Removes what a publisher leaves in the tree for the next one.
+    ///
+    /// # Errors
+    /// It is there and cannot be removed.
+    pub fn clear(&self) -> io::Result<()> {
+        match fs::remove_dir_all(self.root.join(INCOMING)) {
+            Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(fault),
+            _ => Ok(()),
+        }
+    }
+
     fn failed(&self, operation: &'static str, path: &str) -> impl Fn(io::Error) -> TargetError + use<> {
         let (target, path) = (self.describe(), path.to_owned());
         move |source| TargetError::Io { target: target.clone(), operation, path: path.clone(), source }
@@ -146,7 +157,7 @@ impl PublishTarget for FolderTarget {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, TargetError> {
         match fs::read(self.root.join(path)) {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(fault) if [io::ErrorKind::NotFound, io::ErrorKind::IsADirectory].contains(&fault.kind()) => Ok(None),
             Err(fault) => Err(self.failed("read", path)(fault)),
         }
     }
@@ -163,16 +174,22 @@ impl PublishTarget for FolderTarget {
         if self.size(path)? != Some(pointer.size) {
             return Ok(false);
         }
-        let file = File::open(self.root.join(path)).map_err(self.failed("read", path))?;
-        let facts = digest_of(file).map_err(self.failed("read", path))?;
-        Ok(Pointer::from(&facts) == *pointer)
+        Ok(self.hash(path)? == Some(*pointer))
+    }
+
+    fn hash(&self, path: &str) -> Result<Option<Pointer>, TargetError> {
+        match File::open(self.root.join(path)) {
+            Ok(file) => Ok(Some(Pointer::from(&digest_of(file).map_err(self.failed("read", path))?))),
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(fault) => Err(self.failed("read", path)(fault)),
+        }
     }
 
     fn write(&self, path: &str, content: &Content, store: &dyn ObjectStore) -> Result<(), TargetError> {
         let file = self.root.join(path);
         match content {
             Content::Bytes(bytes) => self.write_bytes(&file, bytes).map_err(self.failed("write", path)),
-            Content::SameAs(other) => self.write_link(&file, &self.root.join(other)).map_err(self.failed("write", path)),
+            Content::SameAs(other, _) => self.write_link(&file, &self.root.join(other)).map_err(self.failed("write", path)),
             Content::Object(pointer) => self.write_object(path, &file, pointer, store),
         }
     }
@@ -202,10 +219,8 @@ impl PublishTarget for FolderTarget {
         self.make_folder_of(&self.root.join(LOCK)).map_err(&failed)?;
         let lock = File::options().create(true).append(true).open(self.root.join(LOCK)).map_err(&failed)?;
         lock.lock().map_err(&failed)?;
-        match fs::remove_dir_all(self.root.join(INCOMING)) {
-            Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(self.failed("clear", INCOMING)(fault)),
-            _ => Ok(Box::new(lock)),
-        }
+        self.clear().map_err(self.failed("clear", INCOMING))?;
+        Ok(Box::new(lock))
     }
 }
 

@@ -15,6 +15,7 @@ use crate::formats::inbox::{INBOX, Parked, ParkedVerdict, STATEMENT, find_verdic
 use crate::places::git::land::{Edits, pause};
 use crate::places::git::remote::{Move, Pushed, Remote, RemoteError};
 use crate::places::git::{GitError, Oid};
+use crate::places::requests::Requests;
 use crate::places::sign::seal::Sealer;
 use crate::places::sign::uploaders::Uploaders;
 use crate::stories::archive::OpenError;
@@ -423,6 +424,7 @@ impl Landing<'_> {
             new_objects: state.new.objects,
             new_bytes: state.new.bytes,
             left_alone: Vec::new(),
+            requests: Requests::default(),
             uploads: None,
         }
     }

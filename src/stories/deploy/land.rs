@@ -13,6 +13,7 @@ use crate::formats::pool::pointer::Pointer;
 use crate::formats::statement::Statement;
 use crate::places::git::land::Edits;
 use crate::places::git::{GitError, Oid};
+use crate::places::requests::Requests;
 use crate::places::store::{ObjectStore, Put, Source, StoreError, in_parallel};
 use crate::stories::archive::OpenArchive;
 use crate::stories::event::{Event, Listener};
@@ -149,6 +150,7 @@ pub(super) fn answer(job: &Job<'_>, commit: Option<Oid>, replayed: Replayed, new
         removed: paths(false),
         new_objects: new.objects,
         new_bytes: new.bytes,
+        requests: Requests::default(),
         left_alone,
         uploads: None,
     }

@@ -20,6 +20,7 @@ use crate::formats::statement::replay::{Conflict, Rules, Verdict};
 use crate::places::build_output::Problems;
 use crate::places::build_output::uploaded::LayOutError;
 use crate::places::git::{Author, GitError};
+use crate::places::requests::Requests;
 use crate::places::sign::seal::{SealError, Sealer};
 use crate::places::store::StoreError;
 use crate::stories::archive::{OpenArchive, OpenError};
@@ -114,6 +115,8 @@ pub struct CommitAnswer {
     pub new_objects: usize,
     /// Their size in bytes.
     pub new_bytes: u64,
+    /// Requests to the object store, where it lies behind a network.
+    pub requests: Requests,
     /// Files of the checkout that have local changes and were left alone.
     pub left_alone: Vec<String>,
     /// What came from uploads; `null` where all files were in the build output themselves.
@@ -288,7 +291,7 @@ pub fn commit(request: &CommitRequest, sealer: Option<&Sealer>, listener: Listen
         None if request.park => Err(DeployError::NoInbox),
         None => land::land(&job),
     };
-    Ok(CommitAnswer { uploads: taken.uploads, ..answer? })
+    Ok(CommitAnswer { requests: store.requests(), uploads: taken.uploads, ..answer? })
 }
 
 pub(crate) fn refused(out: &Path, problems: Problems) -> DeployError {
