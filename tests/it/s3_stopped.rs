@@ -13,10 +13,12 @@ use ddb::places::store::ObjectStore;
 use ddb::places::target::s3::S3Target;
 use ddb::places::target::{Content, PublishTarget, TargetError};
 use ddb::stories::publish::{DistsAnswer, PublishError, PublishOutcome};
+use ddb::words::archive::BucketSettings;
 use ddb::words::digest::Sha256;
 
+use crate::faults::{Fault, Faults};
 use crate::sandbox::Sandbox;
-use crate::seaweed::Seaweed;
+use crate::seaweed::{Seaweed, WRITER, credentials};
 use crate::stopped::{self, CLASSES, MakeSigner, Offer, Stopping, class_of, now, publish, publish_at, signs, walk};
 
 const IN_RELEASE: &str = "dists/trixie/InRelease";
@@ -230,9 +232,24 @@ fn a_publish_to_a_bucket_that_stopped_anywhere_is_whole_and_is_finished() {
     }
 }
 
+/// What the server makes of conditions.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Server {
+    NotAsked,
+    IgnoresConditions,
+    HonoursConditions,
+}
+
 /// One publisher is about to write a path of its Release when another one finishes that Release and publishes a newer one.
-fn overtaken_before(bucket: &str, path: &str, conditions: bool) {
-    let scene = Scene::new(bucket);
+fn overtaken_before(bucket: &str, path: &str, server: Server) {
+    let mut scene = Scene::new(bucket);
+    if server == Server::IgnoresConditions {
+        let faults = Faults::before(&Seaweed::shared().endpoint());
+        faults.always("PUT", "", Fault::IgnoreConditions);
+        let settings = scene.client.settings().clone();
+        let settings = BucketSettings { endpoint: Some(faults.endpoint()), ..settings };
+        scene.client = Client::with(&settings, Limits::default(), Some(credentials(WRITER))).unwrap();
+    }
     scene.add("one", "1.0-1");
     publish_at(&scene.sandbox, &scene.target(), &signs, now() - 3600).unwrap();
     scene.add("two", "1.0-1");
@@ -241,15 +258,10 @@ fn overtaken_before(bucket: &str, path: &str, conditions: bool) {
         publish_at(&scene.sandbox, &scene.target(), &signs, now() + 1).unwrap();
         assert_eq!(scene.is_that_of_the_newest_release().len(), 3);
     };
-    let mut meddled = Meddled::new(&scene, path, &meanwhile);
-    if conditions {
-        meddled.reader = scene.target();
-        std::mem::swap(&mut meddled.tree, &mut meddled.reader);
-        let both = Both(meddled);
-        publish_at(&scene.sandbox, &both, &signs, now()).unwrap();
-    } else {
-        publish_at(&scene.sandbox, &meddled, &signs, now()).unwrap();
-    }
+    let meddled = Meddled::new(&scene, path, &meanwhile);
+    let both = Both(Meddled::new(&scene, path, &meanwhile));
+    let target: &dyn PublishTarget = if server == Server::NotAsked { &meddled } else { &both };
+    publish_at(&scene.sandbox, target, &signs, now()).unwrap();
     assert_eq!(scene.is_that_of_the_newest_release().len(), 3, "the newer Release is gone from the tree");
     assert_eq!(scene.publish().outcome, PublishOutcome::Unchanged);
 }
@@ -289,17 +301,18 @@ impl PublishTarget for Both<'_> {
 
 #[test]
 fn a_publisher_that_writes_an_old_in_release_over_a_newer_one_puts_the_newer_one_back() {
-    overtaken_before("overtaken-flip", IN_RELEASE, false);
+    overtaken_before("overtaken-flip", IN_RELEASE, Server::NotAsked);
+    overtaken_before("overtaken-ignored", IN_RELEASE, Server::IgnoresConditions);
 }
 
 #[test]
 fn a_publisher_that_writes_an_old_index_over_a_newer_one_puts_the_newer_one_back() {
-    overtaken_before("overtaken-index", PACKAGES, false);
+    overtaken_before("overtaken-index", PACKAGES, Server::NotAsked);
 }
 
 #[test]
 fn a_server_that_honours_conditions_keeps_the_newer_in_release() {
-    overtaken_before("overtaken-condition", IN_RELEASE, true);
+    overtaken_before("overtaken-condition", IN_RELEASE, Server::HonoursConditions);
 }
 
 #[test]
@@ -427,7 +440,7 @@ fn publishers_at_once_without_lock_or_condition_end_with_the_newest_release() {
 }
 
 /// Reads as a client does: InRelease, and what it names by hash.
-fn check_by_hash(tree: &Client) -> Result<(), String> {
+pub fn check_by_hash(tree: &Client) -> Result<(), String> {
     let read = |key: &str| {
         let mut bytes = Vec::new();
         let body = tree.get(key).unwrap();
