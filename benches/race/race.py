@@ -7,6 +7,7 @@ say to try again. Three of four jobs have sources of their own, the others deplo
 
 lost   = packages of deploys that succeeded which the final index lists neither in that version nor in a newer one of another
          deploy that succeeded
+stale  = more of these missing for the client that read all the while (an answer "not modified" that is not true)
 broken = packages that the final index lists and that cannot be downloaded with the size and digest listed
 """
 
@@ -128,11 +129,12 @@ def race(tool, outs, jobs, deploys, work):
     if len(done) != jobs * deploys:
         sys.exit(f"race: only {len(done)} of {jobs * deploys} deploys are in the logs of {work}")
     good = [line for line in done if line["failure"] is None]
-    lost = client.lost(good, reader.index())
-    broken = client.broken(tool.base_url(), reader.paragraphs())
-    again = lost if not lost else client.lost(good, reader.index()) if not tool.publish_once_more() else None
-    if again is None:
-        again = client.lost(good, reader.index())
+    # A client that comes for the first time sees what is there; the one that read all the while should see the same.
+    fresh = client.Client(work / "apt-fresh", tool.source_line(), tool.keyring())
+    lost = client.lost(good, fresh.index())
+    broken = client.broken(tool.base_url(), fresh.paragraphs())
+    stale = len(client.lost(good, reader.index())) - len(lost)
+    again = client.lost(good, fresh.index()) if lost and tool.publish_once_more() else lost
     notes = tool.notes()
 
     seconds = sorted(line["seconds"] for line in done)
@@ -150,6 +152,7 @@ def race(tool, outs, jobs, deploys, work):
         "failed": len(done) - len(good),
         "lost": len(lost),
         "lost after one more publish": len(again),
+        "stale": stale,
         "broken": len(broken),
         "wall": round(wall, 1),
         "until published": round(settled, 1),
@@ -175,6 +178,7 @@ def table(rows):
         "failed": lambda row: row["failed"],
         "lost": lambda row: row["lost"],
         "lost*": lambda row: row["lost after one more publish"],
+        "stale": lambda row: row["stale"],
         "broken": lambda row: row["broken"],
         "wall s": lambda row: row["wall"],
         "ok/s": lambda row: row["rate"],
@@ -232,7 +236,8 @@ def main():
 {table(rows)}
 
 ok, failed: deploys that said so.  older: those of ok that said something newer was there.  lost: packages of successful deploys that the final index lacks, superseded ones not counted;
-lost*: still so after one more publish.  broken: listed in the final index, but not downloadable as listed.
+lost*: still so after one more publish.  stale: more of them missed by the client that read all the while.
+broken: listed in the final index, but not downloadable as listed.
 job max/med: slowest job against the median one.  apt: an apt client that updates and downloads in a loop all the while.
 """
     for row in rows:

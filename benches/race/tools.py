@@ -385,7 +385,7 @@ class Ddb(Tool):
             toml.write("\n[inbox]\nprotected = true\n")
         self.run("git", "-C", "seed", "-c", "user.name=Race", "-c", "user.email=race@example.org", "commit", "-qam", "Name the places.")
         self.run("git", "-C", "seed", "push", "--quiet", self.remote, "main")
-        for key in (self.work / "seed/keys").iterdir():
+        for key in (self.work / "seed/keys").glob("*.asc"):
             self.keyring().with_suffix(".asc").write_bytes(key.read_bytes())
         self.publish(0)
 
