@@ -30,6 +30,7 @@ mod real_index;
 mod refused;
 mod s3_archive;
 mod s3_client;
+mod s3_costs;
 mod s3_stopped;
 mod s3_store;
 mod s3_target;

@@ -274,6 +274,45 @@ fn apt_uses_a_bucket_where_indices_name_the_objects_themselves() {
     apts_use(&sandbox, &stanza_of(&bucket));
 }
 
+#[test]
+fn by_hash_files_are_removed_once_and_what_could_not_be_removed_is_tried_again() {
+    let (sandbox, bucket, faults) = behind_faults("target-removals");
+    configure(&sandbox, |text| text.replace("architectures", "keep-generations = 2\nkeep-for = \"1s\"\narchitectures"));
+    let client = bucket.client("deb", Limits::default());
+    let by_hash = || client.list("dists/").unwrap().iter().filter(|entry| entry.key.contains("/by-hash/")).count() as u64;
+    let (mut hour, mut removals) = (0, Vec::new());
+    let mut publish = || {
+        hour += 1;
+        add(&sandbox, &format!("more{hour}"), "1.0");
+        let answer = sandbox.dists_at(&format!("@{}", 1_800_000_000 + 3600 * hour), &["--json"]).ok().json();
+        (
+            suite(&answer)["requests"]["removals"].as_u64().unwrap(),
+            suite(&answer)["removed_files"].as_u64().unwrap(),
+            answer["suites"][0]["notes"].to_string(),
+        )
+    };
+    publish();
+    let first = by_hash();
+    publish();
+    let each = by_hash() - first;
+    for _ in 0..3 {
+        let (requests, files, _) = publish();
+        assert_eq!(requests, files);
+        removals.push(files);
+    }
+    // Packages and Translation-en in two forms; each generation's exactly once. The first one's indices were empty.
+    assert_eq!(removals, [each, each, each]);
+    assert_eq!(by_hash(), first + each);
+    faults.always("DELETE", "", Fault::Status(403, "AccessDenied"));
+    let (_, files, notes) = publish();
+    assert!(files == 0 && notes.contains("by-hash files stay") && notes.contains("AccessDenied"), "{files} {notes}");
+    faults.heal();
+    let (requests, ..) = publish();
+    assert_eq!(requests, 2 * each);
+    assert_eq!(by_hash(), first + each);
+    assert_eq!(publish().0, each);
+}
+
 /// The bucket of an archive behind a proxy that breaks things.
 fn behind_faults(name: &str) -> (Sandbox, Bucket, Faults) {
     let (mut sandbox, bucket) = (Sandbox::with_archive(), Seaweed::shared().bucket(name));
