@@ -5,6 +5,7 @@
 pub mod artifact;
 pub mod blocks;
 pub mod client;
+pub mod git_lfs;
 pub mod index;
 pub mod pool;
 pub mod release;

@@ -7,10 +7,11 @@ use crate::places::git::read::Snapshot;
 use crate::places::git::{Author, GitError, Oid, Repository};
 use crate::places::sign::uploaders::Uploaders;
 use crate::places::sign::{KeyringError, PublicCertificate, armored_keyring};
-use crate::places::store::ObjectStore;
 use crate::places::store::fs::FolderStore;
+use crate::places::store::{ObjectStore, StoreError};
 use crate::places::target::PublishTarget;
 use crate::places::target::fs::FolderTarget;
+use crate::stories::lfs;
 use crate::words::archive::{Archive, ArchiveError};
 use crate::words::limits;
 
@@ -54,6 +55,9 @@ pub enum OpenError {
         /// The commit.
         commit: Oid,
     },
+    /// The object store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A file that ddb.toml names is missing.
     #[error("ddb.toml names {path} as {role}, but commit {commit} does not hold it")]
     NoFile {
@@ -125,6 +129,9 @@ impl OpenArchive {
     /// # Errors
     /// What it needs is not there.
     pub fn store(&self, archive: &Archive) -> Result<Box<dyn ObjectStore>, OpenError> {
+        if let Some(lfs) = &archive.store.lfs {
+            return Ok(Box::new(lfs::batch_store(&self.repository, &self.branch, lfs)?));
+        }
         Ok(match &archive.store.path {
             Some(path) => Box::new(FolderStore::new(&self.repository.root().join(path))),
             None => Box::new(FolderStore::of_repository(&self.repository)),

@@ -3,7 +3,7 @@
 //! Looks and changes nothing. Every finding names the file and says what it means; with `full`, every object and every
 //! published pool file is hashed again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use rayon::prelude::*;
@@ -17,12 +17,13 @@ use crate::formats::suite::checks::{self, RecordProblem};
 use crate::places::digest_of;
 use crate::places::git::GitError;
 use crate::places::git::read::{Snapshot, read_blobs};
-use crate::places::store::{Listing, ObjectStore, StoreError, Stored};
+use crate::places::store::{Intent, Listing, ObjectStore, StoreError, Stored};
 use crate::places::target::{PublishTarget, TargetError};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
 use crate::stories::publish::stage::{self, StageError};
 use crate::words::archive::Archive;
+use crate::words::date::Timestamp;
 use crate::words::digest::{ExtraDigests, FileFacts, ObjectId};
 use crate::words::name::Codename;
 
@@ -54,8 +55,9 @@ pub struct FsckAnswer {
     pub published: usize,
     /// What is wrong.
     pub findings: Vec<Finding>,
-    /// Objects that no pointer of this commit names: of earlier commits, or of deploys that did not land.
-    pub unreferenced_objects: usize,
+    /// Objects that no pointer of this commit names: of earlier commits, or of deploys that did not land. `null` where the store
+    /// cannot be listed: then only the objects that pointers name were asked for.
+    pub unreferenced_objects: Option<usize>,
 }
 
 /// What is wrong with one file.
@@ -192,8 +194,11 @@ fn check_objects(
     full: bool,
     listener: Listener<'_>,
     findings: &mut Vec<Finding>,
-) -> Result<(usize, usize), FsckError> {
-    let Listing { objects, strangers } = store.list()?;
+) -> Result<(usize, Option<usize>), FsckError> {
+    let (Listing { objects, strangers }, listed) = match store.list() {
+        Err(StoreError::Unlisted { .. }) => (ask_for_objects(store, pool, listener)?, false),
+        listing => (listing?, true),
+    };
     for path in strangers {
         findings.push(Finding { kind: FindingKind::Object, path, fault: "it is no object; nothing refers to it".to_owned() });
     }
@@ -237,7 +242,28 @@ fn check_objects(
         listener(Event::End);
         findings.extend(wrong);
     }
-    Ok((present.len(), present.keys().filter(|oid| !named.contains_key(oid)).count()))
+    let unreferenced = listed.then(|| present.keys().filter(|oid| !named.contains_key(oid)).count());
+    Ok((present.len(), unreferenced))
+}
+
+/// Returns the objects of the pool that a store has which cannot be listed.
+fn ask_for_objects(store: &dyn ObjectStore, pool: &Pool, listener: Listener<'_>) -> Result<Listing, StoreError> {
+    let pointers: BTreeSet<Pointer> = pool.values().copied().collect();
+    let pointers: Vec<Pointer> = pointers.into_iter().collect();
+    listener(Event::Begin { step: "asking for objects", parts: pointers.len() });
+    let mut listing = Listing::default();
+    for chunk in pointers.chunks(1000) {
+        store.announce(Intent::Open, chunk)?;
+        let ask = |Pointer { oid, .. }: &Pointer| {
+            let size = store.size(oid)?;
+            listener(Event::Part { name: oid.to_string() });
+            Ok(size.map(|size| Stored { oid: *oid, size, modified: Timestamp(0) }))
+        };
+        let found = chunk.par_iter().map(ask).collect::<Result<Vec<_>, StoreError>>()?;
+        listing.objects.extend(found.into_iter().flatten());
+    }
+    listener(Event::End);
+    Ok(listing)
 }
 
 /// Compares the tree with the last served Release and with the pool files that its base commit offers.

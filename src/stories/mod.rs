@@ -9,4 +9,5 @@ pub mod event;
 pub mod fsck;
 pub mod init;
 pub mod key;
+pub mod lfs;
 pub mod publish;

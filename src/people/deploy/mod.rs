@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::exit;
+use super::{environment, exit};
 use crate::words::date::Timestamp;
 
 /// Put build output into an apt archive that lives in Git
@@ -71,6 +71,7 @@ Examples:
 /// Runs `ddb-deploy`.
 pub fn main() -> ExitCode {
     let arguments = Deploy::parse();
+    environment::give_credentials();
     let common = arguments.common;
     let done = match arguments.command {
         Command::Init(options) => init::run(&common, options),

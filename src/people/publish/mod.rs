@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::deploy::Common;
-use super::exit;
 use super::keys;
+use super::{environment, exit};
 
 pub use dists::DistsAnswers;
 
@@ -43,6 +43,7 @@ Examples:
 /// Runs `ddb-publish`.
 pub fn main() -> ExitCode {
     let arguments = Publish::parse();
+    environment::give_credentials();
     let common = arguments.common;
     let done = match arguments.command {
         Command::Dists(options) => dists::run(&common, *options),

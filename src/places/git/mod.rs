@@ -4,6 +4,7 @@
 //! a commit by tree edits and moves a ref by compare-and-swap, `worktree` brings touched paths of a checkout up to date.
 //! Nothing here knows what a package is, except where `read` lists records and pointers.
 
+pub mod credential;
 pub mod land;
 pub mod read;
 pub mod worktree;
@@ -223,6 +224,13 @@ impl Repository {
     /// Returns a setting of the user's and the machine's Git configuration, outside any repository.
     pub fn user_setting(key: &str) -> Option<String> {
         git2::Config::open_default().and_then(|mut config| config.snapshot()).ok()?.get_string(key).ok()
+    }
+
+    /// Returns the addresses of all remotes.
+    pub fn remote_urls(&self) -> Vec<String> {
+        let names = self.git.remotes().ok();
+        let names = names.iter().flat_map(|names| names.iter().filter_map(|name| name.ok().flatten()));
+        names.filter_map(|name| Some(self.git.find_remote(name).ok()?.url().ok()?.to_owned())).collect()
     }
 
     /// Writes a setting into the repository's own configuration, unless it has that value there already.

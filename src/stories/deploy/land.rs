@@ -12,7 +12,7 @@ use crate::formats::statement::replay::{self, Outcome};
 use crate::formats::statement::{Statement, message};
 use crate::places::git::land::Edits;
 use crate::places::git::{GitError, Oid};
-use crate::places::store::{ObjectStore, Put, Source, StoreError};
+use crate::places::store::{Intent, ObjectStore, Put, Source, StoreError};
 use crate::stories::archive::OpenArchive;
 use crate::stories::event::{Event, Listener};
 
@@ -77,6 +77,7 @@ fn store_objects(
     let added = added.filter_map(|bytes| Pointer::decode(bytes).ok());
     let pointers: std::collections::BTreeSet<Pointer> = added.chain(pool.values().copied()).collect();
     listener(Event::Begin { step: "storing objects", parts: pointers.len() });
+    store.announce(Intent::Put, &pointers.iter().filter(|pointer| files.contains_key(pointer)).copied().collect::<Vec<_>>())?;
     let stored: Vec<(Put, u64)> = pointers
         .par_iter()
         .filter_map(|pointer| files.get(pointer).map(|file| (pointer, file)))
