@@ -9,5 +9,6 @@ pub mod git_lfs;
 pub mod index;
 pub mod pool;
 pub mod release;
+pub mod sealed;
 pub mod statement;
 pub mod suite;

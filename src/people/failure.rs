@@ -88,6 +88,7 @@ fn of_git(error: &GitError) -> Exit {
         | GitError::Owner { .. }
         | GitError::NoBranch { .. }
         | GitError::DetachedHead { .. }
+        | GitError::NoRemote { .. }
         | GitError::Content { .. } => Exit::Archive,
         GitError::Contended { .. } | GitError::Locked { .. } => Exit::Contended,
         GitError::Git { .. } | GitError::File { .. } => Exit::Failed,

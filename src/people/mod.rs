@@ -9,3 +9,4 @@ mod keys;
 pub mod progress;
 pub mod publish;
 pub mod schemas;
+pub mod uploader;

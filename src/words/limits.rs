@@ -28,3 +28,7 @@ pub const POINTER: usize = 1023;
 pub const CONFIGURATION: u64 = 4 << 20;
 /// Largest override file in bytes.
 pub const OVERRIDES: u64 = 256 << 20;
+/// Largest payload of a sealed statement or manifest in bytes: some 20,000 packages.
+pub const SEALED: usize = 64 << 20;
+/// Largest armored signature of a sealed statement or manifest in bytes.
+pub const SEAL: usize = 64 << 10;

@@ -19,6 +19,7 @@ mod command_line;
 mod corpus;
 mod deploying;
 mod git_lfs;
+mod git_server;
 mod indices;
 mod layers;
 mod publishing;

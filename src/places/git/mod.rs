@@ -7,6 +7,7 @@
 pub mod credential;
 pub mod land;
 pub mod read;
+pub mod remote;
 pub mod worktree;
 
 use std::path::{Path, PathBuf};
@@ -55,6 +56,14 @@ pub enum GitError {
         path: PathBuf,
         /// The ref's full name.
         branch: String,
+    },
+    /// There is no remote of this name.
+    #[error("{} has no remote {name}; `git remote add {name} URL` makes one", path.display())]
+    NoRemote {
+        /// The repository.
+        path: PathBuf,
+        /// The name.
+        name: String,
     },
     /// HEAD is detached and no branch was named.
     #[error("HEAD of {} is detached; name the branch with --branch", path.display())]

@@ -17,6 +17,7 @@ mod framing;
 pub(crate) mod gnupg;
 pub mod keys;
 pub mod openpgp;
+pub mod seal;
 pub mod secret_file;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]

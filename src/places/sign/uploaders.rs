@@ -63,12 +63,23 @@ impl Uploaders {
     /// See [`VerifyError`]; of several signatures, the one by the best-known key is reported.
     pub fn verify_clearsigned(&self, text: &[u8], now: Timestamp) -> Result<Verified, VerifyError> {
         let parts = framing::split(text).map_err(VerifyError::Framing)?;
+        let fingerprint = self.check(Kind::Cleartext, &parts.payload, &parts.signature, now)?;
+        Ok(Verified { payload: parts.payload, fingerprint })
+    }
+
+    /// Takes certificates that were read already.
+    pub(super) fn of(certificates: Vec<PublicCertificate>) -> Self {
+        Self { certificates }
+    }
+
+    /// Returns the certificate of the first good signature.
+    pub(super) fn check(&self, kind: Kind, text: &[u8], signature: &[u8], now: Timestamp) -> Result<String, VerifyError> {
         let certs: Vec<_> = self.certificates.iter().map(PublicCertificate::cert).collect();
-        let results = check::check(Kind::Cleartext, &parts.payload, &parts.signature, &certs, now).map_err(VerifyError::Signature)?;
+        let results = check::check(kind, text, signature, &certs, now).map_err(VerifyError::Signature)?;
         let mut problems = Vec::new();
         for result in results {
             match result {
-                Ok(good) => return Ok(Verified { payload: parts.payload, fingerprint: good.certificate }),
+                Ok(good) => return Ok(good.certificate),
                 Err(problem) => problems.push(problem),
             }
         }

@@ -1,0 +1,87 @@
+//! ddb's own clones of archives that are named by an address: bare, as shallow and as empty of blobs as the work allows.
+//!
+//! A fresh runner needs the trees of the newest commit and a handful of blobs to deploy; all its blobs, but no history, to
+//! publish. The clone is a cache: it is made again when it is missing, and its branches follow the remote's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Remote, RemoteError, run};
+use crate::places::git::{GitError, Repository};
+use crate::words::digest::Sha256;
+
+/// How much history is fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// What is missing behind what is known already.
+    Known,
+    /// This many commits, and everything in their trees.
+    Commits(u32),
+    /// The newest commit with its trees, without blobs.
+    Trees,
+    /// Everything.
+    All,
+}
+
+impl Depth {
+    pub(super) fn arguments(self) -> Vec<String> {
+        match self {
+            Self::Known => Vec::new(),
+            Self::Commits(number) => vec![format!("--depth={number}"), "--no-filter".to_owned()],
+            Self::Trees => vec!["--depth=1".to_owned(), "--filter=blob:none".to_owned()],
+            Self::All => vec!["--unshallow".to_owned()],
+        }
+    }
+}
+
+/// Tells whether a text names a repository elsewhere instead of a folder: `https://…`, `ssh://…`, `file://…`, `host:path`.
+pub fn is_address(text: &str) -> bool {
+    let scp = || {
+        text.split_once(':')
+            .is_some_and(|(host, path)| !host.is_empty() && !host.contains('/') && !path.is_empty() && !Path::new(text).exists())
+    };
+    text.contains("://") || scp()
+}
+
+/// Returns the clone of this address in the cache, made empty where it is not there yet; the caller fetches into it.
+///
+/// `purpose` keeps clones apart that hold different parts of the repository.
+///
+/// # Errors
+/// The folder cannot be made.
+pub fn managed_clone(cache: &Path, purpose: &str, address: &str) -> Result<PathBuf, RemoteError> {
+    let digest: String = Sha256::of(address.as_bytes()).to_hex().chars().take(16).collect();
+    let folder = cache.join(format!("{purpose}-{digest}.git"));
+    let failed = |operation| move |path: PathBuf| move |source| GitError::File { operation, path, source };
+    fs::create_dir_all(cache).map_err(failed("make")(cache.to_owned()))?;
+    let lock_path = cache.join(format!("{purpose}-{digest}.lock"));
+    let lock = fs::File::options().create(true).append(true).open(&lock_path).map_err(failed("make")(lock_path.clone()))?;
+    lock.lock().map_err(failed("lock")(lock_path))?;
+    if folder.join("config").exists() {
+        return Ok(folder);
+    }
+    let fresh = cache.join(format!("{purpose}-{digest}.new"));
+    if fresh.exists() {
+        fs::remove_dir_all(&fresh).map_err(failed("remove")(fresh.clone()))?;
+    }
+    let repository = Repository::open_or_init(&fresh, true)?;
+    repository.set("ddb.managed", "true")?;
+    repository.set("remote.origin.url", address)?;
+    fs::rename(&fresh, &folder).map_err(failed("make")(folder.clone()))?;
+    Ok(folder)
+}
+
+impl Remote {
+    /// Returns the branch that the remote's HEAD points at, `None` where the remote does not say.
+    ///
+    /// # Errors
+    /// The remote cannot be reached or refuses.
+    pub fn head(&self) -> Result<Option<String>, RemoteError> {
+        let said = self.patiently("ask", || {
+            let mut command = super::git_command(&self.git_dir, &self.address);
+            command.args(["ls-remote", "--quiet", "--symref", &self.name, "HEAD"]);
+            run(&mut command, None)
+        })?;
+        Ok(said.out.lines().find_map(|line| Some(line.strip_prefix("ref: ")?.split_once('\t')?.0.to_owned())))
+    }
+}

@@ -1,0 +1,394 @@
+//! The Git remote of an archive: what is on its branches, and moving them by compare-and-swap.
+//!
+//! Fetching and pushing is done by the `git` program, so credential helpers, ssh settings, proxies, thin packs and partial
+//! clones are Git's own. A push names the commit that each branch must be at; the server moves all of them or none. What the
+//! server says is told apart by `answer`.
+
+mod answer;
+mod clone;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+pub use answer::Pushed;
+pub use clone::{Depth, is_address, managed_clone};
+
+use super::{GitError, Oid, Repository};
+
+/// Why a remote cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// The `git` program does not run.
+    #[error("cannot run git; install it (`apt-get install git`)")]
+    Program(#[source] std::io::Error),
+    /// The server wants a credential and there is none.
+    #[error("{url} wants a credential and there is none; set DDB_GIT_TOKEN, or configure a credential helper")]
+    NoCredential {
+        /// The remote, without user name and password.
+        url: String,
+    },
+    /// The server does not let this credential do that.
+    #[error(
+        "{url} refuses access: {said}; check DDB_GIT_TOKEN (expired, or without the right to write to the repository?) or the credential helper"
+    )]
+    Denied {
+        /// The remote.
+        url: String,
+        /// The words of Git and the server.
+        said: String,
+    },
+    /// The server refuses the push for a reason of its own: a hook, a protected branch.
+    #[error("{url} refuses to move {reference}: {said}{remedy}")]
+    Rejected {
+        /// The remote.
+        url: String,
+        /// The branch's full name.
+        reference: String,
+        /// The server's own words.
+        said: String,
+        /// What to do, where that is known.
+        remedy: &'static str,
+    },
+    /// Anything else, such as a server that does not answer.
+    #[error("git cannot {operation} {url}: {said}")]
+    Failed {
+        /// What was tried.
+        operation: &'static str,
+        /// The remote.
+        url: String,
+        /// The words of Git and the server.
+        said: String,
+    },
+    /// This repository's branch and the remote's have both moved on.
+    #[error("{reference} of this repository and of {url} have diverged; `git pull --rebase` or `git reset` this one first")]
+    Diverged {
+        /// The branch's full name.
+        reference: String,
+        /// The remote.
+        url: String,
+    },
+    /// The repository itself failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+}
+
+/// A move of one branch: from a commit (or nothing) to a commit (or nothing).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// The branch's full name on the remote.
+    pub reference: String,
+    /// Where it must be now; `None` where it must not exist.
+    pub old: Option<Oid>,
+    /// Where it goes; `None` removes it.
+    pub new: Option<Oid>,
+}
+
+/// A remote that Git's configuration of the repository names.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    git_dir: PathBuf,
+    name: String,
+    address: String,
+    push_options: Vec<String>,
+    /// Whether this clone is ddb's own: its branches follow the remote's and nobody else's.
+    managed: bool,
+}
+
+/// How often a server that does not answer is tried again.
+const TRIES: u32 = 4;
+
+/// The variable that holds a token. Git's child processes inherit it; it never stands in an argument.
+const TOKEN_HELPER: &str =
+    "!f() { test \"$1\" = get && test -n \"$DDB_GIT_TOKEN\" && echo username=oauth2 && echo \"password=$DDB_GIT_TOKEN\"; }; f";
+
+impl Remote {
+    /// Returns the remote of a branch: that of Git's configuration for the branch, else `origin`, else `None`.
+    ///
+    /// # Errors
+    /// A remote is named and there is none of that name.
+    pub fn of_branch(repository: &Repository, branch: &str, named: Option<&str>) -> Result<Option<Self>, RemoteError> {
+        let short = branch.strip_prefix("refs/heads/").unwrap_or(branch);
+        let configured = || repository.setting(&format!("branch.{short}.remote")).filter(|name| name != ".");
+        let name = named.map(str::to_owned).or_else(configured).unwrap_or_else(|| "origin".to_owned());
+        let Some(address) = repository.setting(&format!("remote.{name}.url")) else {
+            return match named {
+                Some(_) => Err(GitError::NoRemote { path: repository.root().to_owned(), name }.into()),
+                None => Ok(None),
+            };
+        };
+        let address = repository.setting(&format!("remote.{name}.pushurl")).unwrap_or(address);
+        let managed = repository.setting("ddb.managed").as_deref() == Some("true");
+        Ok(Some(Self { git_dir: repository.git_dir().to_owned(), name, address, push_options: Vec::new(), managed }))
+    }
+
+    /// Sends these push options where the server takes them.
+    #[must_use]
+    pub fn with_push_options(mut self, options: &[String]) -> Self {
+        self.push_options = options.to_vec();
+        self
+    }
+
+    /// Returns the remote's address without user name and password.
+    pub fn describe(&self) -> String {
+        without_secrets(&self.address)
+    }
+
+    /// Tells whether the clone is ddb's own.
+    pub fn is_managed(&self) -> bool {
+        self.managed
+    }
+
+    /// Returns the ref that holds what was last seen of a branch.
+    pub fn tracking(&self, reference: &str) -> String {
+        format!("refs/remotes/{}/{}", self.name, reference.strip_prefix("refs/heads/").unwrap_or(reference))
+    }
+
+    /// Fetches branches (full names, or patterns ending in `*`) into their tracking refs; those that the remote no longer has
+    /// lose theirs.
+    ///
+    /// # Errors
+    /// The remote cannot be reached or refuses.
+    pub fn fetch(&self, branches: &[&str]) -> Result<(), RemoteError> {
+        self.fetch_to(branches, Depth::Known)
+    }
+
+    /// The same, with as much history as is asked for.
+    ///
+    /// # Errors
+    /// The remote cannot be reached or refuses.
+    pub fn fetch_to(&self, branches: &[&str], depth: Depth) -> Result<(), RemoteError> {
+        // A name without a star is an error to Git where the remote has no such branch; as a pattern that only it fits it is not.
+        let specs: Vec<String> = branches
+            .iter()
+            .map(|branch| match branch.ends_with('*') {
+                true => format!("+{branch}:{}", self.tracking(branch)),
+                false => format!("+{branch}*:{}*", self.tracking(branch)),
+            })
+            .collect();
+        let depth = depth.arguments();
+        let mut arguments = vec!["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--prune", "--no-recurse-submodules"];
+        arguments.extend(depth.iter().map(String::as_str));
+        arguments.push(&self.name);
+        arguments.extend(specs.iter().map(String::as_str));
+        self.patiently("fetch from", || self.git(&arguments, None)).map(drop)
+    }
+
+    /// Fetches objects by name in one request: what a partial clone lacks.
+    ///
+    /// # Errors
+    /// The remote cannot be reached, or does not have them.
+    pub fn fetch_objects(&self, objects: &[Oid]) -> Result<(), RemoteError> {
+        let names: String = objects.iter().map(|oid| format!("{oid}\n")).collect();
+        let arguments = [
+            "-c",
+            "fetch.negotiationAlgorithm=noop",
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--no-recurse-submodules",
+            "--filter=blob:none",
+            "--stdin",
+            &self.name,
+        ];
+        self.patiently("fetch objects from", || self.git(&arguments, Some(names.as_bytes()))).map(drop)
+    }
+
+    /// Returns where branches are (full names, or patterns with `*`), by name.
+    ///
+    /// # Errors
+    /// The remote cannot be reached or refuses.
+    pub fn list(&self, patterns: &[&str]) -> Result<BTreeMap<String, Oid>, RemoteError> {
+        let mut arguments = vec!["ls-remote", "--quiet", "--refs", &self.name];
+        arguments.extend(patterns);
+        let said = self.patiently("ask", || self.git(&arguments, None))?;
+        let refs = said.out.lines().filter_map(|line| {
+            let (oid, name) = line.split_once('\t')?;
+            Some((name.to_owned(), oid.parse().ok()?))
+        });
+        Ok(refs.collect())
+    }
+
+    /// Moves all of these branches or none.
+    ///
+    /// # Errors
+    /// The remote cannot be reached, wants another credential, or refuses for a reason that trying again does not mend. When
+    /// the connection breaks in the middle, the branches may have moved all the same: look again.
+    pub fn push(&self, moves: &[Move]) -> Result<Pushed, RemoteError> {
+        let mut options = self.push_options.as_slice();
+        let mut atomic = moves.len() > 1;
+        loop {
+            let arguments = push_arguments(&self.name, moves, options, atomic);
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let said = self.git(&arguments, None)?;
+            if said.ok {
+                for one in moves {
+                    self.remember(one);
+                }
+                return Ok(Pushed::Moved);
+            }
+            if !options.is_empty() && said.err.contains("does not support push options") {
+                options = &[];
+                continue;
+            }
+            if atomic && said.err.contains("does not support --atomic") {
+                atomic = false;
+                continue;
+            }
+            return answer::of_push(&self.describe(), &said.out, &said.err);
+        }
+    }
+
+    /// Moves one branch; `false` where it is not at the old commit any more.
+    ///
+    /// # Errors
+    /// As of `push`.
+    pub fn compare_and_swap(&self, reference: &str, old: Option<Oid>, new: Oid) -> Result<bool, RemoteError> {
+        let one = Move { reference: reference.to_owned(), old, new: Some(new) };
+        Ok(self.push(std::slice::from_ref(&one))? == Pushed::Moved)
+    }
+
+    /// Git has moved the tracking refs of what it pushed itself, but only where the remote's refspecs cover them.
+    fn remember(&self, one: &Move) {
+        let tracking = self.tracking(&one.reference);
+        let Ok(repository) = Repository::open(&self.git_dir) else { return };
+        let set = match one.new {
+            Some(new) => repository.git().reference(&tracking, new, true, "ddb push").map(drop),
+            None => repository.git().find_reference(&tracking).and_then(|mut found| found.delete()),
+        };
+        // The next fetch says the same.
+        drop(set);
+    }
+
+    /// Runs a command that changes nothing on the remote until the server answers, a few times.
+    fn patiently(&self, operation: &'static str, run: impl Fn() -> Result<Said, RemoteError>) -> Result<Said, RemoteError> {
+        let mut attempt = 0;
+        loop {
+            let said = run()?;
+            if said.ok {
+                return Ok(said);
+            }
+            attempt += 1;
+            let fault = answer::of_failure(operation, &self.describe(), &said.err);
+            if attempt >= TRIES || !matches!(fault, RemoteError::Failed { .. }) || !answer::is_passing(&said.err) {
+                return Err(fault);
+            }
+            std::thread::sleep(Duration::from_millis(fastrand::u64(100..400) << attempt));
+        }
+    }
+
+    fn git(&self, arguments: &[&str], input: Option<&[u8]>) -> Result<Said, RemoteError> {
+        let mut command = git_command(&self.git_dir, &self.address);
+        command.args(arguments);
+        run(&mut command, input)
+    }
+}
+
+impl Repository {
+    /// Moves a branch by compare-and-swap where its commit point is: on the remote, and then here too; or only here.
+    ///
+    /// # Errors
+    /// The ref cannot be moved for another reason than that somebody was faster.
+    pub fn swap(&self, remote: Option<&Remote>, reference: &str, old: Option<Oid>, new: Oid, why: &str) -> Result<bool, RemoteError> {
+        let Some(remote) = remote else { return Ok(self.compare_and_swap(reference, old, new, why)?) };
+        if !remote.compare_and_swap(reference, old, new)? {
+            return Ok(false);
+        }
+        self.follow(reference, new, why)?;
+        Ok(true)
+    }
+
+    /// Sets a branch of this repository to where the remote's is.
+    ///
+    /// # Errors
+    /// The ref cannot be written.
+    pub fn follow(&self, reference: &str, new: Oid, why: &str) -> Result<(), GitError> {
+        self.git().reference(reference, new, true, why).map(drop).map_err(super::failed(format!("move {reference}")))
+    }
+
+    /// Tells whether a commit is another or one of its ancestors, as far as history is known here.
+    ///
+    /// # Errors
+    /// History cannot be read.
+    pub fn is_ancestor(&self, ancestor: Oid, commit: Oid) -> Result<bool, GitError> {
+        if ancestor == commit {
+            return Ok(true);
+        }
+        if self.git().find_commit(ancestor).is_err() {
+            return Ok(false);
+        }
+        self.git().graph_descendant_of(commit, ancestor).map_err(super::failed(format!("compare {ancestor} with {commit}")))
+    }
+}
+
+/// What `git` said.
+struct Said {
+    ok: bool,
+    out: String,
+    err: String,
+}
+
+fn push_arguments(name: &str, moves: &[Move], options: &[String], atomic: bool) -> Vec<String> {
+    let mut arguments: Vec<String> = ["push", "--porcelain", "--no-verify", "--quiet"].map(str::to_owned).to_vec();
+    arguments.extend(atomic.then(|| "--atomic".to_owned()));
+    arguments.extend(options.iter().map(|option| format!("--push-option={option}")));
+    let hex = |oid: &Option<Oid>| oid.map(|oid| oid.to_string()).unwrap_or_default();
+    arguments.extend(moves.iter().map(|one| format!("--force-with-lease={}:{}", one.reference, hex(&one.old))));
+    arguments.push(name.to_owned());
+    arguments.extend(moves.iter().map(|one| format!("{}:{}", hex(&one.new), one.reference)));
+    arguments
+}
+
+/// Returns `git` for this repository: it asks nobody, speaks English and sends the token only to the remote's own host.
+fn git_command(git_dir: &Path, address: &str) -> Command {
+    let mut command = Command::new("git");
+    command.arg("--git-dir").arg(git_dir);
+    for setting in ["gc.auto=0", "maintenance.auto=false", "fetch.unpackLimit=1000", "push.negotiate=false", "core.hooksPath=/dev/null"] {
+        command.args(["-c", setting]);
+    }
+    if let Some(host) = web_host(address) {
+        command.args(["-c", &format!("credential.{host}.helper={TOKEN_HELPER}")]);
+    }
+    command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").env("GIT_PROTOCOL", "version=2").env_remove("GIT_DIR");
+    command
+}
+
+fn run(command: &mut Command, input: Option<&[u8]>) -> Result<Said, RemoteError> {
+    use std::io::Write as _;
+    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() }).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(RemoteError::Program)?;
+    if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
+        // A git that ends before it has read everything says why on standard error.
+        let _ = stdin.write_all(input);
+    }
+    let output = child.wait_with_output().map_err(RemoteError::Program)?;
+    Ok(Said {
+        ok: output.status.success(),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}
+
+/// Returns scheme and host of a web address, without user name and password.
+fn web_host(address: &str) -> Option<String> {
+    let (scheme, rest) = address.split_once("://").filter(|(scheme, _)| ["http", "https"].contains(scheme))?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    Some(format!("{scheme}://{}", authority.rsplit_once('@').map_or(authority, |(_, host)| host)))
+}
+
+/// Returns an address without user name, password and query.
+pub(crate) fn without_secrets(address: &str) -> String {
+    match (web_host(address), address.split_once("://")) {
+        (Some(host), Some((_, rest))) => {
+            let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default();
+            format!("{host}{}", path.split(['?', '#']).next().unwrap_or_default())
+        }
+        _ => address.to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
