@@ -53,6 +53,14 @@ pub fn secret_folder() -> Option<PathBuf> {
     configuration.map(|folder| folder.join("ddb").join("keys"))
 }
 
+/// Returns the path of the running program.
+///
+/// # Errors
+/// The system does not tell.
+pub fn this_program() -> std::io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
 /// Returns Debian's name of the architecture that this program was built for; `None` where Debian has none.
 pub fn host_architecture() -> Option<Architecture> {
     let name = match std::env::consts::ARCH {

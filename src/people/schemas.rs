@@ -8,23 +8,29 @@ use super::failure::Failure;
 use super::publish::DistsAnswers;
 use crate::formats::statement::Statement;
 use crate::stories::deploy::CommitAnswer;
+use crate::stories::deploy::adopt::AdoptAnswer;
 use crate::stories::fsck::FsckAnswer;
 use crate::stories::init::InitAnswer;
 use crate::stories::key::{ExtendAnswer, GenerateAnswer, ShowAnswer};
+use crate::stories::lfs::fetch::FetchAnswer;
+use crate::stories::lfs::install::InstallAnswer;
 use crate::words::archive::Archive;
 
 /// Returns the schemas by file name.
 pub fn all() -> Vec<(&'static str, Schema)> {
     vec![
+        ("adopt.json", schema_for!(AdoptAnswer)),
         ("commit.json", schema_for!(CommitAnswer)),
         ("ddb.toml.json", schema_for!(Archive)),
         ("dists.json", schema_for!(DistsAnswers)),
         ("failure.json", schema_for!(Failure)),
+        ("fetch.json", schema_for!(FetchAnswer)),
         ("fsck.json", schema_for!(FsckAnswer)),
         ("init.json", schema_for!(InitAnswer)),
         ("key-extend.json", schema_for!(ExtendAnswer)),
         ("key-generate.json", schema_for!(GenerateAnswer)),
         ("key-show.json", schema_for!(ShowAnswer)),
+        ("lfs-agent.json", schema_for!(InstallAnswer)),
         ("statement.json", schema_for!(Statement)),
     ]
 }

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::formats::git_lfs::lfsconfig;
 use crate::formats::pool::path::PoolPath;
 use crate::formats::pool::pointer::Pointer;
 use crate::formats::release::{Listed, by_hash_paths};
@@ -21,6 +22,7 @@ use crate::places::store::{Intent, Listing, ObjectStore, StoreError, Stored};
 use crate::places::target::{PublishTarget, TargetError};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
+use crate::stories::lfs;
 use crate::stories::publish::stage::{self, StageError};
 use crate::words::archive::Archive;
 use crate::words::date::Timestamp;
@@ -83,6 +85,8 @@ pub enum FindingKind {
     Object,
     /// A file of the published tree.
     Published,
+    /// A file that configures other programs.
+    Configuration,
 }
 
 /// Why nothing could be looked at.
@@ -116,6 +120,9 @@ pub fn fsck(request: &FsckRequest, listener: Listener<'_>) -> Result<FsckAnswer,
     let store = open.store(&archive)?;
     let target = open.target(&archive, request.target.as_deref())?;
     let mut findings = Vec::new();
+    if let Some(fault) = lfs::lfsconfig_fault(&snapshot, &archive)? {
+        findings.push(Finding { kind: FindingKind::Configuration, path: lfsconfig::PATH.to_owned(), fault });
+    }
     let pool = check_pool(&open, &snapshot, &mut findings)?;
     let records = check_records(&snapshot, &archive, &pool, &mut findings)?;
     let (objects, unreferenced_objects) = check_objects(store.as_ref(), &pool, request.full, listener, &mut findings)?;

@@ -8,6 +8,7 @@ pub mod credential;
 pub mod land;
 pub mod read;
 pub mod remote;
+pub mod settings;
 pub mod worktree;
 
 use std::path::{Path, PathBuf};

@@ -51,6 +51,16 @@ pub enum StoreError {
         /// The object.
         oid: ObjectId,
     },
+    /// The store's bytes are not what the object's name says.
+    #[error("object store {store}: object {} should have {} bytes, but what came has {} bytes and sha256 {}", expected.oid, expected.size, found.size, found.oid)]
+    Damaged {
+        /// The store.
+        store: String,
+        /// The pointer.
+        expected: Pointer,
+        /// What came.
+        found: Pointer,
+    },
     /// A server refused, or answered what cannot be.
     #[error("object store {store}: cannot {operation}: {answer}")]
     Answer {

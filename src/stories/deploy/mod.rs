@@ -3,6 +3,7 @@
 //! Read once, compose the statement, then land it: each try replays it on the newest tip, stores the objects that the edits
 //! need, commits and moves the branch by compare-and-swap. Whatever fails, the branch is as before.
 
+pub mod adopt;
 mod compose;
 mod land;
 
@@ -17,6 +18,7 @@ use crate::places::git::{Author, GitError};
 use crate::places::store::StoreError;
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
+use crate::stories::lfs;
 use crate::words::archive::{Archive, ExtraDigest};
 use crate::words::date::Timestamp;
 use crate::words::digest::ExtraDigests;
@@ -144,6 +146,9 @@ pub fn commit(request: &CommitRequest, listener: Listener<'_>) -> Result<CommitA
     let open = OpenArchive::open(&request.archive, request.branch.as_deref())?;
     let tip = open.tip()?;
     let archive = open.configuration(&tip)?;
+    if let Some(fault) = lfs::lfsconfig_fault(&tip, &archive)? {
+        listener(Event::Warning(fault));
+    }
     let uploaders = open.uploaders(&tip, &archive)?;
     let total = std::sync::atomic::AtomicBool::new(false);
     let progress = |name: &str, parts: usize| {
