@@ -126,9 +126,9 @@ make_weed() {
 }
 
 make_giftless() {
-    # Its package names no dependencies.
+    # Its package names no dependencies. Newer PyJWT refuses the tokens that it makes for its own actions (sub: null).
     local packages=(giftless==0.6.2 flask==3.1.3 flask-classful==0.16.0 flask-marshmallow==1.5.0 marshmallow==4.4.0 figcan==0.0.4
-        webargs==8.7.1 pyyaml==6.0.4 pyjwt==2.15.1 python-dotenv==1.2.4 python-dateutil==2.9.0 typing_extensions==4.16.0)
+        webargs==8.7.1 pyyaml==6.0.4 pyjwt==2.9.0 python-dotenv==1.2.4 python-dateutil==2.9.0 typing_extensions==4.16.0)
     /usr/bin/python3 -m venv "$PWD/python" >>"$cache/fetch.log" 2>&1 &&
         python/bin/pip install --quiet --target "$PWD/lib" "${packages[@]}" >>"$cache/fetch.log" 2>&1 ||
         fail "cannot install giftless from PyPI, see $cache/fetch.log"

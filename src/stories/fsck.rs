@@ -203,7 +203,7 @@ fn check_objects(
     findings: &mut Vec<Finding>,
 ) -> Result<(usize, Option<usize>), FsckError> {
     let (Listing { objects, strangers }, listed) = match store.list() {
-        Err(StoreError::Unlisted { .. }) => (ask_for_objects(store, pool, listener)?, false),
+        Err(StoreError::Unlisted { .. }) => (ask_for_objects(store, pool, listener, findings)?, false),
         listing => (listing?, true),
     };
     for path in strangers {
@@ -229,13 +229,20 @@ fn check_objects(
         let wrong: Vec<Finding> = objects
             .par_iter()
             .map(|Stored { oid, .. }| {
-                let found = digest_of(store.open(oid)?).map_err(|source| StoreError::Io {
-                    store: store.describe(),
-                    operation: format!("read object {oid}"),
-                    source,
-                })?;
-                listener(Event::Part { name: oid.to_string() });
                 let of = named.get(oid).map(|(_, path)| format!(" (of {path})")).unwrap_or_default();
+                let found = match digest_of(store.open(oid)?) {
+                    Ok(found) => found,
+                    // Some stores hash by themselves.
+                    Err(fault) if fault.kind() == std::io::ErrorKind::InvalidData => {
+                        let fault = format!("{fault}{of}; remove it there and deploy that build output again");
+                        return Ok(Some(Finding { kind: FindingKind::Object, path: oid.to_string(), fault }));
+                    }
+                    Err(source) => {
+                        let operation = format!("read object {oid}");
+                        return Err(StoreError::Io { store: store.describe(), operation, source });
+                    }
+                };
+                listener(Event::Part { name: oid.to_string() });
                 let fault = format!(
                     "its bytes have sha256 {}{of}; remove it and deploy that build output again, or restore it from a backup",
                     found.sha256
@@ -254,7 +261,12 @@ fn check_objects(
 }
 
 /// Returns the objects of the pool that a store has which cannot be listed.
-fn ask_for_objects(store: &dyn ObjectStore, pool: &Pool, listener: Listener<'_>) -> Result<Listing, StoreError> {
+fn ask_for_objects(
+    store: &dyn ObjectStore,
+    pool: &Pool,
+    listener: Listener<'_>,
+    findings: &mut Vec<Finding>,
+) -> Result<Listing, StoreError> {
     let pointers: BTreeSet<Pointer> = pool.values().copied().collect();
     let pointers: Vec<Pointer> = pointers.into_iter().collect();
     listener(Event::Begin { step: "asking for objects", parts: pointers.len() });
@@ -262,12 +274,20 @@ fn ask_for_objects(store: &dyn ObjectStore, pool: &Pool, listener: Listener<'_>)
     for chunk in pointers.chunks(1000) {
         store.announce(Intent::Open, chunk)?;
         let ask = |Pointer { oid, .. }: &Pointer| {
-            let size = store.size(oid)?;
+            let size = match store.size(oid) {
+                Err(fault @ StoreError::OtherSize { .. }) => Err(fault.to_string()),
+                size => Ok(size?),
+            };
             listener(Event::Part { name: oid.to_string() });
-            Ok(size.map(|size| Stored { oid: *oid, size, modified: Timestamp(0) }))
+            Ok((*oid, size))
         };
-        let found = chunk.par_iter().map(ask).collect::<Result<Vec<_>, StoreError>>()?;
-        listing.objects.extend(found.into_iter().flatten());
+        for (oid, size) in chunk.par_iter().map(ask).collect::<Result<Vec<_>, StoreError>>()? {
+            match size {
+                Ok(Some(size)) => listing.objects.push(Stored { oid, size, modified: Timestamp(0) }),
+                Ok(None) => {}
+                Err(fault) => findings.push(Finding { kind: FindingKind::Object, path: oid.to_string(), fault }),
+            }
+        }
     }
     listener(Event::End);
     Ok(listing)

@@ -22,6 +22,8 @@ mod git_lfs;
 mod git_server;
 mod indices;
 mod layers;
+mod lfs_server;
+mod lfs_store;
 mod publishing;
 mod real_index;
 mod refused;

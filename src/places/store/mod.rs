@@ -61,6 +61,16 @@ pub enum StoreError {
         /// What came.
         found: Pointer,
     },
+    /// The store may have the object, but not of this size.
+    #[error("object store {store} has no object {} of {} bytes, perhaps one of another size: {said}", expected.oid, expected.size)]
+    OtherSize {
+        /// The store.
+        store: String,
+        /// The pointer; its size is 0 where nobody knows it.
+        expected: Pointer,
+        /// The server's words.
+        said: String,
+    },
     /// A server refused, or answered what cannot be.
     #[error("object store {store}: cannot {operation}: {answer}")]
     Answer {

@@ -210,7 +210,7 @@ impl Bringing<'_> {
         for (path, pointer) in wanted {
             match self.bring(path, pointer) {
                 Ok(()) => listener(Event::Part { name: path.clone() }),
-                Err(fault @ (StoreError::Missing { .. } | StoreError::Damaged { .. })) => {
+                Err(fault @ (StoreError::Missing { .. } | StoreError::OtherSize { .. } | StoreError::Damaged { .. })) => {
                     problems.push(Problem { file: path.clone(), reason: fault.to_string() });
                 }
                 Err(fault) => return Err(fault.into()),

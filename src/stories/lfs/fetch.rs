@@ -206,7 +206,7 @@ fn all(
 /// Tells whether only this object is wrong, so that the others are worth a try.
 fn is_of_object(fault: &StoreError) -> bool {
     match fault {
-        StoreError::Missing { .. } | StoreError::Damaged { .. } | StoreError::Changed { .. } => true,
+        StoreError::Missing { .. } | StoreError::OtherSize { .. } | StoreError::Damaged { .. } | StoreError::Changed { .. } => true,
         StoreError::Io { source, .. } => source.kind() == std::io::ErrorKind::InvalidData,
         _ => false,
     }

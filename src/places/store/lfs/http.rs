@@ -93,6 +93,16 @@ pub(super) enum Fault {
     Source(#[source] io::Error),
 }
 
+impl Fault {
+    /// Returns the fault with a question that may help.
+    pub(super) fn with_hint(self, hint: &str) -> Self {
+        match self {
+            Self::Status { host, status, said } => Self::Status { host, status, said: format!("{said}; {hint}") },
+            fault => fault,
+        }
+    }
+}
+
 /// How many redirects are followed.
 const REDIRECTS: u32 = 5;
 
@@ -246,6 +256,10 @@ impl Client {
         answer.map_err(|fault| match fault {
             ureq::Error::BadUri(_) | ureq::Error::Http(_) => Fault::Address(host_of(url)),
             fault @ (ureq::Error::Tls(_) | ureq::Error::Rustls(_)) => Fault::Certificate { host: host_of(url), reason: fault.to_string() },
+            // The TLS library's refusal comes as an input or output error.
+            ureq::Error::Io(fault) if fault.kind() == io::ErrorKind::InvalidData && fault.to_string().contains("certificate") => {
+                Fault::Certificate { host: host_of(url), reason: fault.to_string() }
+            }
             fault => Fault::Connection { host: host_of(url), tries: 1, reason: fault.to_string() },
         })
     }

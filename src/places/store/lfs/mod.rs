@@ -23,7 +23,7 @@ use self::download::Download;
 use self::http::{Ask, Client, Fault, Patience, Payload, same_origin};
 use super::{Intent, Listing, ObjectStore, Put, Source, StoreError};
 use crate::formats::git_lfs::batch::{
-    Action, AnsweredObject, BatchAnswer, BatchError, BatchRequest, MEDIA_TYPE, MOST_OBJECTS, Operation, one_line,
+    Action, AnsweredObject, BatchAnswer, BatchError, BatchRequest, MEDIA_TYPE, MOST_OBJECTS, ObjectError, Operation, one_line,
 };
 use crate::formats::pool::pointer::Pointer;
 use crate::places::credentials::Secret;
@@ -213,8 +213,30 @@ impl Inner {
         answers.into_iter().next().ok_or_else(|| self.odd(BatchError::Silent(pointer.oid)))
     }
 
-    /// Asks about up to 100 objects.
+    /// Asks about up to 100 objects. Some servers answer with an error for the whole where all objects have the same one.
     fn batch(&self, operation: Operation, pointers: &[Pointer]) -> Result<Vec<AnsweredObject>, Fault> {
+        match self.batch_once(operation, pointers) {
+            Err(Fault::Status { status: 404, .. }) if operation == Operation::Download => {
+                // Either there is no such repository (for us), or none of these objects: whoever can be asked for an upload exists.
+                let answers = self.batch_once(Operation::Upload, pointers).map_err(|fault| fault.with_hint(NO_REPOSITORY))?;
+                Ok(answers.into_iter().map(|object| without(object, 404)).collect())
+            }
+            Err(Fault::Status { status: 404, host, said }) => Err(Fault::Status { status: 404, host, said }.with_hint(NO_REPOSITORY)),
+            Err(Fault::Status { status: 422, .. }) => {
+                let silent = |pointer: &Pointer| AnsweredObject {
+                    oid: pointer.oid.to_hex(),
+                    size: pointer.size,
+                    authenticated: None,
+                    actions: None,
+                    error: None,
+                };
+                Ok(pointers.iter().map(|pointer| without(silent(pointer), 422)).collect())
+            }
+            answers => answers,
+        }
+    }
+
+    fn batch_once(&self, operation: Operation, pointers: &[Pointer]) -> Result<Vec<AnsweredObject>, Fault> {
         let url = format!("{}/objects/batch", self.options.url);
         let question = BatchRequest::new(operation, pointers).to_json();
         let mut asked = self.authorization(false);
@@ -302,9 +324,7 @@ impl Inner {
         match (&object.error, object.actions.as_ref().and_then(|actions| actions.download.clone())) {
             (Some(error), _) if matches!(error.code, 404 | 410) => Ok(None),
             (Some(error), _) if error.code == 422 => {
-                let said = one_line(&error.message);
-                Err(self
-                    .answered(&operation, format!("an object of {} bytes is not there, perhaps one of another size: {said}", pointer.size)))
+                Err(StoreError::OtherSize { store: self.options.url.clone(), expected: pointer, said: one_line(&error.message) })
             }
             (Some(error), _) => {
                 let fault = Fault::Object { host: http::host_of(&self.options.url), code: error.code, said: one_line(&error.message) };
@@ -379,20 +399,20 @@ impl ObjectStore for LfsStore {
     fn size(&self, oid: &ObjectId) -> Result<Option<u64>, StoreError> {
         // Servers repeat the size that was asked for; what they would send is the object's own.
         let Some(answer) = self.0.get(oid, Some((0, Some(0))))? else { return Ok(None) };
-        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
         let size = match answer.status().as_u16() {
             200 => header("content-length").and_then(|length| length.parse().ok()),
             _ => header("content-range").and_then(|range| range.rsplit_once('/')?.1.parse().ok()),
         };
-        match size {
-            Some(size) => Ok(Some(size)),
-            None => {
-                let mut download = Download::new(Arc::clone(&self.0), *oid, None);
-                let counted = io::copy(&mut download, &mut io::sink());
-                let failed = |source| StoreError::Io { store: self.describe(), operation: format!("read object {oid}"), source };
-                counted.map(Some).map_err(failed)
-            }
+        // Without a length in the answer: the server has compared its own with the one that we know.
+        let size = size.or_else(|| Some(self.0.pointer(oid).size).filter(|size| *size > 0));
+        if size.is_some() {
+            return Ok(size);
         }
+        let mut download = Download::new(Arc::clone(&self.0), *oid, None).unchecked();
+        download.begin(answer);
+        let failed = |source| StoreError::Io { store: self.describe(), operation: format!("read object {oid}"), source };
+        io::copy(&mut download, &mut io::sink()).map(Some).map_err(failed)
     }
 
     fn open(&self, oid: &ObjectId) -> Result<Box<dyn Read + Send>, StoreError> {
@@ -434,6 +454,16 @@ impl ObjectStore for LfsStore {
     fn requests(&self) -> Requests {
         self.0.client.requests()
     }
+}
+
+const NO_REPOSITORY: &str = "is store.lfs.url right, has the project Git-LFS, and may we see it?";
+
+/// Returns an answer with an error instead of actions.
+fn without(object: AnsweredObject, code: u16) -> AnsweredObject {
+    let there = object.error.is_none() && object.actions.as_ref().is_none_or(|actions| actions.upload.is_none());
+    // What is there cannot be missing: the server contradicts itself.
+    let (code, message) = if code == 404 && there { (500, "is missing and there at once") } else { (code, "no such object") };
+    AnsweredObject { actions: None, error: Some(ObjectError { code, message: message.to_owned() }), ..object }
 }
 
 fn basic(user: &str, password: &str) -> Secret {
