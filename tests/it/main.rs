@@ -22,6 +22,7 @@ mod git_lfs;
 mod git_server;
 mod indices;
 mod layers;
+mod lfs_agent;
 mod lfs_server;
 mod lfs_store;
 mod publishing;
