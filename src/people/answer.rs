@@ -7,6 +7,8 @@ use std::io::{self, Write as _};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::places::requests::Requests;
+
 /// An answer of a command.
 pub trait Answer: Serialize + JsonSchema {
     /// Returns the text for people, ending in a line end.
@@ -28,6 +30,19 @@ pub fn print_text(text: &str) {
 /// Prints a line on standard error.
 pub fn say(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Says how many requests were sent; nothing where no place lies behind a network.
+pub fn requests(requests: &Requests) -> String {
+    if requests.total() == 0 {
+        return String::new();
+    }
+    let Requests { reads, writes, copies, removals, listings, bytes_sent, bytes_received } = requests;
+    let listed = if *listings == 0 { String::new() } else { format!(", {listings} listings") };
+    format!(
+        "{} requests: {reads} reads, {writes} writes, {copies} copies by the server, {removals} removals{listed}; {bytes_sent} bytes sent, {bytes_received} received\n",
+        requests.total()
+    )
 }
 
 /// Returns the JSON form of an answer, ending in a line end.

@@ -61,6 +61,16 @@ pub fn this_program() -> std::io::Result<PathBuf> {
     std::env::current_exe()
 }
 
+/// Returns the folder for clones of archives that are named by an address: `$DDB_CACHE`, else `$XDG_CACHE_HOME/ddb`, else
+/// `~/.cache/ddb`, else one among the temporary files.
+pub fn cache_folder() -> PathBuf {
+    variable("DDB_CACHE").map(PathBuf::from).unwrap_or_else(|| {
+        let caches =
+            variable("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".cache")));
+        caches.unwrap_or_else(std::env::temp_dir).join("ddb")
+    })
+}
+
 /// Returns Debian's name of the architecture that this program was built for; `None` where Debian has none.
 pub fn host_architecture() -> Option<Architecture> {
     let name = match std::env::consts::ARCH {

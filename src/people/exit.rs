@@ -26,6 +26,10 @@ pub enum Exit {
     Contended = 9,
     /// Already landed; only with `--detailed-exit-code`, else 0.
     AlreadyLanded = 10,
+    /// Committed here and not pushed: there is no credential for the Git remote.
+    NotPushed = 11,
+    /// Parked: the statement waits in the inbox for whoever lands it next.
+    Parked = 12,
 }
 
 /// The table for `--help`.
@@ -41,7 +45,9 @@ Exit codes:
   7   no usable signing key
   8   fsck found something wrong
   9   other writers were faster at every try; try again
-  10  already landed (with --detailed-exit-code; else 0)";
+  10  already landed (with --detailed-exit-code; else 0)
+  11  committed here, not pushed: no credential for the Git remote
+  12  parked: the statement waits in the inbox for whoever lands it next";
 
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {

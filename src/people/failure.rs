@@ -10,9 +10,11 @@ use serde::Serialize;
 use super::answer;
 use super::exit::Exit;
 use crate::places::git::GitError;
+use crate::places::git::remote::RemoteError;
 use crate::stories::archive::OpenError;
 use crate::stories::deploy::DeployError;
 use crate::stories::fsck::FsckError;
+use crate::stories::inbox::InboxError;
 use crate::stories::init::InitError;
 use crate::stories::key::KeyError;
 use crate::stories::lfs::CloneError;
@@ -20,6 +22,7 @@ use crate::stories::lfs::fetch::FetchError;
 use crate::stories::lfs::install::InstallError;
 use crate::stories::publish::PublishError;
 use crate::stories::publish::stage::StageError;
+use crate::stories::upload::UploadError;
 
 /// A failed command.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -94,13 +97,27 @@ fn of_git(error: &GitError) -> Exit {
         | GitError::NoRemote { .. }
         | GitError::Content { .. } => Exit::Archive,
         GitError::Contended { .. } | GitError::Locked { .. } => Exit::Contended,
-        GitError::Git { .. } | GitError::File { .. } => Exit::Failed,
+        GitError::Git { .. } | GitError::File { .. } | GitError::Hydrate { .. } => Exit::Failed,
+    }
+}
+
+fn of_remote(error: &RemoteError) -> Exit {
+    match error {
+        RemoteError::Git(error) => of_git(error),
+        RemoteError::Diverged { .. } => Exit::Archive,
+        RemoteError::Program(_)
+        | RemoteError::NoCredential { .. }
+        | RemoteError::Denied { .. }
+        | RemoteError::Rejected { .. }
+        | RemoteError::Failed { .. } => Exit::Failed,
     }
 }
 
 fn of_open(error: &OpenError) -> Exit {
     match error {
         OpenError::Git(error) => of_git(error),
+        OpenError::Remote(error) => of_remote(error),
+        OpenError::S3(_) => Exit::Failed,
         _ => Exit::Archive,
     }
 }
@@ -122,7 +139,15 @@ impl From<DeployError> for Failure {
             DeployError::Open(fault) => (of_open(fault), Vec::new()),
             DeployError::Git(fault) => (of_git(fault), Vec::new()),
             DeployError::Store(_) => (Exit::Failed, Vec::new()),
-            DeployError::Suite(_) => (Exit::Archive, Vec::new()),
+            DeployError::Suite(_)
+            | DeployError::Verify(_)
+            | DeployError::LocalObjects { .. }
+            | DeployError::NoInbox
+            | DeployError::NoRemote => (Exit::Archive, Vec::new()),
+            DeployError::Sealed(_) | DeployError::Withdrawn => (Exit::Failed, Vec::new()),
+            DeployError::Seal(_) => (Exit::Key, Vec::new()),
+            DeployError::Turned { .. } => (Exit::Rejected, Vec::new()),
+            DeployError::LayOut(_) => (Exit::Failed, Vec::new()),
             DeployError::Refused { problems, .. } => (
                 Exit::Refused,
                 problems.iter().map(|problem| FailureProblem { file: problem.file.clone(), reason: problem.reason.clone() }).collect(),
@@ -139,11 +164,39 @@ impl From<DeployError> for Failure {
     }
 }
 
+impl From<InboxError> for Failure {
+    fn from(error: InboxError) -> Self {
+        let exit = match &error {
+            InboxError::Open(fault) => of_open(fault),
+            InboxError::Git(fault) => of_git(fault),
+            InboxError::Remote(fault) => of_remote(fault),
+            InboxError::Store(_) => Exit::Failed,
+            InboxError::NoRemote { .. } | InboxError::Closed => Exit::Archive,
+            InboxError::NotThere { .. } | InboxError::Ambiguous { .. } => Exit::Usage,
+        };
+        Self::new(&error, exit, Vec::new())
+    }
+}
+
+impl From<UploadError> for Failure {
+    fn from(error: UploadError) -> Self {
+        let exit = match error {
+            UploadError::Deploy(error) => return error.into(),
+            UploadError::Settings { .. } | UploadError::Manifest(_) => Exit::Archive,
+            UploadError::Seal(_) => Exit::Key,
+            UploadError::Occupied { .. } => Exit::Usage,
+            UploadError::NotStored { .. } | UploadError::Io { .. } => Exit::Failed,
+        };
+        Self::new(&error, exit, Vec::new())
+    }
+}
+
 impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
         let exit = match &error {
             PublishError::Open(fault) => of_open(fault),
             PublishError::Git(fault) | PublishError::Stage(StageError::Git(fault)) => of_git(fault),
+            PublishError::Stage(StageError::Remote(fault)) => of_remote(fault),
             PublishError::Key(_) | PublishError::Sign(_) => Exit::Key,
             PublishError::Target(_) => Exit::Failed,
             PublishError::Contended { .. } => Exit::Contended,

@@ -6,14 +6,17 @@ use schemars::{Schema, schema_for};
 
 use super::failure::Failure;
 use super::publish::DistsAnswers;
+use crate::formats::manifest::Manifest;
 use crate::formats::statement::Statement;
 use crate::stories::deploy::CommitAnswer;
 use crate::stories::deploy::adopt::AdoptAnswer;
 use crate::stories::fsck::FsckAnswer;
+use crate::stories::inbox::{InboxAnswer, LandAnswer, WithdrawAnswer};
 use crate::stories::init::InitAnswer;
 use crate::stories::key::{ExtendAnswer, GenerateAnswer, ShowAnswer};
 use crate::stories::lfs::fetch::FetchAnswer;
 use crate::stories::lfs::install::InstallAnswer;
+use crate::stories::upload::UploadAnswer;
 use crate::words::archive::Archive;
 
 /// Returns the schemas by file name.
@@ -26,11 +29,16 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("failure.json", schema_for!(Failure)),
         ("fetch.json", schema_for!(FetchAnswer)),
         ("fsck.json", schema_for!(FsckAnswer)),
+        ("inbox-land.json", schema_for!(LandAnswer)),
+        ("inbox-list.json", schema_for!(InboxAnswer)),
+        ("inbox-withdraw.json", schema_for!(WithdrawAnswer)),
         ("init.json", schema_for!(InitAnswer)),
         ("key-extend.json", schema_for!(ExtendAnswer)),
         ("key-generate.json", schema_for!(GenerateAnswer)),
         ("key-show.json", schema_for!(ShowAnswer)),
         ("lfs-agent.json", schema_for!(InstallAnswer)),
+        ("manifest.json", schema_for!(Manifest)),
         ("statement.json", schema_for!(Statement)),
+        ("upload.json", schema_for!(UploadAnswer)),
     ]
 }

@@ -4,13 +4,17 @@ use std::path::{Path, PathBuf};
 
 use crate::places::git::land::Edits;
 use crate::places::git::read::Snapshot;
+use crate::places::git::remote::{Remote, RemoteError};
 use crate::places::git::{Author, GitError, Oid, Repository};
+use crate::places::s3::S3Error;
 use crate::places::sign::uploaders::Uploaders;
 use crate::places::sign::{KeyringError, PublicCertificate, armored_keyring};
 use crate::places::store::fs::FolderStore;
+use crate::places::store::s3::S3Store;
 use crate::places::store::{ObjectStore, StoreError};
 use crate::places::target::PublishTarget;
 use crate::places::target::fs::FolderTarget;
+use crate::places::target::s3::S3Target;
 use crate::stories::lfs;
 use crate::words::archive::{Archive, ArchiveError};
 use crate::words::limits;
@@ -29,6 +33,9 @@ pub enum OpenError {
         /// The commit.
         commit: Oid,
     },
+    /// The Git remote cannot be used.
+    #[error(transparent)]
+    Remote(RemoteError),
     /// `ddb.toml` is not usable.
     #[error("commit {commit}")]
     Archive {
@@ -38,6 +45,9 @@ pub enum OpenError {
         #[source]
         source: ArchiveError,
     },
+    /// A bucket cannot be used.
+    #[error(transparent)]
+    S3(#[from] S3Error),
     /// A keyring that `uploaders` names is not usable.
     #[error("the keyrings that `uploaders` of ddb.toml names")]
     Uploaders(#[source] KeyringError),
@@ -58,6 +68,12 @@ pub enum OpenError {
     /// The object store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Objects lie in the repository, and there is none.
+    #[error("the configuration in {} names no object store outside the archive repository", path.display())]
+    NoStore {
+        /// The folder of the configuration.
+        path: PathBuf,
+    },
     /// A file that ddb.toml names is missing.
     #[error("ddb.toml names {path} as {role}, but commit {commit} does not hold it")]
     NoFile {
@@ -70,12 +86,32 @@ pub enum OpenError {
     },
 }
 
+/// Returns the object store of a configuration whose relative paths start from a folder; without a repository, one that does
+/// not lie in it.
+///
+/// # Errors
+/// What it needs is not there.
+pub fn store_in(archive: &Archive, root: &Path, repository: Option<&Repository>) -> Result<Box<dyn ObjectStore>, OpenError> {
+    let store = &archive.store;
+    if let Some(lfs) = &store.lfs {
+        return Ok(Box::new(lfs::batch_store(repository, root, lfs)?));
+    }
+    Ok(match (&store.s3, &store.path, repository) {
+        (Some(bucket), _, _) => Box::new(S3Store::new(bucket, store.url.as_deref(), store.part_size)?),
+        (None, Some(path), _) => Box::new(FolderStore::new(&root.join(path))),
+        (None, None, Some(repository)) => Box::new(FolderStore::of_repository(repository)),
+        (None, None, None) => return Err(OpenError::NoStore { path: root.to_owned() }),
+    })
+}
+
 /// An open archive repository and the branch that is the archive.
 pub struct OpenArchive {
     /// The repository.
     pub repository: Repository,
     /// The branch's full name.
     pub branch: String,
+    /// The remote whose branch is the commit point; `None` where this repository's is.
+    pub remote: Option<Remote>,
 }
 
 impl OpenArchive {
@@ -86,16 +122,16 @@ impl OpenArchive {
     pub fn open(folder: &Path, branch: Option<&str>) -> Result<Self, OpenError> {
         let repository = Repository::discover(folder)?;
         let branch = repository.branch(branch)?;
-        Ok(Self { repository, branch })
+        Ok(Self { repository, branch, remote: None })
     }
 
-    /// Returns the branch's newest commit.
+    /// Returns the branch's newest commit, with a remote as last fetched.
     ///
     /// # Errors
-    /// The branch has none.
+    /// The branch has none, or this repository and the remote have diverged.
     pub fn tip(&self) -> Result<Snapshot<'_>, OpenError> {
-        let tip = self.repository.expect_tip(&self.branch)?;
-        Ok(self.repository.snapshot(tip)?)
+        let none = || GitError::NoBranch { path: self.repository.root().to_owned(), branch: self.branch.clone() };
+        Ok(self.repository.snapshot(self.base()?.ok_or_else(none)?)?)
     }
 
     /// Returns the configuration at a commit.
@@ -129,13 +165,28 @@ impl OpenArchive {
     /// # Errors
     /// What it needs is not there.
     pub fn store(&self, archive: &Archive) -> Result<Box<dyn ObjectStore>, OpenError> {
-        if let Some(lfs) = &archive.store.lfs {
-            return Ok(Box::new(lfs::batch_store(&self.repository, &self.branch, lfs)?));
-        }
-        Ok(match &archive.store.path {
-            Some(path) => Box::new(FolderStore::new(&self.repository.root().join(path))),
-            None => Box::new(FolderStore::of_repository(&self.repository)),
+        store_in(archive, self.repository.root(), Some(&self.repository))
+    }
+
+    /// Returns the store for objects of this kind that are derived from others and can be made again, such as `blocks-v1`. It
+    /// lies outside the Git-LFS hierarchy, where neither Git-LFS, `fsck` nor `gc` of the object store sees it: beside the
+    /// objects in the bucket or folder.
+    ///
+    /// # Errors
+    /// What it needs is not there.
+    pub fn derived(&self, archive: &Archive, kind: &str) -> Result<Box<dyn ObjectStore>, OpenError> {
+        let store = &archive.store;
+        Ok(match &store.s3 {
+            Some(bucket) => Box::new(S3Store::new(bucket, None, store.part_size)?.derived(kind)),
+            None => Box::new(self.folder_store(archive).derived(kind)),
         })
+    }
+
+    fn folder_store(&self, archive: &Archive) -> FolderStore {
+        match &archive.store.path {
+            Some(path) => FolderStore::new(&self.repository.root().join(path)),
+            None => FolderStore::of_repository(&self.repository),
+        }
     }
 
     /// Returns the object store for writing: stock Git-LFS will leave alone what is put there.
@@ -149,11 +200,14 @@ impl OpenArchive {
         self.store(archive)
     }
 
-    /// Returns the published tree: the folder named, else the configured one.
+    /// Returns the published tree: the folder named, else the configured bucket or folder.
     ///
     /// # Errors
     /// What it needs is not there.
     pub fn target(&self, archive: &Archive, named: Option<&Path>) -> Result<Box<dyn PublishTarget>, OpenError> {
+        if let (None, Some(s3)) = (named, &archive.target.s3) {
+            return Ok(Box::new(S3Target::new(s3)?));
+        }
         let path = named.map_or_else(|| self.repository.root().join(&archive.target.path), Path::to_owned);
         Ok(Box::new(FolderTarget::new(&path, archive.target.links)))
     }

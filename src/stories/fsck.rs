@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::formats::git_lfs::lfsconfig;
+use crate::formats::index::object_path;
 use crate::formats::pool::path::PoolPath;
 use crate::formats::pool::pointer::Pointer;
 use crate::formats::release::{Listed, by_hash_paths};
@@ -18,7 +19,8 @@ use crate::formats::suite::checks::{self, RecordProblem};
 use crate::places::digest_of;
 use crate::places::git::GitError;
 use crate::places::git::read::{Snapshot, read_blobs};
-use crate::places::store::{Intent, Listing, ObjectStore, StoreError, Stored};
+use crate::places::lanes::{LANES, in_lanes};
+use crate::places::store::{Intent, Listing, ObjectStore, StoreError, Stored, in_parallel};
 use crate::places::target::{PublishTarget, TargetError};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
@@ -226,33 +228,20 @@ fn check_objects(
     }
     if full {
         listener(Event::Begin { step: "hashing objects", parts: objects.len() });
-        let wrong: Vec<Finding> = objects
-            .par_iter()
-            .map(|Stored { oid, .. }| {
-                let of = named.get(oid).map(|(_, path)| format!(" (of {path})")).unwrap_or_default();
-                let found = match digest_of(store.open(oid)?) {
-                    Ok(found) => found,
-                    // Some stores hash by themselves.
-                    Err(fault) if fault.kind() == std::io::ErrorKind::InvalidData => {
-                        let fault = format!("{fault}{of}; remove it there and deploy that build output again");
-                        return Ok(Some(Finding { kind: FindingKind::Object, path: oid.to_string(), fault }));
-                    }
-                    Err(source) => {
-                        let operation = format!("read object {oid}");
-                        return Err(StoreError::Io { store: store.describe(), operation, source });
-                    }
-                };
-                listener(Event::Part { name: oid.to_string() });
-                let fault = format!(
-                    "its bytes have sha256 {}{of}; remove it and deploy that build output again, or restore it from a backup",
-                    found.sha256
-                );
-                Ok((found.sha256 != *oid).then(|| Finding { kind: FindingKind::Object, path: oid.to_string(), fault }))
-            })
-            .collect::<Result<Vec<_>, StoreError>>()?
-            .into_iter()
-            .flatten()
-            .collect();
+        let hash = || -> Result<Vec<Option<Finding>>, StoreError> {
+            let hashed = objects.par_iter().map(|stored| {
+                let found = hash_object(store, &stored.oid)?;
+                listener(Event::Part { name: stored.oid.to_string() });
+                let of = named.get(&stored.oid).map(|(_, path)| format!(" (of {path})")).unwrap_or_default();
+                Ok(found.map(|found| Finding {
+                    kind: FindingKind::Object,
+                    path: stored.oid.to_string(),
+                    fault: format!("{found}{of}; remove it and deploy that build output again, or restore it from a backup"),
+                }))
+            });
+            hashed.collect()
+        };
+        let wrong: Vec<Finding> = in_parallel(store, hash)?.into_iter().flatten().collect();
         listener(Event::End);
         findings.extend(wrong);
     }
@@ -293,6 +282,17 @@ fn ask_for_objects(
     Ok(listing)
 }
 
+/// Says what is wrong with an object's bytes, `None` where nothing is.
+fn hash_object(store: &dyn ObjectStore, oid: &ObjectId) -> Result<Option<String>, StoreError> {
+    match digest_of(store.open(oid)?) {
+        Ok(found) if found.sha256 == *oid => Ok(None),
+        Ok(found) => Ok(Some(format!("its bytes have sha256 {}", found.sha256))),
+        // What a store says that compares while it reads.
+        Err(fault) if fault.kind() == std::io::ErrorKind::InvalidData => Ok(Some(fault.to_string())),
+        Err(source) => Err(StoreError::Io { store: store.describe(), operation: format!("read object {oid}"), source }),
+    }
+}
+
 /// Compares the tree with the last served Release and with the pool files that its base commit offers.
 fn check_published(
     open: &OpenArchive,
@@ -316,8 +316,8 @@ fn check_published(
         count += 1;
         let fault = match target.read(&path)? {
             Some(bytes) if bytes == expected => return Ok(()),
-            Some(_) => "it is not what was published; remove it and publish again",
-            None => "it is missing; publish again",
+            Some(_) => "it is not what was published; remove it and publish again with --repair",
+            None => "it is missing; publish again with --repair",
         };
         findings.push(Finding { kind: FindingKind::Published, path, fault: fault.to_owned() });
         Ok(())
@@ -345,10 +345,19 @@ fn check_published(
         findings.push(Finding { kind: FindingKind::Published, path: format!("{root}/Release"), fault });
         return Ok(count);
     };
-    let pool = offered(&base, codename)?;
+    let archive = open.configuration(&base)?;
+    let objects = archive.target.objects_below(&archive.store);
+    if objects.is_some() && target.is_remote() {
+        // The tree has no files of its own for packages: clients read the objects.
+        return Ok(count);
+    }
+    let path_of = |path: &PoolPath, pointer: &Pointer| match &objects {
+        None => path.to_string(),
+        Some(objects) => format!("{objects}/{}", object_path(&pointer.oid)),
+    };
+    let pool: Vec<(String, Pointer)> = offered(&base, codename)?.iter().map(|(path, pointer)| (path_of(path, pointer), *pointer)).collect();
     count += pool.len();
-    let wrong: Vec<Option<Finding>> =
-        pool.par_iter().map(|(path, pointer)| compare_pool(target, path, pointer, full)).collect::<Result<_, TargetError>>()?;
+    let wrong = in_lanes(LANES, &pool, |(path, pointer)| compare_pool(target, path, pointer, full))?;
     findings.extend(wrong.into_iter().flatten());
     Ok(count)
 }
@@ -360,14 +369,14 @@ fn is_plain(path: &str, files: &BTreeMap<String, Listed>) -> bool {
 
 fn compare_index(target: &dyn PublishTarget, path: String, listed: &Listed) -> Result<Option<Finding>, FsckError> {
     let fault = match target.read(&path)? {
-        None => "it is missing; publish again".to_owned(),
+        None => "it is missing; publish again with --repair".to_owned(),
         Some(bytes) => {
             let found = FileFacts::of(&bytes, ExtraDigests::default());
             if (found.size, found.sha256) == (listed.size, listed.sha256) {
                 return Ok(None);
             }
             format!(
-                "it has sha256 {} and {} bytes, Release says {} and {}; remove it and publish again",
+                "it has sha256 {} and {} bytes, Release says {} and {}; remove it and publish again with --repair",
                 found.sha256, found.size, listed.sha256, listed.size
             )
         }
@@ -375,19 +384,21 @@ fn compare_index(target: &dyn PublishTarget, path: String, listed: &Listed) -> R
     Ok(Some(Finding { kind: FindingKind::Published, path, fault }))
 }
 
-fn compare_pool(target: &dyn PublishTarget, path: &PoolPath, pointer: &Pointer, full: bool) -> Result<Option<Finding>, TargetError> {
-    let name = path.to_string();
-    let fault = match target.size(&name)? {
-        None => "it is missing; publish again".to_owned(),
+fn compare_pool(target: &dyn PublishTarget, path: &str, pointer: &Pointer, full: bool) -> Result<Option<Finding>, TargetError> {
+    let fault = match target.size(path)? {
+        None => "it is missing; publish again with --repair".to_owned(),
         Some(size) if size != pointer.size => {
-            format!("it has {size} bytes, the pointer says {}; remove it and publish again", pointer.size)
+            format!("it has {size} bytes, the pointer says {}; remove it and publish again with --repair", pointer.size)
         }
-        Some(_) if full && !target.holds(&name, pointer)? => {
-            format!("its bytes are not those of object {}; check that object, remove this file and publish again", pointer.oid)
+        Some(_) if full && target.hash(path)? != Some(*pointer) => {
+            format!(
+                "its bytes are not those of object {}; check that object, remove this file and publish again with --repair",
+                pointer.oid
+            )
         }
         Some(_) => return Ok(None),
     };
-    Ok(Some(Finding { kind: FindingKind::Published, path: name, fault }))
+    Ok(Some(Finding { kind: FindingKind::Published, path: path.to_owned(), fault }))
 }
 
 /// Returns the files that the records of a suite name.

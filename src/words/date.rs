@@ -89,8 +89,9 @@ const UNITS: [(&str, i64); 6] = [("y", 31_536_000), ("w", 604_800), ("d", 86_400
 
 impl Span {
     /// Returns a length in seconds as a value.
-    pub fn of_seconds(seconds: u32) -> Self {
-        Self(i64::from(seconds))
+    pub const fn of_seconds(seconds: u32) -> Self {
+        // `i64::from` is not const.
+        Self(seconds as i64)
     }
 
     /// Returns the length in seconds.

@@ -15,12 +15,16 @@ use super::sandbox::{Run, Sandbox, cache};
 use super::specimens::{CONTROL, DEB, commit_by_hand, copy, deb};
 
 /// The help pages in the order in which somebody who begins reads them.
-const PAGES: [&[&str]; 7] = [
+const PAGES: [&[&str]; 11] = [
     &["ddb-deploy", "init"],
     &["ddb-publish", "key", "generate"],
     &["ddb-deploy", "commit"],
+    &["ddb-deploy", "upload"],
     &["ddb-publish", "dists"],
     &["ddb-deploy", "fsck"],
+    &["ddb-deploy", "adopt"],
+    &["ddb-deploy", "fetch"],
+    &["ddb-deploy", "lfs-agent"],
     &["ddb-publish", "key", "show"],
     &["ddb-publish", "key", "extend"],
 ];
@@ -101,7 +105,8 @@ fn examples_are_printed_as_they_are_written_on_a_narrow_terminal_too() {
 
 #[test]
 fn help_texts_are_imperative_and_without_full_stop() {
-    const VERBS: [&str; 12] = ["Make", "Store", "Check", "Generate", "Show", "Move", "Put", "Publish", "Print", "Work", "Use", "Answer"];
+    const VERBS: [&str; 13] =
+        ["Make", "Store", "Send", "Check", "Generate", "Show", "Move", "Put", "Publish", "Print", "Work", "Use", "Answer"];
     fn check(command: &Command, words: &str) {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         let verb = about.split([' ', ',']).next().unwrap();
@@ -260,6 +265,11 @@ fn json_answers_of_every_command_fit_their_schemas() {
     answer("key-show.json", publish(&["key", "show"]).ok());
     answer("key-generate.json", publish(&["key", "generate"]).ok());
     answer("key-show.json", publish(&["key", "show"]).ok());
+    answer("upload.json", deploy(&["upload", "out", "--to", "uploaded"]).ok());
+    answer("commit.json", deploy(&["commit", "uploaded", "--dry-run"]).ok());
+    let sent = std::fs::read_dir(sandbox.path("uploaded")).unwrap().map(|entry| entry.unwrap().path());
+    let sealed = sent.filter(|path| path.to_str().unwrap().contains("ddb-manifest-")).map(|path| std::fs::read_to_string(path).unwrap());
+    let payload = sealed.last().unwrap().lines().nth(1).unwrap().to_owned();
     answer("commit.json", deploy(&["commit", "out", "--dry-run"]).ok());
     answer("commit.json", deploy(&["commit", "out"]).ok());
     answer("commit.json", deploy(&["commit", "out", "--detailed-exit-code"]).exits(10));
@@ -268,6 +278,10 @@ fn json_answers_of_every_command_fit_their_schemas() {
     answer("dists.json", publish(&["dists", "trixie"]).ok());
     answer("dists.json", publish(&["dists", "--renew"]).ok());
     answer("fsck.json", deploy(&["fsck", "--full"]).ok());
+    answer("adopt.json", deploy(&["adopt"]).ok());
+    answer("fetch.json", deploy(&["fetch", "--all"]).ok());
+    answer("lfs-agent.json", deploy(&["lfs-agent", "--install"]).ok());
+    answer("lfs-agent.json", deploy(&["lfs-agent", "--uninstall"]).ok());
     answer("key-extend.json", publish(&["key", "extend", "--valid-for", "forever"]).ok());
     answer("key-extend.json", publish(&["key", "extend", "--valid-for", "1y"]).ok());
     sandbox.write("bad/x_1_amd64.deb", "no deb");
@@ -284,6 +298,7 @@ fn json_answers_of_every_command_fit_their_schemas() {
     let toml = |path: &Path| std::fs::read_to_string(path).unwrap();
     documents.push(("ddb.toml.json", toml(&sandbox.archive().join("ddb.toml"))));
     documents.push(("ddb.toml.json", readme_toml()));
+    documents.push(("manifest.json", payload));
     validate(&sandbox, &documents).ok();
     for (name, _) in schemas::all() {
         let needed = name == "statement.json" || documents.iter().any(|(schema, _)| *schema == name);

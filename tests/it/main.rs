@@ -13,11 +13,13 @@
     dead_code
 )]
 
+mod adopting;
 mod apt;
 mod client;
 mod command_line;
 mod corpus;
 mod deploying;
+mod faults;
 mod git_lfs;
 mod git_server;
 mod indices;
@@ -28,9 +30,14 @@ mod lfs_store;
 mod publishing;
 mod real_index;
 mod refused;
+mod s3_archive;
 mod s3_client;
+mod s3_stopped;
+mod s3_store;
+mod s3_target;
 mod sandbox;
 mod seaweed;
 mod server;
 mod specimens;
 mod stopped;
+mod upload;

@@ -8,16 +8,17 @@ use ddb::words::digest::ObjectId;
 
 use crate::seaweed::{READER, Seaweed, credentials};
 
-const HEADERS: Headers<'_> = Headers { content_type: Some("text/plain"), cache_control: Some("max-age=60") };
+const HEADERS: Headers<'_> = Headers { content_type: Some("text/plain"), cache_control: Some("max-age=60"), sha256: None };
 
 /// Small parts, so that files of some MiB go in parts.
 pub fn small_parts() -> Limits {
-    Limits { part_size: 5 << 20, parts: 3, copy_whole: 6 << 20, copy_part: 5 << 20 }
+    Limits { part_size: 5 << 20, parts: 3, copy_whole: 6 << 20, copy_part: 5 << 20, ..Limits::default() }
 }
 
 pub fn bytes(length: usize, seed: u64) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    std::iter::repeat_with(|| random.u8(..)).take(length).collect()
+    let mut content = vec![0; length];
+    fastrand::Rng::with_seed(seed).fill(&mut content);
+    content
 }
 
 pub fn pointer(bytes: &[u8]) -> Pointer {
@@ -48,7 +49,7 @@ fn keys_are_written_looked_at_read_listed_and_removed() {
         assert_eq!(read, expected);
     }
     let odd = "pool/a+b_1%3a2~rc1 ü.deb";
-    client.copy("client-keys", "some/prefix/a/key", 10, odd, Headers { content_type: Some("x/y"), cache_control: None }).unwrap();
+    client.copy("client-keys", "some/prefix/a/key", 10, odd, Headers { content_type: Some("x/y"), ..Headers::NONE }).unwrap();
     let copied = client.head(odd).unwrap().unwrap();
     assert_eq!((copied.content_type.as_deref(), copied.cache_control), (Some("x/y"), None));
     client.copy("client-keys", &client.key(odd), 10, "from-odd", HEADERS).unwrap();

@@ -4,7 +4,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, OnceLock};
@@ -20,6 +20,9 @@ pub const WRITER: (&str, &str) = ("ddb-writer", "ddb-writer-secret");
 /// May read and list.
 pub const READER: (&str, &str) = ("ddb-reader", "ddb-reader-secret");
 
+/// Buckets that anybody may read.
+pub const PUBLIC: [&str; 3] = ["public-pool", "public-direct", "public-served"];
+
 /// How long a server may take until it answers, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -27,7 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub struct Seaweed {
     folder: tempfile::TempDir,
     ports: [u16; 4],
-    process: Mutex<Option<Server>>,
+    process: Mutex<Option<Process>>,
+    _janitor: Janitor,
 }
 
 /// A bucket that is there, and who may do what in it.
@@ -48,7 +52,8 @@ impl Seaweed {
     pub fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("ddb-weed-").tempdir().unwrap();
         std::fs::write(folder.path().join("s3.json"), identities()).unwrap();
-        let server = Self { folder, ports: free_ports(), process: Mutex::new(None) };
+        let janitor = Janitor::of(folder.path());
+        let server = Self { folder, ports: free_ports(), process: Mutex::new(None), _janitor: janitor };
         server.start_again();
         server
     }
@@ -66,10 +71,13 @@ impl Seaweed {
             "-s3".to_owned(),
             format!("-s3.port={s3}"),
             format!("-s3.config={}", self.folder.path().join("s3.json").display()),
+            "-s3.autoCreateBucket=false".to_owned(),
             "-s3.port.iceberg=0".to_owned(),
             "-s3.port.lance=0".to_owned(),
             format!("-master.port={master}"),
             "-master.telemetry=false".to_owned(),
+            "-master.electionTimeout=1s".to_owned(),
+            "-master.heartbeatInterval=200ms".to_owned(),
             "-master.volumeSizeLimitMB=64".to_owned(),
             format!("-volume.port={volume}"),
             "-volume.max=300".to_owned(),
@@ -78,7 +86,7 @@ impl Seaweed {
             format!("-filer.localSocket={}", self.folder.path().join("filer.sock").display()),
             format!("-s3.localSocket={}", self.folder.path().join("s3.sock").display()),
         ];
-        *self.process.lock().unwrap() = Some(Server::start(&arguments, self.folder.path(), "weed.log"));
+        *self.process.lock().unwrap() = Some(weed(&arguments, self.folder.path(), "weed.log"));
         self.wait_until_it_stores();
     }
 
@@ -163,7 +171,8 @@ fn identities() -> String {
     };
     let writer = one("writer", WRITER, r#""Admin","Read","List","Tagging","Write""#);
     let reader = one("reader", READER, r#""Read","List""#);
-    format!(r#"{{"identities":[{writer},{reader}]}}"#)
+    let read = PUBLIC.map(|bucket| format!(r#""Read:{bucket}""#)).join(",");
+    format!(r#"{{"identities":[{writer},{reader},{{"name":"anonymous","actions":[{read}]}}]}}"#)
 }
 
 /// A bucket is a folder of the filer.
@@ -198,24 +207,48 @@ pub fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
     found.try_into().unwrap()
 }
 
-/// A process that is killed when this value goes, or the process of the tests, whichever is first.
-struct Server {
-    stop: Option<Sender<()>>,
-    stopped: Receiver<()>,
+/// Starts a weed program in a folder.
+fn weed(arguments: &[String], folder: &Path, log: &str) -> Process {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join(log)).unwrap();
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]).arg(cache("weed/bin/weed")).args(arguments).current_dir(folder);
+    command.env_clear().env("HOME", folder).env("PATH", std::env::var("PATH").unwrap());
+    command.stdout(log.try_clone().unwrap()).stderr(log);
+    Process::start(command)
 }
 
-impl Server {
-    fn start(arguments: &[String], folder: &Path, log: &str) -> Self {
-        let program = program();
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join(log)).unwrap();
-        // The kernel kills it when the thread ends that started it: so that thread lives as long as the server may.
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(program).args(arguments).current_dir(folder);
-        command.env_clear().env("HOME", folder).env("PATH", std::env::var("PATH").unwrap());
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+/// Removes a folder when the tests end in a way in which nothing is dropped: at the end of what it reads.
+struct Janitor(Child);
+
+impl Janitor {
+    fn of(folder: &Path) -> Self {
+        let wait = r#"read -r end; while rm -rf -- "$0"; [ -e "$0" ]; do sleep 0.2; done"#;
+        let mut command = Command::new("sh");
+        command.args(["-c", wait]).arg(folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+}
+
+impl Drop for Janitor {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A process that is killed when this value goes; if the tests end before, the signal that it asked setpriv for ends it.
+struct Process {
+    stop: Option<Sender<()>>,
+    stopped: Mutex<Receiver<()>>,
+}
+
+impl Process {
+    fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::null());
         let (stop, stopping) = channel::<()>();
         let (tell, stopped) = channel::<()>();
         let (began, started) = channel::<()>();
+        // The kernel sends the signal when the thread ends that started it: so that thread lives as long as the process may.
         std::thread::spawn(move || {
             let mut child: Child = command.spawn().expect("setpriv (util-linux) is needed");
             began.send(()).unwrap();
@@ -225,17 +258,13 @@ impl Server {
             let _ = tell.send(());
         });
         started.recv().unwrap();
-        Self { stop: Some(stop), stopped }
+        Self { stop: Some(stop), stopped: Mutex::new(stopped) }
     }
 }
 
-impl Drop for Server {
+impl Drop for Process {
     fn drop(&mut self) {
         drop(self.stop.take());
-        let _ = self.stopped.recv();
+        let _ = self.stopped.lock().unwrap().recv();
     }
-}
-
-fn program() -> PathBuf {
-    cache("weed/bin/weed")
 }

@@ -33,18 +33,23 @@ use crate::sandbox::{Sandbox, cache};
 use crate::server::Server;
 
 /// A published tree that stops at its nth change, from 0.
-struct Stopping {
-    tree: FolderTarget,
+pub struct Stopping {
+    tree: Box<dyn PublishTarget>,
     at: usize,
     /// Whether the nth change is made before it fails.
     after: bool,
     changes: AtomicUsize,
-    log: Mutex<Vec<String>>,
+    pub log: Mutex<Vec<String>>,
 }
 
 impl Stopping {
     fn new(public: &Path, at: usize, after: bool) -> Self {
-        Self { tree: FolderTarget::new(public, Links::Auto), at, after, changes: AtomicUsize::new(0), log: Mutex::default() }
+        Self::of(Box::new(FolderTarget::new(public, Links::Auto)), at, after)
+    }
+
+    /// Any tree; what is written there is written one by one.
+    pub fn of(tree: Box<dyn PublishTarget>, at: usize, after: bool) -> Self {
+        Self { tree, at, after, changes: AtomicUsize::new(0), log: Mutex::default() }
     }
 
     fn change<T>(&self, name: &str, make: impl FnOnce() -> Result<T, TargetError>) -> Result<T, TargetError> {
@@ -90,6 +95,9 @@ impl PublishTarget for Stopping {
     fn exclusive(&self) -> Result<Box<dyn Any>, TargetError> {
         self.change("exclusive", || self.tree.exclusive())
     }
+    fn is_remote(&self) -> bool {
+        self.tree.is_remote()
+    }
 }
 
 /// A published tree where something happens before it is held.
@@ -130,29 +138,47 @@ impl PublishTarget for Late<'_> {
 }
 
 /// Who signs in `publish`.
-type MakeSigner<'a> = dyn Fn(Box<dyn Signer>) -> Result<Box<dyn Signer>, PublishError> + 'a;
+pub type MakeSigner<'a> = dyn Fn(Box<dyn Signer>) -> Result<Box<dyn Signer>, PublishError> + 'a;
 
-fn now() -> i64 {
+pub fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().try_into().unwrap()
 }
 
 /// `ddb-publish dists trixie`, in this process.
-fn publish(sandbox: &Sandbox, target: &dyn PublishTarget, signer: &MakeSigner<'_>) -> Result<DistsAnswer, PublishError> {
+pub fn publish(sandbox: &Sandbox, target: &dyn PublishTarget, signer: &MakeSigner<'_>) -> Result<DistsAnswer, PublishError> {
+    publish_at(sandbox, target, signer, now())
+}
+
+/// The same at another time.
+pub fn publish_at(sandbox: &Sandbox, target: &dyn PublishTarget, signer: &MakeSigner<'_>, at: i64) -> Result<DistsAnswer, PublishError> {
+    publish_with(sandbox, target, signer, at, |_| ())
+}
+
+/// The same, with other wishes.
+pub fn publish_with(
+    sandbox: &Sandbox,
+    target: &dyn PublishTarget,
+    signer: &MakeSigner<'_>,
+    at: i64,
+    wish: impl FnOnce(&mut DistsRequest),
+) -> Result<DistsAnswer, PublishError> {
     let open = OpenArchive::open(&sandbox.archive(), None)?;
     let archive = open.configuration(&open.tip()?)?;
     let store = open.store(&archive).unwrap();
-    let time = Timestamp(now());
-    let request = DistsRequest {
+    let time = Timestamp(at);
+    let mut request = DistsRequest {
         codename: "trixie".parse().unwrap(),
         renew: false,
         renew_before: None,
         reset_date: false,
+        repair: false,
         dry_run: false,
         address: archive.archive.url.clone().unwrap(),
         author: Author { name: "Test".into(), email: "test@example.org".into(), time: time.0 },
         now: time,
         fixed_time: true,
     };
+    wish(&mut request);
     let folder = sandbox.path("home/.config/ddb/keys");
     let make = |snapshot: &Snapshot<'_>, archive: &Archive| {
         let secrets = Secrets { folder: Some(&folder), ..Secrets::default() };
@@ -162,15 +188,15 @@ fn publish(sandbox: &Sandbox, target: &dyn PublishTarget, signer: &MakeSigner<'_
     dists(&request, &Places { open: &open, store: store.as_ref(), target, signer: &make }, &|_| ())
 }
 
-fn signs(signer: Box<dyn Signer>) -> Result<Box<dyn Signer>, PublishError> {
+pub fn signs(signer: Box<dyn Signer>) -> Result<Box<dyn Signer>, PublishError> {
     Ok(signer)
 }
 
 /// What an archive offers: one line for each package and source of each index.
-type Offer = BTreeSet<String>;
+pub type Offer = BTreeSet<String>;
 
 /// Reads the archive as a client does that has this InRelease and uses by-hash: every file that is named must be there whole.
-fn walk(public: &Path, in_release: &[u8]) -> Result<Offer, String> {
+pub fn walk(public: &Path, in_release: &[u8]) -> Result<Offer, String> {
     let in_release = std::str::from_utf8(in_release).unwrap();
     let (_, text) = in_release.split_once("\n\n").ok_or("InRelease is cut off")?;
     let (text, _) = text.split_once("-----BEGIN PGP SIGNATURE-----").ok_or("InRelease is cut off")?;
@@ -282,9 +308,9 @@ fn scene() -> Scene {
     scene
 }
 
-const CLASSES: [&str; 9] = ["lock", "pool", "by-hash", "index", "Release.gpg", "Release", "InRelease", "removal", "settle"];
+pub const CLASSES: [&str; 9] = ["lock", "pool", "by-hash", "index", "Release.gpg", "Release", "InRelease", "removal", "settle"];
 
-fn class_of(change: &str) -> Option<&'static str> {
+pub fn class_of(change: &str) -> Option<&'static str> {
     let name = change.rsplit('/').next().unwrap_or_default();
     Some(match change {
         "exclusive" => "lock",

@@ -16,7 +16,9 @@ pub mod translation;
 
 use std::collections::BTreeSet;
 
-use crate::words::archive::{Descriptions, ExtraDigest, Suite};
+use crate::words::archive::{Archive, Descriptions, ExtraDigest, Suite};
+use crate::words::digest::ObjectId;
+use crate::words::name::FileName;
 use crate::words::name::NameError;
 use crate::words::version::VersionError;
 
@@ -27,19 +29,33 @@ pub struct Style {
     pub descriptions: Descriptions,
     /// Digests beside SHA-256.
     pub digests: BTreeSet<ExtraDigest>,
-}
-
-impl From<&Suite> for Style {
-    fn from(suite: &Suite) -> Self {
-        Self { descriptions: suite.descriptions, digests: suite.package_digests.clone() }
-    }
+    /// Where the tree has the objects, where indices name them directly and not files under `pool/`.
+    pub objects: Option<String>,
 }
 
 impl Style {
+    /// Returns the style of a suite of this archive.
+    pub fn of(archive: &Archive, suite: &Suite) -> Self {
+        let objects = archive.target.objects_below(&archive.store);
+        Self { descriptions: suite.descriptions, digests: suite.package_digests.clone(), objects }
+    }
+
     /// Returns Debian's style: short descriptions, MD5 beside SHA-256.
     pub fn debian() -> Self {
-        Self { descriptions: Descriptions::Short, digests: BTreeSet::from([ExtraDigest::Md5]) }
+        Self { descriptions: Descriptions::Short, digests: BTreeSet::from([ExtraDigest::Md5]), objects: None }
     }
+}
+
+/// Returns an object's path below the folder of all objects (Git-LFS's layout).
+pub fn object_path(oid: &ObjectId) -> String {
+    let hex = oid.to_hex();
+    format!("{}/{}/{hex}", hex.get(..2).unwrap_or_default(), hex.get(2..4).unwrap_or_default())
+}
+
+/// Returns how an index names an object directly: its path and, as a query that servers ignore, the file's name. apt takes what
+/// stands behind the last slash for the name of the file that it saves, and sends a `?` as it is.
+pub fn direct_name(oid: &ObjectId, file: &FileName) -> String {
+    format!("{}?n=/{file}", object_path(oid))
 }
 
 /// Why a record cannot be shown in an index.
@@ -68,6 +84,14 @@ pub enum RenderError {
         /// What is wrong.
         #[source]
         fault: VersionError,
+    },
+    /// A list of a source names a file whose SHA-256 is not known, so that its object cannot be named.
+    #[error("the field {field} names {file}, which Checksums-Sha256 does not")]
+    Unlisted {
+        /// The field.
+        field: &'static str,
+        /// The file.
+        file: String,
     },
     /// `Source` is not `name` or `name (version)`.
     #[error("the field Source is \"{}\", not \"name\" or \"name (version)\"", value.escape_debug())]

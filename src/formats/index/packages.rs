@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use super::fields::{self, Kind};
 use super::order::SortKey;
 use super::overrides::Overrides;
-use super::{RenderError, Style};
+use super::{RenderError, Style, direct_name};
 use crate::formats::suite::record::Record;
 use crate::words::archive::{Descriptions, ExtraDigest};
 use crate::words::digest::Md5;
@@ -57,7 +57,11 @@ pub fn render(record: &Record<'_>, style: &Style, overrides: Option<&Overrides>)
         set(&mut list, "Description-md5", description_md5(description).to_hex());
     }
     let facts = &record.facts;
-    set(&mut list, "Filename", record.path.to_string());
+    let filename = match &style.objects {
+        None => record.path.to_string(),
+        Some(objects) => format!("{objects}/{}", direct_name(&facts.sha256, record.path.file())),
+    };
+    set(&mut list, "Filename", filename);
     set(&mut list, "Size", facts.size.to_string());
     set(&mut list, "SHA256", facts.sha256.to_hex());
     for digest in &style.digests {
@@ -198,12 +202,24 @@ mod tests {
     #[test]
     fn long_descriptions_and_other_digests_by_style() {
         let digests = [ExtraDigest::Sha1, ExtraDigest::Sha512].into();
-        let text = rendered(CONTROL, "foo_1-1+b1_amd64.deb", &Style { descriptions: Descriptions::Long, digests }, None);
+        let style = Style { descriptions: Descriptions::Long, digests, objects: None };
+        let text = rendered(CONTROL, "foo_1-1+b1_amd64.deb", &style, None);
         assert!(text.contains("Description: short \n long\n .\n more\n"), "{text}");
         let names: Vec<&str> = text.lines().rev().take(3).map(|line| line.split(':').next().unwrap()).collect();
         // The record has no SHA-512, and MD5 is not asked for.
         assert_eq!(names, ["SHA256", "SHA1", "Size"]);
         assert!(!text.contains("Description-md5"));
+    }
+
+    #[test]
+    fn an_object_is_named_with_the_files_name_behind_the_last_slash() {
+        let style = Style { objects: Some("lfs/objects".to_owned()), ..Style::debian() };
+        let text = rendered(CONTROL, "foo_1-1+b1_amd64.deb", &style, None);
+        let oid = "277089d91c0bdf4f2e6862ba7e4a07605119431f5d13f726dd352b06f1b206a9";
+        assert!(text.contains(&format!("\nFilename: lfs/objects/27/70/{oid}?n=/foo_1-1+b1_amd64.deb\n")), "{text}");
+        let usual = rendered(CONTROL, "foo_1-1+b1_amd64.deb", &Style::debian(), None);
+        let without = |text: &str| text.lines().filter(|line| !line.starts_with("Filename")).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(without(&text), without(&usual));
     }
 
     #[test]

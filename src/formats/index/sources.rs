@@ -2,17 +2,21 @@
 //!
 //! `Source` becomes `Package`, every other field of the .dsc is passed on with its bytes, folding included. The .dsc itself
 //! stands first in `Files` and `Checksums-*`, and the archive adds Directory, Priority and Section (Debian's order, see
-//! `fields`). The lists of digests that the style does not ask for are left out.
+//! `fields`). The lists of digests that the style does not ask for are left out. Where objects are named directly, Directory
+//! is their folder and every list names them with their files' names as a query.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use super::fields::{self, Kind};
 use super::order::SortKey;
 use super::overrides::Overrides;
 use super::packages::set;
-use super::{RenderError, Style};
+use super::{RenderError, Style, direct_name};
 use crate::formats::suite::record::Record;
 use crate::words::archive::ExtraDigest;
+use crate::words::digest::ObjectId;
+use crate::words::name::FileName;
 
 /// Section and Priority of a source that nothing says more about; dak has the same.
 const DEFAULT_SECTION: &str = "misc";
@@ -27,10 +31,11 @@ const NEVER_FROM_DSC: &[&str] = &["Source", "Package", "Directory", "Filename", 
 /// `misc` and `optional`. A list of digests that the style asks for and the .dsc lacks is left out; SHA-256 never is.
 ///
 /// # Errors
-/// The record has no `Source` or no `Checksums-Sha256`.
+/// The record has no `Source` or no `Checksums-Sha256`, or the object of a file in another list is not known and needed.
 pub fn render(record: &Record<'_>, style: &Style, overrides: Option<&Overrides>) -> Result<String, RenderError> {
     let source = record.get("Source").ok_or(RenderError::Missing { field: "Source" })?;
-    record.get("Checksums-Sha256").ok_or(RenderError::Missing { field: "Checksums-Sha256" })?;
+    let checksums = record.get("Checksums-Sha256").ok_or(RenderError::Missing { field: "Checksums-Sha256" })?;
+    let objects = style.objects.as_ref().map(|_| objects_of(record, checksums));
     let mut list: Vec<(&str, Cow<'_, str>)> = Vec::with_capacity(record.control().len() + 4);
     for field in record.control() {
         if NEVER_FROM_DSC.iter().any(|name| field.name.eq_ignore_ascii_case(name)) {
@@ -40,11 +45,18 @@ pub fn render(record: &Record<'_>, style: &Style, overrides: Option<&Overrides>)
         match own_digest(record, style, field.name) {
             FileList::No => list.push((field.name, Cow::Borrowed(value))),
             FileList::Unwanted => {}
-            FileList::Of { name, digest } => list.push((name, Cow::Owned(with_dsc(record, &digest, value)))),
+            FileList::Of { name, digest } => {
+                let files = with_dsc(record, &digest, value);
+                let files = match &objects {
+                    None => files,
+                    Some(objects) => direct(name, &files, objects)?,
+                };
+                list.push((name, Cow::Owned(files)));
+            }
         }
     }
     list.push(("Package", Cow::Borrowed(source)));
-    list.push(("Directory", Cow::Owned(record.path.directory())));
+    list.push(("Directory", Cow::Owned(style.objects.clone().unwrap_or_else(|| record.path.directory()))));
     let placement = record.placement();
     let found = overrides.and_then(|overrides| overrides.source(source));
     let section = found.map(|found| found.section.clone()).or(placement.section);
@@ -104,6 +116,30 @@ fn with_dsc(record: &Record<'_>, digest: &str, list: &str) -> String {
     format!("\n {digest} {size} {file}{glue}{list}")
 }
 
+/// Returns the object of every file that the .dsc names, and its own.
+fn objects_of(record: &Record<'_>, checksums: &str) -> BTreeMap<String, ObjectId> {
+    let own = (record.path.file().to_string(), record.facts.sha256);
+    let entry = |line: &str| {
+        let mut words = line.split_ascii_whitespace();
+        let digest = words.next()?.parse().ok()?;
+        Some((words.nth(1)?.to_owned(), digest))
+    };
+    checksums.lines().filter_map(entry).chain([own]).collect()
+}
+
+/// Returns a list with every file's name replaced by that of its object.
+fn direct(field: &'static str, list: &str, objects: &BTreeMap<String, ObjectId>) -> Result<String, RenderError> {
+    let mut text = String::with_capacity(list.len() * 2);
+    for line in list.lines() {
+        let Some((before, file)) = line.trim_end().rsplit_once(' ').filter(|(before, _)| !before.trim().is_empty()) else { continue };
+        let unlisted = || RenderError::Unlisted { field, file: file.to_owned() };
+        let oid = objects.get(file).ok_or_else(unlisted)?;
+        let name: FileName = file.parse().map_err(|_| unlisted())?;
+        text.push_str(&format!("\n{before} {}", direct_name(oid, &name)));
+    }
+    Ok(text)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -119,7 +155,7 @@ mod tests {
     fn rendered(dsc: &str, placement: &Placement, digests: &[ExtraDigest], overrides: Option<&Overrides>) -> Result<String, RenderError> {
         let facts = FileFacts::of(b"", ExtraDigests { sha1: true, sha512: true });
         let text = write_source(dsc, &"pool/main/f/foo/foo_1.dsc".parse().unwrap(), &facts, placement);
-        let style = Style { descriptions: Descriptions::Short, digests: digests.iter().copied().collect() };
+        let style = Style { descriptions: Descriptions::Short, digests: digests.iter().copied().collect(), objects: None };
         render(&Record::parse(text.as_bytes()).unwrap(), &style, overrides)
     }
 
@@ -158,6 +194,26 @@ mod tests {
         assert_eq!(last(&dsc, &Placement::default(), None), "Priority: standard\nSection: doc\n");
         overrides.read_source(b"foo source devel\n").unwrap();
         assert_eq!(last(DSC, &changes, Some(&overrides)), "Priority: source\nSection: devel\n");
+    }
+
+    #[test]
+    fn objects_are_named_in_every_list_with_their_files_names() {
+        let part = "abcd".repeat(16);
+        let dsc = DSC.replace("b2 1", &format!("{part} 1"));
+        let facts = FileFacts::of(b"", ExtraDigests { sha1: true, sha512: true });
+        let text = write_source(&dsc, &"pool/main/f/foo/foo_1.dsc".parse().unwrap(), &facts, &Placement::default());
+        let style = Style { objects: Some("lfs".to_owned()), ..Style::debian() };
+        let text = render(&Record::parse(text.as_bytes()).unwrap(), &style, None).unwrap();
+        let (tar, own) = (format!("ab/cd/{part}?n=/foo_1.tar.xz"), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        let expected = format!(
+            "Package: foo\nVersion: 1\nFormat: 3.0 (native)\nFiles:\n d41d8cd98f00b204e9800998ecf8427e 0 e3/b0/{own}?n=/foo_1.dsc\n \
+             c3 1 {tar}\nChecksums-Sha256:\n {own} 0 e3/b0/{own}?n=/foo_1.dsc\n {part} 1 {tar}\nDirectory: lfs\nPriority: optional\nSection: misc\n"
+        );
+        assert_eq!(text, expected);
+        let odd = dsc.replace(" c3 1 foo_1.tar.xz", " c3 1 other.tar.xz");
+        let text = write_source(&odd, &"pool/main/f/foo/foo_1.dsc".parse().unwrap(), &facts, &Placement::default());
+        let fault = render(&Record::parse(text.as_bytes()).unwrap(), &style, None).unwrap_err();
+        assert_eq!(fault, RenderError::Unlisted { field: "Files", file: "other.tar.xz".to_owned() });
     }
 
     #[test]

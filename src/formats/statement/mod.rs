@@ -4,6 +4,7 @@
 //! computed by `replay` from the statement and the tip alone, again for every try, so that landing can race without loss.
 //! It is a value with one JSON form, whose SHA-256 is its name.
 
+pub mod checks;
 pub mod message;
 pub mod replay;
 
@@ -11,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::formats::pool::path::PoolPath;
+use crate::formats::pool::pointer::Pointer;
 use crate::formats::suite::place::{IndexName, RecordPlace};
 use crate::words::deb822::Paragraph;
 use crate::words::digest::{FileFacts, Sha256};
@@ -117,6 +119,17 @@ impl Statement {
     /// Returns the statement's name: the SHA-256 of its JSON form.
     pub fn digest(&self) -> Sha256 {
         Sha256::of(self.to_json().as_bytes())
+    }
+
+    /// Returns every file that was in `out/`, with its place.
+    pub fn files(&self) -> impl Iterator<Item = (&PoolPath, Pointer)> {
+        self.builds.iter().flat_map(|build| {
+            let source = build.source_package.iter();
+            let parts = source.clone().flat_map(|source| source.parts.iter().filter(|part| part.here));
+            let parts = parts.map(|part| (&part.path, Pointer { oid: part.sha256, size: part.size }));
+            let files = build.binaries.iter().map(|binary| &binary.file).chain(source.map(|source| &source.file)).chain(&build.evidence);
+            files.map(|file| (&file.path, Pointer::from(&file.facts))).chain(parts)
+        })
     }
 }
 

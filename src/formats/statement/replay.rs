@@ -33,7 +33,8 @@ pub struct Tip {
 }
 
 /// What is done when a name is taken by other bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum OnConflict {
     /// Nothing of the statement lands.
     #[default]
@@ -45,7 +46,8 @@ pub enum OnConflict {
 }
 
 /// How a statement is landed.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Rules {
     /// What is done when a name is taken by other bytes.
     pub on_conflict: OnConflict,
@@ -86,7 +88,8 @@ pub struct BuildOutcome {
 }
 
 /// Why a statement does not land: one entry for every file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Conflict {
     /// The file's place in the pool.
     pub path: PoolPath,

@@ -3,12 +3,12 @@
 use clap::Args;
 
 use super::Common;
-use crate::formats::statement::replay::Verdict;
 use crate::people::answer::{self, Answer};
 use crate::people::environment;
 use crate::people::exit::Exit;
 use crate::people::failure::Failure;
 use crate::people::progress::Progress;
+use crate::stories::deploy::BuildState;
 use crate::stories::deploy::adopt::{AdoptAnswer, AdoptRequest, adopt};
 
 #[derive(Debug, Args)]
@@ -35,7 +35,7 @@ pub(super) fn run(common: &Common, options: Adopt) -> Result<Exit, Failure> {
     let answer = adopt(&request, &|event| progress.show(event))?;
     answer::print(&answer, common.json);
     Ok(match answer.landed.as_ref().map(|landed| landed.verdict()) {
-        Some(Verdict::Superseded) => Exit::Superseded,
+        Some(BuildState::Superseded) => Exit::Superseded,
         _ => Exit::Done,
     })
 }

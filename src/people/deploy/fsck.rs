@@ -10,6 +10,7 @@ use crate::people::exit::Exit;
 use crate::people::failure::Failure;
 use crate::people::progress::Progress;
 use crate::stories::fsck::{FsckAnswer, FsckRequest, fsck};
+use crate::stories::upstream::Purpose;
 
 #[derive(Debug, Args)]
 pub(super) struct Fsck {
@@ -23,8 +24,12 @@ pub(super) struct Fsck {
 
 pub(super) fn run(common: &Common, options: Fsck) -> Result<Exit, Failure> {
     let progress = Progress::new(common.verbose);
-    let request =
-        FsckRequest { archive: common.archive.clone(), branch: common.branch.clone(), target: options.target, full: options.full };
+    let request = FsckRequest {
+        archive: common.folder(Purpose::Publish)?,
+        branch: common.branch.clone(),
+        target: options.target,
+        full: options.full,
+    };
     let answer = fsck(&request, &|event| progress.show(event))?;
     answer::print(&answer, common.json);
     Ok(if answer.findings.is_empty() { Exit::Done } else { Exit::Damaged })

@@ -4,15 +4,21 @@ mod adopt;
 mod commit;
 mod fetch;
 mod fsck;
+mod inbox;
 mod init;
 mod lfs_agent;
+mod upload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{environment, exit};
+use super::environment;
+use super::exit;
+use super::failure::Failure;
+use crate::places::git::remote::is_address;
+use crate::stories::upstream::{Purpose, clone_of};
 use crate::words::date::Timestamp;
 
 /// Put build output into an apt archive that lives in Git
@@ -28,8 +34,8 @@ pub struct Deploy {
 /// What every command takes.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
-    /// Work on the archive repository in or above this folder
-    #[arg(short = 'C', long = "archive", global = true, value_name = "DIR", default_value = ".", hide_default_value = true)]
+    /// Work on the archive repository in or above this folder, or at this Git address (a clone of it is kept in DDB_CACHE)
+    #[arg(short = 'C', long = "archive", global = true, value_name = "DIR|URL", default_value = ".", hide_default_value = true)]
     pub archive: PathBuf,
     /// Use this branch instead of the one that HEAD points at
     #[arg(long, global = true, value_name = "BRANCH")]
@@ -43,6 +49,19 @@ pub struct Common {
     /// Take this as the time instead of the clock's (2026-09-12T07:55:41Z or seconds since 1970), to make a run repeatable
     #[arg(long, global = true, value_name = "TIME", env = "DDB_NOW")]
     pub now: Option<Timestamp>,
+}
+
+impl Common {
+    /// Returns the folder of the archive repository; for an address, that of a clone in the cache, brought up to date.
+    ///
+    /// # Errors
+    /// The remote cannot be reached, or has no such branch.
+    pub(crate) fn folder(&self, purpose: Purpose) -> Result<PathBuf, Failure> {
+        match self.archive.to_str().filter(|text| is_address(text)) {
+            Some(address) => Ok(clone_of(address, &environment::cache_folder(), purpose, self.branch.as_deref())?),
+            None => Ok(self.archive.clone()),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -73,6 +92,15 @@ Examples:
   $ ddb-deploy -C archive adopt --suite trixie --dry-run
   $ ddb-deploy -C archive adopt --suite trixie")]
     Adopt(adopt::Adopt),
+    /// Send build output to the object store, leaving pointers and a manifest in place of the files
+    #[command(after_help = "\
+For the build job: `commit` takes the folder later as it takes files. Every file is checked as by `commit`, but for what needs \
+the branch. A run that was killed is run again. DDB_UPLOADER_KEY, where set, signs the manifest.
+
+Examples:
+  $ ddb-deploy -C archive upload out/ --to uploaded/
+  $ ddb-deploy -C archive commit uploaded/")]
+    Upload(Box<upload::Upload>),
     /// Check that pointers, records, objects and published files agree
     #[command(after_help = "\
 Examples:
@@ -105,6 +133,8 @@ Examples:
   $ ddb-deploy lfs-agent --install --url https://deb.example.org/lfs
   $ ddb-deploy lfs-agent --uninstall --url https://deb.example.org/lfs")]
     LfsAgent(lfs_agent::LfsAgent),
+    /// Show, land or withdraw what deploy jobs parked
+    Inbox(inbox::Inbox),
 }
 
 /// Runs `ddb-deploy`.
@@ -119,6 +149,8 @@ pub fn main() -> ExitCode {
         Command::Fsck(options) => fsck::run(&common, options),
         Command::Fetch(options) => fetch::run(&common, options),
         Command::LfsAgent(options) => lfs_agent::run(&common, options),
+        Command::Upload(options) => upload::run(&common, *options),
+        Command::Inbox(options) => inbox::run(&common, options),
     };
     match done {
         Ok(exit) => exit.into(),

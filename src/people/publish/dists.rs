@@ -17,9 +17,10 @@ use crate::people::failure::Failure;
 use crate::people::keys;
 use crate::people::progress::Progress;
 use crate::places::sign::keys::Passphrase;
-use crate::stories::archive::OpenArchive;
+use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::Event;
 use crate::stories::publish::{DistsAnswer, DistsRequest, Places, PublishError, PublishOutcome, dists};
+use crate::stories::upstream::Purpose;
 use crate::words::archive::Archive;
 use crate::words::date::Span;
 use crate::words::name::Codename;
@@ -41,9 +42,18 @@ pub(super) struct Dists {
     /// Sign a new Release although nothing changed, if the last one is good for less than this (2d, 12h)
     #[arg(long, value_name = "SPAN")]
     renew_before: Option<Span>,
+    /// Look at every file of the tree again, also of one in S3, and write what is missing or other than it should be
+    #[arg(long)]
+    repair: bool,
     /// Let Date go back, after a Release was dated in the future by a wrong clock
     #[arg(long)]
     reset_date: bool,
+    /// Use this Git remote instead of the branch's own or origin
+    #[arg(long, value_name = "NAME")]
+    remote: Option<String>,
+    /// Publish what this repository has, and record the Release in this repository only
+    #[arg(long)]
+    no_push: bool,
     /// Use this many threads; the output does not depend on it
     #[arg(long, value_name = "NUMBER")]
     threads: Option<usize>,
@@ -69,8 +79,14 @@ pub(super) fn run(common: &Common, options: Dists) -> Result<ExitCode, Failure> 
         pool.map_err(|fault| Failure::usage(&format!("--threads {threads}: {fault}")))?;
     }
     let progress = Progress::new(common.verbose);
-    let open = OpenArchive::open(&common.archive, common.branch.as_deref())?;
+    let folder = common.folder(Purpose::Publish)?;
+    let mut open = OpenArchive::open(&folder, common.branch.as_deref())?;
+    if !options.no_push {
+        open.connect(options.remote.as_deref())?;
+        open.refresh(&[]).map_err(OpenError::Remote)?;
+    }
     let archive = open.configuration(&open.tip()?)?;
+    open.remote = open.remote.map(|remote| remote.with_push_options(&archive.remote.push_options));
     if open.work_tree_differs("ddb.toml")? {
         progress.show(Event::Warning("ddb.toml of the work tree is not committed; what is committed counts".to_owned()));
     }
@@ -115,7 +131,8 @@ fn publish_suite(
     let target = open.target(archive, options.target.as_deref())?;
     let local = || {
         let root = target.local_root().map(|root| std::path::absolute(root).unwrap_or_else(|_| root.to_owned()));
-        root.map_or_else(|| target.describe(), |root| client::file_uri(&root.to_string_lossy()))
+        let uri = root.map(|root| client::file_uri(&root.to_string_lossy()));
+        uri.or_else(|| target.address()).unwrap_or_else(|| target.describe())
     };
     let now = environment::now(common.now);
     let mut request = DistsRequest {
@@ -123,9 +140,10 @@ fn publish_suite(
         renew: options.renew,
         renew_before: options.renew_before,
         reset_date: options.reset_date,
+        repair: options.repair,
         dry_run: options.dry_run,
         address: archive.archive.url.clone().unwrap_or_else(local),
-        author: environment::author(&common.archive, now),
+        author: environment::author(open.repository.root(), now),
         now,
         fixed_time: common.now.is_some(),
     };
@@ -154,33 +172,35 @@ impl Answer for DistsAnswers {
     }
 }
 
-fn suite_text(answer: &DistsAnswer) -> String {
-    let DistsAnswer { codename, sequence, date, packages, sources, target, .. } = answer;
-    let mut text = match answer.outcome {
+fn suite_text(suite: &DistsAnswer) -> String {
+    let DistsAnswer { codename, sequence, date, packages, sources, target, .. } = suite;
+    let mut text = match suite.outcome {
         PublishOutcome::Published => {
             format!("Published {codename} to {target}: Release {sequence} of {date}, {packages} packages, {sources} sources.\n")
         }
         PublishOutcome::Unchanged => {
-            return format!("{codename}: nothing changed since Release {sequence} of {date}; nothing was written.\n");
+            let text = format!("{codename}: nothing changed since Release {sequence} of {date}; nothing was written.\n");
+            return text + &answer::requests(&suite.requests);
         }
         PublishOutcome::Repaired => {
             format!("{codename}: nothing changed since Release {sequence} of {date}; missing files of {target} are there again.\n")
         }
         PublishOutcome::Planned => {
-            let plan: String = answer.plan.iter().map(|step| format!("  {step}\n")).collect();
-            return format!("Plan for {codename} in {target} ({} steps):\n{plan}", answer.plan.len());
+            let plan: String = suite.plan.iter().map(|step| format!("  {step}\n")).collect();
+            return format!("Plan for {codename} in {target} ({} steps):\n{plan}", suite.plan.len());
         }
     };
     text.push_str(&format!(
         "{} pool files and {} other files written, {} old by-hash files removed.\n",
-        answer.pool_files, answer.index_files, answer.removed_files
+        suite.pool_files, suite.index_files, suite.removed_files
     ));
-    if let Some(valid_until) = &answer.valid_until {
+    text.push_str(&answer::requests(&suite.requests));
+    if let Some(valid_until) = &suite.valid_until {
         text.push_str(&format!("Good until {valid_until}.\n"));
     }
     text.push_str(&format!(
         "\nClients put this into /etc/apt/sources.list.d/{codename}.sources (it is {codename}.sources in the tree):\n\n{}",
-        answer.stanza
+        suite.stanza
     ));
     text
 }

@@ -3,10 +3,13 @@
 //! Known files are .deb, .udeb, .ddeb, .dsc, whatever a .dsc lists, .changes, .buildinfo and logs (`*.log`, `*.build`, also
 //! compressed), flat or in sub-folders. Names that begin with a dot are left out (`.gitkeep`, editors' files): none of the
 //! above has one. Links, devices and fifos are refused and never opened. Either the whole folder is good, or nothing of it
-//! is returned. Suites, pool and conflicts are not known here.
+//! is returned. What an upload left there (pointers and a manifest, see `uploaded`) is found and not read as a build.
+//! Suites, pool and conflicts are not known here.
 
 mod checks;
 mod reading;
+pub mod scratch;
+pub mod uploaded;
 mod walk;
 
 use std::collections::BTreeSet;
@@ -154,7 +157,8 @@ pub struct BuildOutput {
 /// # Errors
 /// Every problem of every file, sorted by file; at least one.
 pub fn read(dir: &Path, options: &ReadOptions<'_>) -> Result<BuildOutput, Problems> {
-    let (found, mut problems) = walk::files(dir);
+    let (mut found, mut problems) = walk::files(dir);
+    found.retain(|found| found.kind != walk::Kind::Manifest);
     if found.is_empty() && problems.is_empty() {
         let reason = "holds no files; give the folder that the build wrote to".to_owned();
         return Err(Problems(vec![Problem { file: PathBuf::from("."), reason }]));

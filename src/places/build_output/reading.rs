@@ -29,7 +29,7 @@ const PIECE: usize = 1 << 20;
 
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
-enum ReadError {
+pub(super) enum ReadError {
     #[error("cannot be opened")]
     Open(#[source] io::Error),
     #[error("is a symbolic link; put the file itself there, or remove it")]
@@ -148,7 +148,7 @@ fn read_content(path: &Path, name: &FileName, kind: Kind, extra: ExtraDigests, o
             read_description(&text, name, kind, options)
         }
         Kind::Log => Ok(Content::Log),
-        Kind::Other => Ok(Content::Other),
+        Kind::Manifest | Kind::Other => Ok(Content::Other),
     };
     io::copy(&mut reader, &mut io::sink()).map_err(ReadError::Read)?;
     let Hashing { file, hasher } = reader.into_inner();
@@ -161,7 +161,7 @@ fn read_content(path: &Path, name: &FileName, kind: Kind, extra: ExtraDigests, o
 }
 
 /// Opens a regular file and nothing else, not waiting for whatever writes to a fifo.
-fn open(path: &Path) -> Result<(File, Metadata), ReadError> {
+pub(super) fn open(path: &Path) -> Result<(File, Metadata), ReadError> {
     let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits()).unwrap_or_default();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|fault| {
         let link = fault.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());

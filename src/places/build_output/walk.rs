@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Problem, in_one_line};
+use crate::formats::manifest;
 use crate::words::name::FileName;
 
 /// Deepest nesting of folders.
@@ -22,6 +23,8 @@ pub(super) enum Kind {
     Changes,
     Buildinfo,
     Log,
+    /// What an upload left; not part of the build.
+    Manifest,
     /// A part of a source, if a .dsc lists it.
     Other,
 }
@@ -101,6 +104,9 @@ impl Walk {
 
 fn kind_of(name: &FileName) -> Kind {
     let name = name.as_str();
+    if name.starts_with(manifest::NAME) {
+        return Kind::Manifest;
+    }
     let plain = [".gz", ".xz", ".zst", ".bz2"].iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
     if plain.ends_with(".log") || plain.ends_with(".build") {
         return Kind::Log;
@@ -134,6 +140,7 @@ mod tests {
             ("build.log.gz", Kind::Log),
             ("a_1.orig.tar.gz", Kind::Other),
             ("a_1.orig.tar.gz.asc", Kind::Other),
+            ("ddb-manifest-0123456789abcdef", Kind::Manifest),
             ("README", Kind::Other),
             ("deb", Kind::Other),
         ] {

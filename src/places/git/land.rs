@@ -38,6 +38,14 @@ impl Repository {
     /// # Errors
     /// An object cannot be read or written.
     pub fn commit_with(&self, parents: &[Oid], edits: &Edits, message: &str, author: &Author) -> Result<Oid, GitError> {
+        self.commit_for(parents, edits, message, author, author)
+    }
+
+    /// The same, for somebody else: the author is who wanted it, the committer who does it.
+    ///
+    /// # Errors
+    /// An object cannot be read or written.
+    pub fn commit_for(&self, parents: &[Oid], edits: &Edits, message: &str, author: &Author, committer: &Author) -> Result<Oid, GitError> {
         let git = self.git();
         let read = parents.iter().map(|oid| git.find_commit(*oid)).collect::<Result<Vec<_>, _>>();
         let parents = read.map_err(failed("read the parent commit"))?;
@@ -61,10 +69,9 @@ impl Repository {
             }
         }
         let tree = update.create_updated(git, &baseline).and_then(|oid| git.find_tree(oid)).map_err(failed("write the edited tree"))?;
-        let signature =
-            Signature::new(&author.name, &author.email, &Time::new(author.time, 0)).map_err(failed("write the author's name"))?;
+        let name = |who: &Author| Signature::new(&who.name, &who.email, &Time::new(who.time, 0)).map_err(failed("write the author's name"));
         let parents: Vec<&git2::Commit<'_>> = parents.iter().collect();
-        git.commit(None, &signature, &signature, message, &tree, &parents).map_err(failed("write the commit"))
+        git.commit(None, &name(author)?, &name(committer)?, message, &tree, &parents).map_err(failed("write the commit"))
     }
 
     /// Moves a ref from one commit to another; `false` where it is not at the old one any more.
@@ -128,7 +135,7 @@ impl Repository {
 }
 
 /// A pause that grows to half a second and differs between processes, so that writers do not meet again at once.
-fn pause(attempt: u32) -> Duration {
+pub(crate) fn pause(attempt: u32) -> Duration {
     use std::hash::{BuildHasher as _, RandomState};
     let limit = 2u64.saturating_mul(1 << attempt.min(8)).min(500);
     Duration::from_millis(RandomState::new().hash_one(attempt) % limit + 1)

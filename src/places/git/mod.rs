@@ -4,13 +4,17 @@
 //! a commit by tree edits and moves a ref by compare-and-swap, `worktree` brings touched paths of a checkout up to date.
 //! Nothing here knows what a package is, except where `read` lists records and pointers.
 
+mod changes;
+mod compare;
 pub mod credential;
+mod hydrate;
 pub mod land;
 pub mod read;
 pub mod remote;
 pub mod settings;
 pub mod worktree;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use git2::Oid;
@@ -80,6 +84,14 @@ pub enum GitError {
         /// The commit.
         commit: String,
         /// What is wrong.
+        fault: String,
+    },
+    /// A partial clone lacks objects and cannot get them.
+    #[error("this clone lacks {count} objects and cannot fetch them: {fault}")]
+    Hydrate {
+        /// How many.
+        count: usize,
+        /// What Git said.
         fault: String,
     },
     /// A ref stays locked.
@@ -217,6 +229,33 @@ impl Repository {
         self.tip(reference)?.ok_or_else(|| GitError::NoBranch { path: self.root().to_owned(), branch: reference.to_owned() })
     }
 
+    /// Returns the refs whose names begin with this, with the commits that they point at.
+    ///
+    /// # Errors
+    /// The refs cannot be read.
+    pub fn refs_below(&self, prefix: &str) -> Result<BTreeMap<String, Oid>, GitError> {
+        let found = self.git.references_glob(&format!("{prefix}*")).map_err(failed(format!("list {prefix}*")))?;
+        let mut refs = BTreeMap::new();
+        for reference in found {
+            let reference = reference.map_err(failed(format!("list {prefix}*")))?;
+            if let (Ok(name), Some(oid)) = (reference.name(), reference.target()) {
+                refs.insert(name.to_owned(), oid);
+            }
+        }
+        Ok(refs)
+    }
+
+    /// Returns who made a commit.
+    ///
+    /// # Errors
+    /// There is no such commit.
+    pub fn author_of(&self, commit: Oid) -> Result<Author, GitError> {
+        let found = self.git.find_commit(commit).map_err(failed(format!("read commit {commit}")))?;
+        let author = found.author();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Author { name: text(author.name_bytes()), email: text(author.email_bytes()), time: author.when().seconds() })
+    }
+
     /// Returns the first parent of a commit.
     ///
     /// # Errors
@@ -224,6 +263,14 @@ impl Repository {
     pub fn parent(&self, commit: Oid) -> Result<Option<Oid>, GitError> {
         let found = self.git.find_commit(commit).map_err(failed(format!("read commit {commit}")))?;
         Ok(found.parent_ids().next())
+    }
+
+    /// Points HEAD at a branch.
+    ///
+    /// # Errors
+    /// HEAD cannot be written.
+    pub fn point_head_at(&self, branch: &str) -> Result<(), GitError> {
+        self.git.set_head(branch).map_err(failed(format!("point HEAD at {branch}")))
     }
 
     /// Returns a setting of Git's configuration.
@@ -234,6 +281,16 @@ impl Repository {
     /// Returns a setting of the user's and the machine's Git configuration, outside any repository.
     pub fn user_setting(key: &str) -> Option<String> {
         git2::Config::open_default().and_then(|mut config| config.snapshot()).ok()?.get_string(key).ok()
+    }
+
+    /// Returns the refs that say what is current here: HEAD, and what was last seen of its branch on each remote.
+    pub fn checked_out(&self) -> Vec<String> {
+        let branch = self.branch(None).ok();
+        let short = branch.as_deref().and_then(|branch| branch.strip_prefix("refs/heads/"));
+        let remotes = self.git.remotes().ok();
+        let names = remotes.iter().flat_map(|names| names.iter().filter_map(|name| name.ok().flatten()));
+        let tracking = names.filter_map(|name| Some(format!("refs/remotes/{name}/{}", short?)));
+        std::iter::once("HEAD".to_owned()).chain(tracking).collect()
     }
 
     /// Returns the addresses of all remotes.

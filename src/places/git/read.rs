@@ -89,6 +89,7 @@ impl<'repo> Snapshot<'repo> {
         if entry.kind() != Some(ObjectType::Blob) || entry.filemode() == 0o120_000 {
             return Ok(None);
         }
+        self.repository.hydrate([entry.id()])?;
         let blob = self.repository.git().find_blob(entry.id()).map_err(failed(format!("read {path}")))?;
         Ok(Some(blob.content().to_vec()))
     }
@@ -111,35 +112,43 @@ impl<'repo> Snapshot<'repo> {
     /// # Errors
     /// An object cannot be read, or a file there is no record or pointer.
     pub fn tip_of<'a>(&self, sources: impl Iterator<Item = &'a SourceName>) -> Result<Tip, GitError> {
-        let indices = self.indices()?;
-        let components: Vec<String> = match self.folder("pool")? {
-            Some(pool) => names(&pool),
-            None => Vec::new(),
-        };
+        let files = self.files_of(sources)?;
+        self.repository.hydrate(files.iter().map(|(_, blob)| *blob))?;
         let mut tip = Tip::default();
-        for source in sources {
-            for index in &indices {
-                let path = format!("suites/{index}/{}/{source}", source.prefix());
-                let Some(folder) = self.folder(&path)? else { continue };
-                for entry in folder.iter() {
-                    let path = format!("{path}/{}", entry.name().unwrap_or("?"));
-                    let place = path.parse().map_err(|fault| self.content(&path, &fault))?;
-                    let blob = self.repository.git().find_blob(entry.id()).map_err(failed(format!("read {path}")))?;
-                    let text = std::str::from_utf8(blob.content()).map_err(|fault| self.content(&path, &fault))?;
-                    tip.records.insert(place, text.to_owned());
-                }
-            }
-            for component in &components {
-                let path = format!("pool/{component}/{}/{source}", source.prefix());
-                let Some(folder) = self.folder(&path)? else { continue };
-                for entry in folder.iter() {
-                    let path = format!("{path}/{}", entry.name().unwrap_or("?"));
-                    let pool_path: PoolPath = path.parse().map_err(|fault| self.content(&path, &fault))?;
-                    tip.pool.insert(pool_path, self.pointer(&path, entry.id())?);
-                }
+        for (path, blob) in files {
+            if path.starts_with("pool/") {
+                let pool_path: PoolPath = path.parse().map_err(|fault| self.content(&path, &fault))?;
+                tip.pool.insert(pool_path, self.pointer(&path, blob)?);
+            } else {
+                let place = path.parse().map_err(|fault| self.content(&path, &fault))?;
+                let blob = self.repository.git().find_blob(blob).map_err(failed(format!("read {path}")))?;
+                let text = std::str::from_utf8(blob.content()).map_err(|fault| self.content(&path, &fault))?;
+                tip.records.insert(place, text.to_owned());
             }
         }
         Ok(tip)
+    }
+
+    /// Returns the records and pointers of these sources by path, with their blobs.
+    ///
+    /// # Errors
+    /// A tree cannot be read.
+    pub fn files_of<'a>(&self, sources: impl Iterator<Item = &'a SourceName>) -> Result<Vec<(String, Oid)>, GitError> {
+        let indices = self.indices()?.into_iter().map(|index| format!("suites/{index}"));
+        let components = match self.folder("pool")? {
+            Some(pool) => names(&pool),
+            None => Vec::new(),
+        };
+        let roots: Vec<String> = indices.chain(components.into_iter().map(|component| format!("pool/{component}"))).collect();
+        let mut files = Vec::new();
+        for source in sources {
+            for root in &roots {
+                let path = format!("{root}/{}/{source}", source.prefix());
+                let Some(folder) = self.folder(&path)? else { continue };
+                files.extend(folder.iter().map(|entry| (format!("{path}/{}", entry.name().unwrap_or("?")), entry.id())));
+            }
+        }
+        Ok(files)
     }
 
     /// Returns the records of a suite in tree order.
@@ -269,7 +278,11 @@ impl<'repo> Snapshot<'repo> {
         Ok(indices)
     }
 
-    fn folder(&self, path: &str) -> Result<Option<Tree<'repo>>, GitError> {
+    pub(super) fn repository(&self) -> &'repo Repository {
+        self.repository
+    }
+
+    pub(super) fn folder(&self, path: &str) -> Result<Option<Tree<'repo>>, GitError> {
         match entry_at(&self.tree, path) {
             Some(entry) if entry.kind() == Some(ObjectType::Tree) => {
                 self.repository.git().find_tree(entry.id()).map(Some).map_err(failed(format!("read {path}")))
@@ -312,6 +325,7 @@ pub fn read_blobs<T: Send, E: From<GitError> + Send>(
     blobs: &[(String, Oid)],
     turn: impl Fn(&str, &[u8]) -> Result<T, E> + Sync,
 ) -> Result<Vec<T>, E> {
+    repository.hydrate(blobs.iter().map(|(_, blob)| *blob))?;
     let git_dir = repository.git().path().to_owned();
     // One handle per chunk: handles cannot be shared between threads, and opening one costs about as much as 50 small blobs.
     let chunks: Vec<Result<Vec<T>, E>> = blobs

@@ -25,11 +25,24 @@ impl Repository {
         if self.work_dir().is_none() {
             return Ok(None);
         }
-        let path = self.git().path().join("ddb-work-tree");
+        self.hold("ddb-work-tree").map(Some)
+    }
+
+    /// Waits until no other ddb fetches into this repository or pushes from it: Git locks single refs, and fails where two
+    /// fetches meet.
+    ///
+    /// # Errors
+    /// The lock cannot be made.
+    pub fn hold_remote(&self) -> Result<fs::File, GitError> {
+        self.hold("ddb-remote")
+    }
+
+    fn hold(&self, name: &str) -> Result<fs::File, GitError> {
+        let path = self.git().path().join(name);
         let failed = |source| GitError::File { operation: "lock", path: path.clone(), source };
         let lock = fs::File::options().create(true).append(true).open(&path).map_err(failed)?;
         lock.lock().map_err(failed)?;
-        Ok(Some(lock))
+        Ok(lock)
     }
 
     /// Brings these paths of the work tree and the index from one commit's state to the next; returns those left alone.

@@ -43,7 +43,12 @@ pub(super) fn server(settings: &BucketSettings) -> String {
 }
 
 /// Returns the SDK's client. Reads configuration, asks nobody.
-pub(super) async fn connect(settings: &BucketSettings, count: Count, credentials: Option<Credentials>) -> aws_sdk_s3::Client {
+pub(super) async fn connect(
+    settings: &BucketSettings,
+    tries: Option<u32>,
+    count: Count,
+    credentials: Option<Credentials>,
+) -> aws_sdk_s3::Client {
     let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     // Not the SDK's own chain, which would ask a machine of Amazon's for its region and wait where there is none.
     let region = RegionProviderChain::first_try(settings.region.clone().map(Region::new))
@@ -52,8 +57,10 @@ pub(super) async fn connect(settings: &BucketSettings, count: Count, credentials
         .or_else(Region::from_static("us-east-1"));
     let shared = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http).region(region).load().await;
     let named = shared.retry_config().map(RetryConfig::max_attempts).filter(|tries| *tries != TRIES_OF_SDK);
-    let retries =
-        RetryConfig::standard().with_max_attempts(named.unwrap_or(TRIES)).with_initial_backoff(FIRST_WAIT).with_max_backoff(LONGEST_WAIT);
+    let retries = RetryConfig::standard()
+        .with_max_attempts(tries.or(named).unwrap_or(TRIES))
+        .with_initial_backoff(FIRST_WAIT)
+        .with_max_backoff(LONGEST_WAIT);
     // The SDK's own bucket of retries runs dry when many requests fail at once, which is when retries are needed.
     let partition = RetryPartition::custom("ddb").token_bucket(TokenBucket::unlimited()).build();
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(ANSWER).build();

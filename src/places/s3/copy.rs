@@ -26,7 +26,8 @@ impl Client {
             .copy_source(from)
             .metadata_directive(MetadataDirective::Replace)
             .set_content_type(headers.content_type.map(str::to_owned))
-            .set_cache_control(headers.cache_control.map(str::to_owned));
+            .set_cache_control(headers.cache_control.map(str::to_owned))
+            .set_metadata(headers.metadata());
         self.send("copy an object to", key, request.send()).map(drop)
     }
 
@@ -89,7 +90,8 @@ impl Client {
             .bucket(self.bucket())
             .key(self.key(key))
             .set_content_type(headers.content_type.map(str::to_owned))
-            .set_cache_control(headers.cache_control.map(str::to_owned));
+            .set_cache_control(headers.cache_control.map(str::to_owned))
+            .set_metadata(headers.metadata());
         let answer = self.send("write", key, request.send())?;
         answer.upload_id().map(str::to_owned).ok_or_else(|| self.fault("write", key, Failed::Other, "the server names no upload"))
     }
@@ -109,8 +111,12 @@ impl Client {
     /// Has the server forget an upload. What cannot be aborted now is found and aborted, or gone on with, by the next upload
     /// of the same object.
     pub(super) fn abort_parts(&self, key: &str, upload: &str) {
+        let _ = self.try_abort(key, upload);
+    }
+
+    pub(super) fn try_abort(&self, key: &str, upload: &str) -> Result<(), S3Error> {
         let request = self.sdk().abort_multipart_upload().bucket(self.bucket()).key(self.key(key)).upload_id(upload);
-        let _ = self.send("abort the upload of", key, request.send());
+        self.send("abort the upload of", key, request.send()).map(drop)
     }
 }
 

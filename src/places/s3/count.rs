@@ -1,13 +1,16 @@
-//! Counts what really goes over the network: every attempt, retries included, seen where the SDK hands it to the connection.
+//! Counts what really goes over the network: every attempt, retries included, seen where the SDK hands it to the connection;
+//! and remembers what time it is at the server.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use aws_sdk_s3::config::interceptors::{AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef};
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
+use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 
 use crate::places::requests::Requests;
+use crate::words::date::Timestamp;
 
 /// Counters that all clones of a client share.
 #[derive(Debug, Clone, Default)]
@@ -22,11 +25,18 @@ struct Counters {
     listings: AtomicU64,
     sent: AtomicU64,
     received: AtomicU64,
+    /// The server's time in its last answer, in seconds since 1970; 0 where it told none.
+    time: AtomicI64,
 }
 
 impl Count {
     pub(super) fn received(&self, bytes: u64) {
         self.0.received.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Returns the server's time in its last answer.
+    pub(super) fn time(&self) -> Option<Timestamp> {
+        Some(Timestamp(self.0.time.load(Ordering::Relaxed))).filter(|time| time.0 > 0)
     }
 
     pub(super) fn requests(&self) -> Requests {
@@ -81,6 +91,10 @@ impl Intercept for Count {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        let date = context.response().headers().get("date").and_then(|date| DateTime::from_str(date, DateTimeFormat::HttpDate).ok());
+        if let Some(date) = date {
+            self.0.time.store(date.secs(), Ordering::Relaxed);
+        }
         // Bodies that are streamed to the caller are counted as they are read.
         if let Some(bytes) = context.response().body().bytes() {
             self.received(bytes.len() as u64);

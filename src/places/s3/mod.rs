@@ -14,11 +14,13 @@ mod read;
 mod runtime;
 mod upload;
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
@@ -30,14 +32,14 @@ use tokio::runtime::Runtime;
 
 pub use error::{Failed, S3Error};
 pub use read::Body;
-pub use upload::{Open, UploadError};
+pub use upload::{Open, Unfinished, UploadError};
 
 use crate::places::requests::Requests;
 use crate::words::archive::BucketSettings;
 use crate::words::date::Timestamp;
 use crate::words::digest::{Md5, Sha256};
 
-/// From which sizes on work is cut into parts.
+/// From which sizes on work is cut into parts, and how often it is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Size of the parts of an upload, and the size from which a file is sent in parts. Parts grow for files of more than
@@ -49,11 +51,13 @@ pub struct Limits {
     pub copy_whole: u64,
     /// Size of the parts of a copy.
     pub copy_part: u64,
+    /// Tries of one request, the first included; `None` is what AWS_MAX_ATTEMPTS or the AWS configuration says, else 8.
+    pub tries: Option<u32>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { part_size: 16 << 20, parts: 4, copy_whole: 5 << 30, copy_part: 512 << 20 }
+        Self { part_size: 16 << 20, parts: 4, copy_whole: 5 << 30, copy_part: 512 << 20, tries: None }
     }
 }
 
@@ -64,7 +68,21 @@ pub struct Headers<'a> {
     pub content_type: Option<&'a str>,
     /// Cache-Control.
     pub cache_control: Option<&'a str>,
+    /// The hash of the bytes, kept as metadata: not every server tells its own, and none that of a copy or of many parts.
+    pub sha256: Option<Sha256>,
 }
+
+impl Headers<'_> {
+    /// Nothing.
+    pub const NONE: Self = Self { content_type: None, cache_control: None, sha256: None };
+
+    fn metadata(&self) -> Option<HashMap<String, String>> {
+        self.sha256.map(|sha256| HashMap::from([(METADATA.to_owned(), sha256.to_hex())]))
+    }
+}
+
+/// The name of the hash in the metadata (`x-amz-meta-…`).
+const METADATA: &str = "ddb-sha256";
 
 /// What must hold for a write to happen. Servers exist that ignore it and answer as if it had held; and where the answer to
 /// the first try was lost, the second finds the condition broken by the first. So a failed condition means: look.
@@ -89,6 +107,8 @@ pub struct Head {
     pub content_type: Option<String>,
     /// Cache-Control.
     pub cache_control: Option<String>,
+    /// The hash of the bytes, where whoever wrote them said it.
+    pub sha256: Option<String>,
     /// When it was last written, by the server's clock.
     pub modified: Timestamp,
 }
@@ -140,6 +160,7 @@ struct Inner {
     settings: BucketSettings,
     server: String,
     limits: Limits,
+    tries: u32,
 }
 
 impl Client {
@@ -161,8 +182,9 @@ impl Client {
         let runtime = runtime::start().map_err(|fault| {
             S3Error::new("reach", settings.prefix.clone(), place(&settings.bucket, &server), Failed::Other, fault.to_string())
         })?;
-        let sdk = runtime::block_on(runtime, connect::connect(settings, count.clone(), credentials));
-        let inner = Inner { sdk, runtime, count, settings: settings.clone(), server, limits };
+        let sdk = runtime::block_on(runtime, connect::connect(settings, limits.tries, count.clone(), credentials));
+        let tries = sdk.config().retry_config().map_or(1, RetryConfig::max_attempts);
+        let inner = Inner { sdk, runtime, count, settings: settings.clone(), server, limits, tries };
         Ok(Self { inner: Arc::new(inner), prefix: settings.prefix.clone() })
     }
 
@@ -193,6 +215,11 @@ impl Client {
         self.inner.count.requests()
     }
 
+    /// Returns the server's time in its last answer, where it told one.
+    pub fn server_time(&self) -> Option<Timestamp> {
+        self.inner.count.time()
+    }
+
     /// Returns what the server says about a key, `None` where there is none.
     ///
     /// # Errors
@@ -202,15 +229,28 @@ impl Client {
         let answer = match self.send("look at", key, request.send()) {
             Ok(answer) => answer,
             Err(fault) if fault.failed == Failed::Missing => return Ok(None),
-            Err(fault) => return Err(fault),
+            Err(fault) => return Err(self.with_reason(key, fault)),
         };
         Ok(Some(Head {
             size: self.length("look at", key, answer.content_length())?,
             etag: bare(answer.e_tag()),
             content_type: answer.content_type().map(str::to_owned),
             cache_control: answer.cache_control().map(str::to_owned),
+            sha256: said_hash(answer.metadata()),
             modified: Timestamp(answer.last_modified().map_or(0, |time| time.secs())),
         }))
+    }
+
+    /// The answer to a HEAD has no body and so no reason; the one to a GET has.
+    fn with_reason(&self, key: &str, fault: S3Error) -> S3Error {
+        if !matches!(fault.status, Some(400 | 403)) {
+            return fault;
+        }
+        let request = self.sdk().get_object().bucket(self.bucket()).key(self.key(key)).range("bytes=0-0");
+        match self.send("look at", key, request.send()) {
+            Err(reason) if reason.status == fault.status => reason,
+            _ => fault,
+        }
     }
 
     /// Opens a key for reading, `None` where there is none.
@@ -257,6 +297,7 @@ impl Client {
             .checksum_sha256(STANDARD.encode(sha256.as_bytes()))
             .set_content_type(headers.content_type.map(str::to_owned))
             .set_cache_control(headers.cache_control.map(str::to_owned))
+            .set_metadata(headers.metadata())
             .set_if_none_match((condition == Condition::Absent).then(|| "*".to_owned()))
             .set_if_match(if let Condition::Unchanged(etag) = condition { Some(etag.to_owned()) } else { None })
             .body(ByteStream::new(SdkBody::from(bytes)));
@@ -399,6 +440,11 @@ pub fn threads() -> Result<&'static rayon::ThreadPool, rayon::ThreadPoolBuildErr
 
 fn place(bucket: &str, server: &str) -> String {
     format!("bucket {bucket} at {server}")
+}
+
+/// Returns the hash in a key's metadata.
+fn said_hash(metadata: Option<&HashMap<String, String>>) -> Option<String> {
+    metadata.and_then(|metadata| metadata.get(METADATA)).cloned()
 }
 
 /// Returns an ETag without its quotes.

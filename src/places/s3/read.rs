@@ -10,9 +10,6 @@ use bytes::{Buf as _, Bytes};
 use super::{Client, Failed, Head, S3Error, bare, runtime};
 use crate::words::date::Timestamp;
 
-/// How often a download that broke off goes on without having got a byte in between.
-const TRIES: u32 = 6;
-
 /// An open download.
 pub struct Body {
     client: Client,
@@ -23,6 +20,7 @@ pub struct Body {
     chunk: Bytes,
     position: u64,
     end: u64,
+    /// How often it broke off since a byte came.
     failures: u32,
 }
 
@@ -85,6 +83,7 @@ impl Client {
             etag: bare(answer.e_tag()),
             content_type: answer.content_type().map(str::to_owned),
             cache_control: answer.cache_control().map(str::to_owned),
+            sha256: super::said_hash(answer.metadata()),
             modified: Timestamp(answer.last_modified().map_or(0, |time| time.secs())),
         };
         Ok((head, answer.body, length))
@@ -103,7 +102,7 @@ impl Body {
         self.stream = None;
         self.failures += 1;
         let so_far = format!("it broke off after {} bytes: {fault}", self.position);
-        if self.failures > TRIES {
+        if self.failures >= self.client.inner.tries {
             let error = self.client.fault("read", &self.key, Failed::Unreachable, so_far);
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, error));
         }

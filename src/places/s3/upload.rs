@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::{Client, Condition, Failed, Headers, S3Error, bare, runtime};
 use crate::formats::pool::pointer::Pointer;
+use crate::words::date::Timestamp;
 use crate::words::digest::{ExtraDigests, Hasher, Md5};
 
 /// How often an upload begins anew after somebody else ended it.
@@ -40,6 +41,17 @@ pub enum UploadError {
         /// What was read.
         found: Pointer,
     },
+}
+
+/// An upload in parts that was begun and neither completed nor aborted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// The key below the prefix.
+    pub key: String,
+    /// The server's name for the upload.
+    pub id: String,
+    /// When it was begun, by the server's clock.
+    pub begun: Timestamp,
 }
 
 /// Where the bytes come from; called again when an upload begins anew.
@@ -135,7 +147,10 @@ impl Client {
             .send_parts(key, &upload, &present, expected, part_size, open)
             .and_then(|parts| self.finish_parts(key, &upload, parts).map_err(UploadError::from));
         match &sent {
-            Ok(()) => unfinished.iter().filter(|other| **other != upload).for_each(|other| self.abort_parts(key, other)),
+            // Others of these bytes are of no use any more: of killed jobs, or whose beginning was never answered. A job that is
+            // still sending parts to one looks at the key and finds it whole.
+            Ok(()) if by_content => self.unfinished(key).iter().for_each(|other| self.abort_parts(key, other)),
+            Ok(()) => {}
             Err(UploadError::S3(fault)) if fault.failed == Failed::NoUpload => {}
             // One that another job may be working on is left to it.
             Err(_) if own => self.abort_parts(key, &upload),
@@ -211,11 +226,52 @@ impl Client {
 
     /// Returns the uploads of a key that were begun and not ended. A server that cannot say has none.
     fn unfinished(&self, key: &str) -> Vec<String> {
-        let whole = self.key(key);
-        let request = self.sdk().list_multipart_uploads().bucket(self.bucket()).prefix(&whole);
-        let Ok(answer) = self.send("list uploads of", key, request.send()) else { return Vec::new() };
-        let own = answer.uploads().iter().filter(|upload| upload.key() == Some(&whole));
-        own.filter_map(|upload| upload.upload_id().map(str::to_owned)).collect()
+        let uploads = self.unfinished_uploads(key).unwrap_or_default();
+        uploads.into_iter().filter(|upload| upload.key == key).map(|upload| upload.id).collect()
+    }
+
+    /// Returns the uploads below a prefix (itself below the client's) that were begun and not ended: their parts take space
+    /// until they are aborted.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses, or cannot list uploads.
+    pub fn unfinished_uploads(&self, below: &str) -> Result<Vec<Unfinished>, S3Error> {
+        let own = self.key("");
+        let mut found = Vec::new();
+        let (mut after_key, mut after_upload) = (None, None);
+        loop {
+            let request = self
+                .sdk()
+                .list_multipart_uploads()
+                .bucket(self.bucket())
+                .prefix(self.key(below))
+                .set_key_marker(after_key)
+                .set_upload_id_marker(after_upload);
+            let answer = self.send("list the unfinished uploads of", below, request.send())?;
+            found.extend(answer.uploads().iter().filter_map(|upload| {
+                Some(Unfinished {
+                    key: upload.key()?.strip_prefix(&own)?.to_owned(),
+                    id: upload.upload_id()?.to_owned(),
+                    begun: Timestamp(upload.initiated().map_or(0, |time| time.secs())),
+                })
+            }));
+            if answer.is_truncated() != Some(true) || answer.next_key_marker().is_none() {
+                return Ok(found);
+            }
+            after_key = answer.next_key_marker().map(str::to_owned);
+            after_upload = answer.next_upload_id_marker().map(str::to_owned);
+        }
+    }
+
+    /// Aborts an unfinished upload; whoever is still sending it begins anew.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub fn abort_upload(&self, upload: &Unfinished) -> Result<(), S3Error> {
+        match self.try_abort(&upload.key, &upload.id) {
+            Err(fault) if fault.failed != Failed::NoUpload && fault.failed != Failed::Missing => Err(fault),
+            _ => Ok(()),
+        }
     }
 
     /// Returns the parts that an upload has, `None` where they are of another size than ours would be.

@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, Timespec, Timestamps};
 use tempfile::NamedTempFile;
 
 use super::{Listing, ObjectStore, Put, Source, StoreError, Stored, key};
@@ -22,22 +23,27 @@ use crate::words::digest::{ExtraDigests, Hasher, ObjectId};
 pub struct FolderStore {
     objects: PathBuf,
     temporary: PathBuf,
+    derived: PathBuf,
 }
 
 /// The remote that `git lfs prune` compares with in a repository whose default store ddb uses. It does not exist, so that
 /// every object counts as not pushed anywhere else.
 const PRUNE_REMOTE: &str = "ddb-the-only-copy-is-here";
 
+/// What the name of an object begins with that is being removed.
+const ASIDE: &str = "ddb-removed-";
+
 impl FolderStore {
     /// Returns the store in this folder, which is made when first written.
     pub fn new(objects: &Path) -> Self {
-        Self { objects: objects.to_owned(), temporary: objects.join(".incoming") }
+        Self { objects: objects.to_owned(), temporary: objects.join(".incoming"), derived: objects.join(".derived") }
     }
 
     /// Returns the default store: the repository's own Git-LFS objects.
     pub fn of_repository(repository: &Repository) -> Self {
         let lfs = repository.git_dir().join("lfs");
-        Self { objects: lfs.join("objects"), temporary: lfs.join("tmp") }
+        let derived = repository.git_dir().join("ddb/derived");
+        Self { objects: lfs.join("objects"), temporary: lfs.join("tmp"), derived }
     }
 
     /// Returns where stock Git-LFS keeps objects of a clone: below `lfs.storage` where that is set, else as the default store.
@@ -45,7 +51,7 @@ impl FolderStore {
         match repository.setting("lfs.storage").filter(|path| !path.is_empty()) {
             Some(path) => {
                 let lfs = repository.git_dir().join(path);
-                Self { objects: lfs.join("objects"), temporary: lfs.join("tmp") }
+                Self { objects: lfs.join("objects"), temporary: lfs.join("tmp"), ..Self::of_repository(repository) }
             }
             None => Self::of_repository(repository),
         }
@@ -128,6 +134,13 @@ impl FolderStore {
         repository.set("lfs.pruneverifyunreachablealways", "true")
     }
 
+    /// Returns the store for objects that are derived from others: `.git/ddb/derived/<kind>` beside the default store, else
+    /// `.derived/<kind>` in the store's folder. Neither Git-LFS nor `list` sees what is there.
+    #[must_use]
+    pub fn derived(&self, kind: &str) -> Self {
+        Self::new(&self.derived.join(kind))
+    }
+
     /// Returns the folder.
     pub fn folder(&self) -> &Path {
         &self.objects
@@ -137,7 +150,7 @@ impl FolderStore {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             let path = entry.path();
-            if path == self.temporary {
+            if path == self.temporary || path == self.derived {
                 continue;
             }
             let kind = entry.file_type()?;
@@ -149,6 +162,23 @@ impl FolderStore {
                 }
                 _ if kind.is_dir() && depth < 2 => self.list_below(&path, depth + 1, listing)?,
                 _ => listing.strangers.push(path.display().to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts back what a removal took aside and, being killed, neither removed nor put back.
+    fn put_back(&self) -> io::Result<()> {
+        let entries = match fs::read_dir(&self.temporary) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            let oid = name.to_str().and_then(|name| name.strip_prefix(ASIDE)).and_then(|oid| oid.parse::<ObjectId>().ok());
+            if let Some(path) = oid.map(|oid| self.path(&oid)) {
+                if path.exists() { fs::remove_file(entry.path())? } else { fs::rename(entry.path(), path)? }
             }
         }
         Ok(())
@@ -199,7 +229,7 @@ impl ObjectStore for FolderStore {
     }
 
     fn put(&self, pointer: &Pointer, source: Source<'_>) -> Result<Put, StoreError> {
-        if self.size(&pointer.oid)? == Some(pointer.size) {
+        if self.refresh(pointer)? {
             return Ok(Put::Present);
         }
         self.copy_in(pointer, source)?;
@@ -237,11 +267,55 @@ impl ObjectStore for FolderStore {
     fn list(&self) -> Result<Listing, StoreError> {
         let mut listing = Listing::default();
         if self.objects.exists() {
+            self.put_back().map_err(|source| self.failed("put back objects", source))?;
             self.list_below(&self.objects, 0, &mut listing).map_err(|source| self.failed("list objects", source))?;
         }
         listing.objects.sort();
         listing.strangers.sort();
         Ok(listing)
+    }
+
+    fn refresh(&self, pointer: &Pointer) -> Result<bool, StoreError> {
+        if self.size(&pointer.oid)? != Some(pointer.size) {
+            return Ok(false);
+        }
+        let now = Timestamps {
+            last_access: Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT },
+            last_modification: Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW },
+        };
+        // Another user's object cannot be refreshed; it is then written again, as if it were not there.
+        Ok(rustix::fs::utimensat(rustix::fs::CWD, self.path(&pointer.oid), &now, AtFlags::empty()).is_ok())
+    }
+
+    fn modified(&self, oid: &ObjectId) -> Result<Option<Timestamp>, StoreError> {
+        match fs::metadata(self.path(oid)) {
+            Ok(metadata) => Ok(Some(Timestamp(metadata.mtime()))),
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(fault) => Err(self.failed(format!("look at object {oid}"), fault)),
+        }
+    }
+
+    fn remove_older(&self, oid: &ObjectId, than: Timestamp) -> Result<bool, StoreError> {
+        let failed = |fault| self.failed(format!("remove object {oid}"), fault);
+        let path = self.path(oid);
+        match self.modified(oid)? {
+            None => return Ok(true),
+            Some(modified) if modified >= than => return Ok(false),
+            Some(_) => {}
+        }
+        // Taken away first and looked at again then: whoever refreshed it before has it back, whoever comes later writes it.
+        fs::create_dir_all(&self.temporary).map_err(failed)?;
+        let aside = self.temporary.join(format!("{ASIDE}{oid}"));
+        match fs::rename(&path, &aside) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(true),
+            renamed => renamed.map_err(failed)?,
+        }
+        if Timestamp(fs::metadata(&aside).map_err(failed)?.mtime()) < than {
+            fs::remove_file(&aside).map_err(failed)?;
+            return Ok(true);
+        }
+        fs::rename(&aside, &path).map_err(failed)?;
+        Ok(false)
     }
 
     fn remove(&self, oid: &ObjectId) -> Result<(), StoreError> {
@@ -284,5 +358,25 @@ mod tests {
         fs::write(&path, b"byt").unwrap();
         assert_eq!(store.put(&pointer, Source::File(&file)).unwrap(), Put::New);
         assert_eq!(fs::read(&path).unwrap(), b"bytes");
+    }
+
+    #[test]
+    fn an_object_is_as_old_as_its_last_put_and_a_removal_that_was_killed_is_undone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FolderStore::new(folder.path());
+        let pointer = Pointer { oid: ObjectId::of(b"bytes"), size: 5 };
+        store.put(&pointer, Source::Bytes(b"bytes")).unwrap();
+        let path = store.local_path(&pointer.oid).unwrap();
+        let written = store.modified(&pointer.oid).unwrap().unwrap();
+        let long_ago = fs::metadata(&path).unwrap().modified().unwrap() - std::time::Duration::from_secs(90 * 86_400);
+        File::open(&path).unwrap().set_modified(long_ago).unwrap();
+        assert!(store.modified(&pointer.oid).unwrap().unwrap() < written);
+        assert_eq!(store.put(&pointer, Source::Bytes(b"bytes")).unwrap(), Put::Present);
+        assert!(store.modified(&pointer.oid).unwrap().unwrap() >= written);
+
+        fs::rename(&path, folder.path().join(".incoming").join(format!("{ASIDE}{}", pointer.oid))).unwrap();
+        assert_eq!(store.size(&pointer.oid).unwrap(), None);
+        assert_eq!(store.list().unwrap().objects.len(), 1);
+        assert_eq!(store.size(&pointer.oid).unwrap(), Some(5));
     }
 }

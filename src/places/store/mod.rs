@@ -3,11 +3,12 @@
 //! One of the four traits. Its contract, which `contract` checks on every implementation:
 //! - after `put` returned, the object is there whole, whatever happened to other writers, and stays;
 //! - `put` of bytes that do not match the pointer leaves nothing and fails;
-//! - `put` of what is there already changes nothing;
+//! - `put` of what is there already changes no bytes; it counts as written now, see [`ObjectStore::refresh`];
 //! - nobody sees a part of an object.
 
 pub mod fs;
 pub mod lfs;
+pub mod s3;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use crate::formats::pool::pointer::Pointer;
 use crate::places::requests::Requests;
+use crate::places::s3::{self as client, S3Error};
 use crate::words::date::Timestamp;
 use crate::words::digest::ObjectId;
 
@@ -33,6 +35,9 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    /// The bucket refused or could not be reached.
+    #[error(transparent)]
+    S3(#[from] S3Error),
     /// The source file does not hold the bytes that the pointer names.
     #[error("{} changed while it was stored: sha256 {} with {} bytes was expected, {} with {} bytes came", path.display(), expected.oid, expected.size, found.oid, found.size)]
     Changed {
@@ -194,6 +199,15 @@ pub trait ObjectStore: Send + Sync {
     /// The store cannot be asked.
     fn size(&self, oid: &ObjectId) -> Result<Option<u64>, StoreError>;
 
+    /// Tells whether an object is there with its size, and makes it count as written now, so that garbage collection takes it
+    /// for part of an unfinished deploy. A store may leave that out where the object was written less than a day ago.
+    ///
+    /// # Errors
+    /// The store cannot be asked or written.
+    fn refresh(&self, pointer: &Pointer) -> Result<bool, StoreError> {
+        Ok(self.size(&pointer.oid)? == Some(pointer.size))
+    }
+
     /// Opens an object for reading.
     ///
     /// # Errors
@@ -218,6 +232,24 @@ pub trait ObjectStore: Send + Sync {
     /// It is there and cannot be removed.
     fn remove(&self, oid: &ObjectId) -> Result<(), StoreError>;
 
+    /// Returns when an object was last written or refreshed, by the store's clock; `None` where it is not there.
+    ///
+    /// # Errors
+    /// The store cannot be asked.
+    fn modified(&self, oid: &ObjectId) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Removes an object unless it was written or refreshed at this time or later; tells whether it is gone.
+    ///
+    /// # Errors
+    /// It cannot be asked for or removed.
+    fn remove_older(&self, oid: &ObjectId, than: Timestamp) -> Result<bool, StoreError> {
+        match self.modified(oid)? {
+            Some(modified) if modified >= than => Ok(false),
+            Some(_) => self.remove(oid).map(|()| true),
+            None => Ok(true),
+        }
+    }
+
     /// Returns the path of an object where the store is a local folder, so that it can be linked.
     fn local_path(&self, _oid: &ObjectId) -> Option<PathBuf> {
         None
@@ -237,9 +269,22 @@ pub trait ObjectStore: Send + Sync {
         Ok(None)
     }
 
+    /// Tells whether every operation is a request over the network, so that many should be under way at one time.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     /// Returns how many requests were sent so far, retries included.
     fn requests(&self) -> Requests {
         Requests::default()
+    }
+}
+
+/// Runs parallel work on a store: on as many threads as there are processors, or on more where the work is waiting for answers.
+pub fn in_parallel<T: Send>(store: &dyn ObjectStore, work: impl FnOnce() -> T + Send) -> T {
+    match client::threads() {
+        Ok(threads) if store.is_remote() => threads.install(work),
+        _ => work(),
     }
 }
 
@@ -251,63 +296,4 @@ pub fn key(oid: &ObjectId) -> String {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
-pub(crate) mod contract {
-    //! The suite that every object store must pass.
-
-    use super::*;
-
-    /// Runs the whole contract on an empty store.
-    pub(crate) fn check(store: &dyn ObjectStore) {
-        assert_eq!(store.list().unwrap(), Listing::default());
-        let pointer = check_unlisted(store);
-        let listing = store.list().unwrap();
-        let names: Vec<_> = listing.objects.iter().map(|stored| (stored.oid, stored.size)).collect();
-        let mut expected = vec![(pointer.oid, 10), (ObjectId::of(b"racing"), 6)];
-        expected.sort();
-        assert_eq!((names, listing.strangers), (expected, Vec::new()));
-        for _ in 0..2 {
-            store.remove(&pointer.oid).unwrap();
-            assert_eq!(store.size(&pointer.oid).unwrap(), None);
-        }
-    }
-
-    /// Runs what holds for a store that cannot list and remove too.
-    pub(crate) fn check_unlisted(store: &dyn ObjectStore) -> Pointer {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
-        std::fs::write(&file, b"some bytes").unwrap();
-        let pointer = Pointer { oid: ObjectId::of(b"some bytes"), size: 10 };
-        assert_eq!(store.size(&pointer.oid).unwrap(), None);
-        assert!(matches!(store.open(&pointer.oid), Err(StoreError::Missing { .. })));
-
-        let wrong = Pointer { oid: ObjectId::of(b"other bytes"), size: 10 };
-        assert!(matches!(store.put(&wrong, Source::File(&file)), Err(StoreError::Changed { .. })));
-        assert_eq!(store.size(&wrong.oid).unwrap(), None);
-
-        assert_eq!(store.put(&pointer, Source::File(&file)).unwrap(), Put::New);
-        assert_eq!(store.put(&pointer, Source::Bytes(b"some bytes")).unwrap(), Put::Present);
-        assert_eq!(store.size(&pointer.oid).unwrap(), Some(10));
-        let mut read = Vec::new();
-        store.open(&pointer.oid).unwrap().read_to_end(&mut read).unwrap();
-        assert_eq!(read, b"some bytes");
-        for (range, expected) in [(0..4, &b"some"[..]), (5..10, b"bytes"), (8..100, b"es")] {
-            let mut part = Vec::new();
-            store.open_range(&pointer.oid, range).unwrap().read_to_end(&mut part).unwrap();
-            assert_eq!(part, expected);
-        }
-        assert!(matches!(store.open_range(&wrong.oid, 0..1), Err(StoreError::Missing { .. })));
-
-        std::thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| {
-                    let racing = Pointer { oid: ObjectId::of(b"racing"), size: 6 };
-                    let own = tempfile::NamedTempFile::new().unwrap();
-                    std::fs::write(own.path(), b"racing").unwrap();
-                    store.put(&racing, Source::File(own.path())).unwrap();
-                    assert_eq!(store.size(&racing.oid).unwrap(), Some(6));
-                });
-            }
-        });
-        pointer
-    }
-}
+pub(crate) mod contract;

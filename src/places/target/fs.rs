@@ -146,7 +146,7 @@ impl PublishTarget for FolderTarget {
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, TargetError> {
         match fs::read(self.root.join(path)) {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(fault) if [io::ErrorKind::NotFound, io::ErrorKind::IsADirectory].contains(&fault.kind()) => Ok(None),
             Err(fault) => Err(self.failed("read", path)(fault)),
         }
     }
@@ -163,16 +163,22 @@ impl PublishTarget for FolderTarget {
         if self.size(path)? != Some(pointer.size) {
             return Ok(false);
         }
-        let file = File::open(self.root.join(path)).map_err(self.failed("read", path))?;
-        let facts = digest_of(file).map_err(self.failed("read", path))?;
-        Ok(Pointer::from(&facts) == *pointer)
+        Ok(self.hash(path)? == Some(*pointer))
+    }
+
+    fn hash(&self, path: &str) -> Result<Option<Pointer>, TargetError> {
+        match File::open(self.root.join(path)) {
+            Ok(file) => Ok(Some(Pointer::from(&digest_of(file).map_err(self.failed("read", path))?))),
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(fault) => Err(self.failed("read", path)(fault)),
+        }
     }
 
     fn write(&self, path: &str, content: &Content, store: &dyn ObjectStore) -> Result<(), TargetError> {
         let file = self.root.join(path);
         match content {
             Content::Bytes(bytes) => self.write_bytes(&file, bytes).map_err(self.failed("write", path)),
-            Content::SameAs(other) => self.write_link(&file, &self.root.join(other)).map_err(self.failed("write", path)),
+            Content::SameAs(other, _) => self.write_link(&file, &self.root.join(other)).map_err(self.failed("write", path)),
             Content::Object(pointer) => self.write_object(path, &file, pointer, store),
         }
     }

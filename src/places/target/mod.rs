@@ -10,10 +10,13 @@
 
 pub mod fs;
 pub mod plan;
+pub mod s3;
 
 use crate::formats::pool::pointer::Pointer;
 use crate::places::requests::Requests;
+use crate::places::s3::S3Error;
 use crate::places::store::{ObjectStore, StoreError};
+use crate::words::digest::ObjectId;
 
 /// What went wrong in the published tree.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +33,17 @@ pub enum TargetError {
         /// The cause.
         #[source]
         source: std::io::Error,
+    },
+    /// The server that holds the tree failed.
+    #[error("published tree")]
+    S3(#[source] Box<S3Error>),
+    /// A path that was to be replaced is not any more what was there when this publish began.
+    #[error("published tree {target}: another publisher has written {path} meanwhile")]
+    Overtaken {
+        /// The tree.
+        target: String,
+        /// The path in the tree.
+        path: String,
     },
     /// The configured way of linking does not work here.
     #[error(
@@ -57,6 +71,12 @@ pub enum TargetError {
     },
 }
 
+impl From<S3Error> for TargetError {
+    fn from(fault: S3Error) -> Self {
+        Self::S3(Box::new(fault))
+    }
+}
+
 /// Where the bytes of a path come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
@@ -64,8 +84,8 @@ pub enum Content {
     Bytes(Vec<u8>),
     /// From the object store.
     Object(Pointer),
-    /// From another path of the tree, written before.
-    SameAs(String),
+    /// From another path of the tree, written before, which holds the bytes of this size and hash.
+    SameAs(String, Pointer),
 }
 
 /// A tree of named files that clients read. See the module's text for the contract.
@@ -85,11 +105,20 @@ pub trait PublishTarget: Send + Sync {
     /// The tree cannot be asked.
     fn size(&self, path: &str) -> Result<Option<u64>, TargetError>;
 
-    /// Tells whether a path holds these bytes, by reading them.
+    /// Tells whether a path holds these bytes, by the hash that the tree keeps with the file, or else by reading it.
     ///
     /// # Errors
     /// The tree cannot be read.
     fn holds(&self, path: &str, pointer: &Pointer) -> Result<bool, TargetError>;
+
+    /// Returns size and hash of a path's bytes, read anew; `None` where it is missing.
+    ///
+    /// # Errors
+    /// The tree cannot be read.
+    fn hash(&self, path: &str) -> Result<Option<Pointer>, TargetError> {
+        let of = |bytes: Vec<u8>| Pointer { oid: ObjectId::of(&bytes), size: bytes.len() as u64 };
+        Ok(self.read(path)?.map(of))
+    }
 
     /// Writes a path.
     ///
@@ -125,6 +154,16 @@ pub trait PublishTarget: Send + Sync {
         false
     }
 
+    /// Returns how many writes may run at once: those of one class of a plan do not depend on each other.
+    fn lanes(&self) -> usize {
+        1
+    }
+
+    /// Returns the address where clients find the tree, where the place itself has one.
+    fn address(&self) -> Option<String> {
+        None
+    }
+
     /// Returns how many requests were sent so far, retries included.
     fn requests(&self) -> Requests {
         Requests::default()
@@ -133,48 +172,7 @@ pub trait PublishTarget: Send + Sync {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
-pub(crate) mod contract {
-    //! The suite that every publish target must pass.
+pub(crate) mod contract;
 
-    use super::*;
-    use crate::places::store::Source;
-    use crate::places::store::fs::FolderStore;
-    use crate::words::digest::ObjectId;
-
-    /// Runs the whole contract on an empty tree; the objects lie in `objects`.
-    pub(crate) fn check(target: &dyn PublishTarget, objects: &std::path::Path) {
-        let store = FolderStore::new(objects);
-        let file = objects.join("file");
-        std::fs::create_dir_all(objects).unwrap();
-        std::fs::write(&file, b"object").unwrap();
-        let pointer = Pointer { oid: ObjectId::of(b"object"), size: 6 };
-        store.put(&pointer, Source::File(&file)).unwrap();
-
-        let _held = target.exclusive().unwrap();
-        assert_eq!(target.read("dists/x/Release").unwrap(), None);
-        assert_eq!(target.size("dists/x/Release").unwrap(), None);
-        target.remove("dists/x/Release").unwrap();
-        target.write("dists/x/Release", &Content::Bytes(b"one".to_vec()), &store).unwrap();
-        target.write("dists/x/Release", &Content::Bytes(b"three".to_vec()), &store).unwrap();
-        assert_eq!(target.read("dists/x/Release").unwrap().as_deref(), Some(&b"three"[..]));
-        assert_eq!(target.size("dists/x/Release").unwrap(), Some(5));
-
-        target.write("dists/x/copy", &Content::SameAs("dists/x/Release".into()), &store).unwrap();
-        target.write("dists/x/Release", &Content::Bytes(b"four".to_vec()), &store).unwrap();
-        assert_eq!(target.read("dists/x/copy").unwrap().as_deref(), Some(&b"three"[..]), "a copy does not follow its origin");
-
-        for _ in 0..2 {
-            target.write("pool/main/f/fo/fo_1_all.deb", &Content::Object(pointer), &store).unwrap();
-            assert_eq!(target.read("pool/main/f/fo/fo_1_all.deb").unwrap().as_deref(), Some(&b"object"[..]));
-        }
-        assert!(target.holds("pool/main/f/fo/fo_1_all.deb", &pointer).unwrap());
-        assert!(!target.holds("pool/main/f/fo/fo_1_all.deb", &Pointer { oid: ObjectId::of(b"tcejbo"), size: 6 }).unwrap());
-        assert!(!target.holds("pool/main/f/fo/fo_2_all.deb", &pointer).unwrap());
-        let missing = Pointer { oid: ObjectId::of(b"nowhere"), size: 7 };
-        assert!(target.write("pool/x", &Content::Object(missing), &store).is_err());
-        assert_eq!(target.size("pool/x").unwrap(), None);
-        target.settle().unwrap();
-        target.remove("dists/x/copy").unwrap();
-        assert_eq!(target.size("dists/x/copy").unwrap(), None);
-    }
-}
+#[cfg(test)]
+use crate::places::store::{Source, fs::FolderStore};

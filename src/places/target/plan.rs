@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Content, PublishTarget, TargetError};
+use crate::places::lanes::in_lanes;
 use crate::places::store::ObjectStore;
 
 /// The class of a step. Steps are applied in this order.
@@ -51,7 +52,7 @@ impl fmt::Display for Step {
             None => write!(f, "remove {}", self.path),
             Some(Content::Bytes(bytes)) => write!(f, "write  {} ({} bytes)", self.path, bytes.len()),
             Some(Content::Object(pointer)) => write!(f, "link   {} (object {}, {} bytes)", self.path, pointer.oid, pointer.size),
-            Some(Content::SameAs(other)) => write!(f, "link   {} (as {other})", self.path),
+            Some(Content::SameAs(other, _)) => write!(f, "link   {} (as {other})", self.path),
         }
     }
 }
@@ -65,7 +66,6 @@ pub struct Plan {
 impl Plan {
     /// Returns these steps in the order of publication: by class, in it what repeats another path last, then by path.
     pub fn new(mut steps: Vec<Step>) -> Self {
-        let repeats = |step: &Step| matches!(step.content, Some(Content::SameAs(_)));
         steps.sort_by(|a, b| (a.class, repeats(a), &a.path).cmp(&(b.class, repeats(b), &b.path)));
         Self { steps }
     }
@@ -80,44 +80,81 @@ impl Plan {
         self.steps.is_empty()
     }
 
-    /// Carries out the steps in order; what a class needs is durable before the next class begins.
+    /// Carries out the steps in order, those of one class side by side where the tree has lanes for that (what repeats another
+    /// path after it); what a class needs is durable before the next class begins. Before each class it is asked whether to
+    /// go on: where nothing keeps a second publisher waiting, it may have overtaken this one.
     ///
     /// # Errors
-    /// The first step that fails; those before it are done, those after it are not.
-    pub fn apply(&self, target: &dyn PublishTarget, store: &dyn ObjectStore, done: &dyn Fn(&Step)) -> Result<(), TargetError> {
+    /// The first step that fails; no class after its own is begun.
+    pub fn apply(
+        &self,
+        target: &dyn PublishTarget,
+        store: &dyn ObjectStore,
+        done: &(dyn Fn(&Step) + Sync),
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Applied, TargetError> {
         let mut class = None;
-        for step in &self.steps {
-            if class.is_some_and(|class| class != step.class) {
-                target.settle()?;
+        for steps in self.steps.chunk_by(|a, b| (a.class, repeats(a)) == (b.class, repeats(b))) {
+            let own = steps.first().map(|step| step.class);
+            if own != class {
+                if class.is_some() {
+                    target.settle()?;
+                }
+                if !go_on() {
+                    return Ok(Applied::Overtaken);
+                }
             }
-            class = Some(step.class);
-            match &step.content {
-                Some(content) => target.write(&step.path, content, store)?,
-                None => target.remove(&step.path)?,
-            }
-            done(step);
+            class = own;
+            in_lanes(target.lanes(), steps, |step| {
+                match &step.content {
+                    Some(content) => target.write(&step.path, content, store)?,
+                    None => target.remove(&step.path)?,
+                }
+                done(step);
+                Ok::<_, TargetError>(())
+            })?;
         }
         if class.is_some() {
             target.settle()?;
         }
-        Ok(())
+        Ok(Applied::Whole)
     }
+}
+
+/// Whether a plan was carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// All of it.
+    Whole,
+    /// Only some classes of it, because it was said not to go on.
+    Overtaken,
+}
+
+/// Tells whether a step needs another one of its class.
+fn repeats(step: &Step) -> bool {
+    matches!(step.content, Some(Content::SameAs(..)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::pool::pointer::Pointer;
+    use crate::words::digest::ObjectId;
 
     #[test]
     fn in_release_is_last_and_what_it_needs_comes_before() {
         let step = |class, path: &str| Step { class, path: path.to_owned(), content: Some(Content::Bytes(Vec::new())) };
+        let empty = Pointer { oid: ObjectId::of(b""), size: 0 };
         let plan = Plan::new(vec![
             step(Class::InRelease, "dists/x/InRelease"),
             step(Class::Release, "dists/x/Release"),
             step(Class::Index, "dists/x/main/binary-amd64/Packages.gz"),
             step(Class::Signature, "dists/x/Release.gpg"),
             step(Class::Pool, "pool/b"),
-            Step { content: Some(Content::SameAs("0".to_owned())), ..step(Class::ByHash, "dists/x/main/binary-amd64/by-hash/MD5Sum/1") },
+            Step {
+                content: Some(Content::SameAs("0".to_owned(), empty)),
+                ..step(Class::ByHash, "dists/x/main/binary-amd64/by-hash/MD5Sum/1")
+            },
             step(Class::ByHash, "dists/x/main/binary-amd64/by-hash/SHA256/0"),
             step(Class::Pool, "pool/a"),
         ]);

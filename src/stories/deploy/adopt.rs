@@ -12,13 +12,10 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{CommitAnswer, CommitRequest, DeployError, Problem, choose_suite, compose, extra_digests, land, refused};
-use crate::formats::pool::path::PoolPath;
+use super::{CommitAnswer, CommitRequest, DeployError, Problem, PushMode, Verify, choose_suite, commit};
 use crate::formats::pool::pointer::{Pointer, PointerError};
-use crate::formats::statement::Statement;
 use crate::formats::statement::replay::Rules;
 use crate::formats::suite::checks;
-use crate::places::build_output::{self, ReadOptions};
 use crate::places::digest_of;
 use crate::places::git::land::Edits;
 use crate::places::git::read::{Snapshot, read_blobs};
@@ -28,7 +25,7 @@ use crate::places::store::{Intent, ObjectStore, StoreError};
 use crate::stories::archive::OpenArchive;
 use crate::stories::event::{Event, Listener};
 use crate::words::archive::Archive;
-use crate::words::date::Timestamp;
+use crate::words::date::{Span, Timestamp};
 use crate::words::name::Codename;
 
 /// What is to be adopted.
@@ -78,7 +75,6 @@ pub fn adopt(request: &AdoptRequest, listener: Listener<'_>) -> Result<AdoptAnsw
     let tip = open.tip()?;
     let archive = open.configuration(&tip)?;
     let suite = choose_suite(request.suite.as_deref(), &archive, &BTreeSet::new())?;
-    let uploaders = open.uploaders(&tip, &archive)?;
     let unnamed = unnamed(&open, &tip, &archive)?;
     let store = open.store_to_fill(&archive)?;
     let folder = temporary(&open)?;
@@ -96,36 +92,43 @@ pub fn adopt(request: &AdoptRequest, listener: Listener<'_>) -> Result<AdoptAnsw
     if brought.is_empty() {
         return Ok(answer);
     }
-    let of_pool = as_commit(request);
-    let options = ReadOptions { extra: extra_digests(&archive), uploaders: uploaders.as_ref(), now: request.now, progress: None };
-    let output = build_output::read(folder.path(), &options).map_err(|problems| refused(&of_pool, problems))?;
-    let (statement, files) = compose::statement(&suite, &archive, output, &of_pool)
-        .map_err(|problems| DeployError::Refused { out: of_pool.out.clone(), problems })?;
-    let landed = land::land(&open, store.as_ref(), &of_pool, &statement, &files, listener)?;
-    answer.moved = places(&statement, &brought);
+    let of_pool = as_commit(request, folder.path());
+    let landed = commit(&of_pool, None, listener).map_err(|fault| match fault {
+        DeployError::Refused { problems, .. } => DeployError::Refused { out: PathBuf::from("pool"), problems },
+        fault => fault,
+    })?;
     if request.dry_run {
-        answer.landed = Some(landed);
-        return Ok(answer);
+        let added = landed.added.iter().filter(|path| path.starts_with("pool/"));
+        answer.moved = places(&brought, &added.cloned().collect());
+    } else {
+        let tip = open.tip()?;
+        let named = named(&tip, &archive)?;
+        let stray: Unnamed = brought.into_iter().filter(|(path, _)| !named.contains(path)).collect();
+        answer.moved = tidy(&open, request, &places(&stray, &named))?;
+        answer.left = self::unnamed(&open, &open.tip()?, &archive)?.into_keys().collect();
     }
-    answer.moved = tidy(&open, request, &answer.moved)?;
-    let after = self::unnamed(&open, &open.tip()?, &archive)?;
-    answer.left = after.into_keys().collect();
     answer.landed = Some(landed);
     Ok(answer)
 }
 
-/// Returns the deploy that an adoption is; its build output is the pool.
-fn as_commit(request: &AdoptRequest) -> CommitRequest {
+/// Returns the deploy that an adoption is.
+fn as_commit(request: &AdoptRequest, out: &Path) -> CommitRequest {
     CommitRequest {
         archive: request.archive.clone(),
         branch: request.branch.clone(),
-        out: PathBuf::from("pool"),
+        out: out.to_owned(),
         suite: request.suite.clone(),
         package: None,
         version: None,
         job: None,
+        verify: Verify::Full,
         rules: Rules::default(),
         dry_run: request.dry_run,
+        remote: None,
+        push: PushMode::Never,
+        local_objects: false,
+        park: false,
+        wait: Span::of_seconds(0),
         author: request.author.clone(),
         now: request.now,
     }
@@ -139,7 +142,7 @@ fn unnamed(open: &OpenArchive, tip: &Snapshot<'_>, archive: &Archive) -> Result<
     for ((path, _), pointer) in blobs.into_iter().zip(read) {
         match pointer {
             Ok(pointer) => drop(pool.insert(path, pointer)),
-            Err(fault @ PointerError::TooLong { .. }) => {
+            Err(fault @ (PointerError::TooLong { .. } | PointerError::Malformed)) => {
                 problems
                     .push(Problem { file: path, reason: format!("{fault}; `git add --renormalize pool` makes pointers of such files") });
             }
@@ -149,16 +152,23 @@ fn unnamed(open: &OpenArchive, tip: &Snapshot<'_>, archive: &Archive) -> Result<
     if !problems.is_empty() {
         return Err(DeployError::Refused { out: PathBuf::from("pool"), problems });
     }
+    for path in named(tip, archive)? {
+        pool.remove(&path);
+    }
+    Ok(pool)
+}
+
+/// Returns the pool files that records of any suite name.
+fn named(tip: &Snapshot<'_>, archive: &Archive) -> Result<BTreeSet<String>, DeployError> {
+    let mut files = BTreeSet::new();
     for codename in archive.suites.keys() {
         for (place, bytes) in tip.record_bytes(codename)? {
             // Records that are wrong are fsck's matter.
             let named = checks::read_at(&place, &bytes).and_then(|record| checks::files_named(&place, &record));
-            for (path, _) in named.unwrap_or_default() {
-                pool.remove(&path.to_string());
-            }
+            files.extend(named.unwrap_or_default().into_iter().map(|(path, _)| path.to_string()));
         }
     }
-    Ok(pool)
+    Ok(files)
 }
 
 fn temporary(open: &OpenArchive) -> Result<tempfile::TempDir, DeployError> {
@@ -250,24 +260,12 @@ fn copy(file: &Path, target: &Path) -> io::Result<()> {
     copy.persist(target).map(drop).map_err(|fault| fault.error)
 }
 
-/// Returns the files that lie elsewhere than the statement says, with their places.
-fn places(statement: &Statement, brought: &Unnamed) -> BTreeMap<String, String> {
-    let mut places: BTreeMap<(String, Pointer), PoolPath> = BTreeMap::new();
-    let mut place = |path: &PoolPath, pointer: Pointer| drop(places.insert((path.file().to_string(), pointer), path.clone()));
-    for build in &statement.builds {
-        let sources = build.source_package.iter();
-        build.binaries.iter().map(|binary| &binary.file).chain(sources.clone().map(|source| &source.file)).for_each(|file| {
-            place(&file.path, Pointer::from(&file.facts));
-        });
-        for part in sources.flat_map(|source| &source.parts).filter(|part| part.here) {
-            place(&part.path, Pointer { oid: part.sha256, size: part.size });
-        }
-    }
-    let moved = brought.iter().filter_map(|(path, pointer)| {
-        let name = path.rsplit('/').next().unwrap_or(path).to_owned();
-        Some((path.clone(), places.get(&(name, *pointer))?.to_string()))
-    });
-    moved.filter(|(from, to)| from != to).collect()
+/// Returns files that lie elsewhere than the one of the same name that a record names.
+fn places(stray: &Unnamed, named: &BTreeSet<String>) -> BTreeMap<String, String> {
+    let file = |path: &str| path.rsplit('/').next().map(str::to_owned);
+    let by_name: BTreeMap<_, &String> = named.iter().map(|path| (file(path), path)).collect();
+    let found = stray.keys().filter_map(|path| Some((path.clone(), (*by_name.get(&file(path))?).clone())));
+    found.filter(|(from, to)| from != to).collect()
 }
 
 /// Removes files from where they were, each only if its place holds the same bytes now.

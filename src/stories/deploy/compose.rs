@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::CommitRequest;
 use crate::formats::artifact::dsc::Dsc;
 use crate::formats::pool::path::PoolPath;
 use crate::formats::pool::pointer::Pointer;
@@ -27,15 +26,26 @@ pub struct Problem {
     pub reason: String,
 }
 
+/// What the CI job says about what it built.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Said<'a> {
+    /// The source package.
+    pub(crate) package: Option<&'a str>,
+    /// The version.
+    pub(crate) version: Option<&'a str>,
+    /// Web address of the job.
+    pub(crate) job: Option<&'a str>,
+}
+
 type Builds = BTreeMap<(SourceName, Version), Build>;
-type Files = BTreeMap<Pointer, PathBuf>;
+pub(crate) type Files = BTreeMap<Pointer, PathBuf>;
 
 /// Returns the statement and the file of each object that it names.
-pub(super) fn statement(
+pub(crate) fn statement(
     suite: &Codename,
     archive: &Archive,
     output: BuildOutput,
-    request: &CommitRequest,
+    said: Said<'_>,
 ) -> Result<(Statement, Files), Vec<Problem>> {
     let mut builds = Builds::new();
     let mut files = Files::new();
@@ -51,11 +61,11 @@ pub(super) fn statement(
     let statement = Statement {
         suite: suite.clone(),
         builds: builds.into_values().collect(),
-        job: request.job.clone(),
+        job: said.job.map(str::to_owned),
         signed_by: output.signed_by.into_iter().collect(),
     };
     let mut problems = check_suite(&statement, archive).err().unwrap_or_default();
-    problems.extend(check_job(&statement, request));
+    problems.extend(check_job(&statement, said));
     if problems.is_empty() { Ok((statement, files)) } else { Err(problems) }
 }
 
@@ -140,7 +150,7 @@ fn add_evidence(builds: &mut Builds, files: &mut Files, output: OutputEvidence) 
 }
 
 /// Checks that the suite has every component and architecture that the statement needs.
-pub(super) fn check_suite(statement: &Statement, archive: &Archive) -> Result<(), Vec<Problem>> {
+pub(crate) fn check_suite(statement: &Statement, archive: &Archive) -> Result<(), Vec<Problem>> {
     let name = &statement.suite;
     let Some(suite) = archive.suite(name) else {
         return Err(vec![Problem { file: "ddb.toml".to_owned(), reason: format!("it has no suite {name} any more") }]);
@@ -170,10 +180,10 @@ pub(super) fn check_suite(statement: &Statement, archive: &Archive) -> Result<()
 }
 
 /// Checks that the build output is what the CI job says it built.
-fn check_job(statement: &Statement, request: &CommitRequest) -> Vec<Problem> {
+pub(crate) fn check_job(statement: &Statement, said: Said<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
     for build in &statement.builds {
-        if let Some(package) = request.package.as_deref().filter(|package| *package != build.source.as_str()) {
+        if let Some(package) = said.package.filter(|package| *package != build.source.as_str()) {
             let reason = format!("the job says PACKAGE={package}; unset it, or deploy that package alone");
             problems.push(Problem { file: format!("source package {}", build.source), reason });
         }
@@ -181,7 +191,7 @@ fn check_job(statement: &Statement, request: &CommitRequest) -> Vec<Problem> {
             let versions = std::iter::once(&build.version).chain(build.binaries.iter().map(|binary| &binary.version));
             versions.into_iter().any(|version| version.as_str() == said || version.without_epoch() == said)
         };
-        if let Some(version) = request.version.as_deref().filter(|version| !is_said(version)) {
+        if let Some(version) = said.version.filter(|version| !is_said(version)) {
             let reason = format!("the job says VERSION={version}; unset it, or deploy that version alone");
             problems.push(Problem { file: format!("source package {} {}", build.source, build.version), reason });
         }

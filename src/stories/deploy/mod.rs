@@ -1,31 +1,41 @@
 //! `ddb-deploy commit`: build output becomes objects, pointers and records in one commit.
 //!
-//! Read once, compose the statement, then land it: each try replays it on the newest tip, stores the objects that the edits
-//! need, commits and moves the branch by compare-and-swap. Whatever fails, the branch is as before.
+//! Read once (`take`, also what an upload left), compose the statement, then land it: each try replays it on the newest tip,
+//! stores the objects that the edits need, commits and moves the branch by compare-and-swap. Whatever fails, the branch is as
+//! before.
 
 pub mod adopt;
-mod compose;
+pub mod chain;
+pub(crate) mod compose;
+mod group;
 mod land;
+pub(crate) mod take;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::formats::sealed::SealedError;
 use crate::formats::statement::replay::{Conflict, Rules, Verdict};
-use crate::places::build_output::{self, Problems, ReadOptions};
+use crate::places::build_output::Problems;
+use crate::places::build_output::uploaded::LayOutError;
 use crate::places::git::{Author, GitError};
+use crate::places::requests::Requests;
+use crate::places::sign::seal::{SealError, Sealer};
 use crate::places::store::StoreError;
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
 use crate::stories::lfs;
 use crate::words::archive::{Archive, ExtraDigest};
-use crate::words::date::Timestamp;
+use crate::words::date::{Span, Timestamp};
 use crate::words::digest::ExtraDigests;
 use crate::words::name::{Codename, SourceName};
 use crate::words::version::Version;
 
 pub use compose::Problem;
+use land::Job;
+pub use take::{UploadsAnswer, Verify};
 
 /// What is to be deployed and how.
 #[derive(Debug, Clone)]
@@ -44,14 +54,38 @@ pub struct CommitRequest {
     pub version: Option<String>,
     /// Web address of the CI job.
     pub job: Option<String>,
+    /// What is checked about files that were uploaded before.
+    pub verify: Verify,
     /// What to do about conflicts and older versions.
     pub rules: Rules,
     /// Only say what would be done.
     pub dry_run: bool,
+    /// The Git remote, where it is not the branch's or `origin`.
+    pub remote: Option<String>,
+    /// Whether the commit is pushed.
+    pub push: PushMode,
+    /// Push pointers although only this machine reaches their objects.
+    pub local_objects: bool,
+    /// Put the statement into the inbox at once, for whoever may move the branch.
+    pub park: bool,
+    /// How long to wait for the branch, or for whoever lands what is parked.
+    pub wait: Span,
     /// Who commits.
     pub author: Author,
     /// The time, for the validity of signatures.
     pub now: Timestamp,
+}
+
+/// Whether a commit is pushed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PushMode {
+    /// To the remote, if there is one; without any credential the commit stays here.
+    #[default]
+    Auto,
+    /// To the remote, or nothing is committed.
+    Require,
+    /// Never.
+    Never,
 }
 
 /// What became of the build output.
@@ -63,6 +97,14 @@ pub struct CommitAnswer {
     pub branch: String,
     /// The commit, where one was made.
     pub commit: Option<String>,
+    /// The Git remote whose branch holds it now, without user name and password.
+    pub remote: Option<String>,
+    /// Why the commit was made here and not pushed.
+    pub not_pushed: Option<String>,
+    /// The inbox branch where the statement waits for whoever lands it next.
+    pub parked: Option<String>,
+    /// How often the remote was looked at.
+    pub tries: u32,
     /// Whether this was a dry run.
     pub dry_run: bool,
     /// One entry for each source package and version.
@@ -75,8 +117,12 @@ pub struct CommitAnswer {
     pub new_objects: usize,
     /// Their size in bytes.
     pub new_bytes: u64,
+    /// Requests to the object store, where it lies behind a network.
+    pub requests: Requests,
     /// Files of the checkout that have local changes and were left alone.
     pub left_alone: Vec<String>,
+    /// What came from uploads; `null` where all files were in the build output themselves.
+    pub uploads: Option<UploadsAnswer>,
 }
 
 /// What became of one build.
@@ -87,19 +133,49 @@ pub struct BuildAnswer {
     /// Its version.
     pub version: Version,
     /// What became of it.
-    pub verdict: Verdict,
+    pub verdict: BuildState,
     /// What a person should know.
     pub notes: Vec<String>,
 }
 
+/// What became of one build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BuildState {
+    /// The suite offers it now.
+    Landed,
+    /// The suite offered it before, with the same bytes.
+    AlreadyLanded,
+    /// The suite offers something newer.
+    Superseded,
+    /// It waits in the inbox.
+    Parked,
+}
+
+impl From<Verdict> for BuildState {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Landed => Self::Landed,
+            Verdict::AlreadyLanded => Self::AlreadyLanded,
+            Verdict::Superseded => Self::Superseded,
+        }
+    }
+}
+
 impl CommitAnswer {
-    /// Returns the verdict on the whole: landed if anything did, else superseded if anything was.
-    pub fn verdict(&self) -> Verdict {
+    /// Returns the verdict on the whole: parked, else landed if anything did, else superseded if anything was.
+    pub fn verdict(&self) -> BuildState {
         let verdicts = || self.builds.iter().map(|build| build.verdict);
-        [Verdict::Landed, Verdict::Superseded]
+        [BuildState::Parked, BuildState::Landed, BuildState::Superseded]
             .into_iter()
             .find(|wanted| verdicts().any(|verdict| verdict == *wanted))
-            .unwrap_or(Verdict::AlreadyLanded)
+            .unwrap_or(BuildState::AlreadyLanded)
+    }
+}
+
+impl CommitRequest {
+    fn said(&self) -> compose::Said<'_> {
+        compose::Said { package: self.package.as_deref(), version: self.version.as_deref(), job: self.job.as_deref() }
     }
 }
 
@@ -132,6 +208,45 @@ pub enum DeployError {
     /// The suite is not known.
     #[error("{0}")]
     Suite(String),
+    /// Objects that only this machine has are not pushed about.
+    #[error(
+        "the objects would be in {store} alone, where nobody who fetches from {remote} can get them; nothing was committed. Configure store.s3 or store.lfs (or store.shared for a file server) in ddb.toml, or use --no-push, or --local-objects to push the pointers all the same"
+    )]
+    LocalObjects {
+        /// The store.
+        store: String,
+        /// The remote.
+        remote: String,
+    },
+    /// There is nowhere to push to.
+    #[error("--require-push, but the repository has no remote; `git remote add origin URL` makes one")]
+    NoRemote,
+    /// There is no inbox to park in.
+    #[error(
+        "--park needs a remote and an inbox: set inbox.protected in ddb.toml if the forge protects ddb/inbox/*, or give a key of `uploaders` (DDB_UPLOADER_KEY)"
+    )]
+    NoInbox,
+    /// The statement is too long to be parked.
+    #[error("the statement cannot be parked")]
+    Sealed(#[source] SealedError),
+    /// The statement cannot be sealed.
+    #[error("the statement cannot be sealed")]
+    Seal(#[source] SealError),
+    /// Whoever landed the inbox turned the statement down.
+    #[error("whoever landed the inbox rejected it: {reason}")]
+    Turned {
+        /// Why.
+        reason: String,
+    },
+    /// Somebody took the statement out of the inbox.
+    #[error("the statement was withdrawn from the inbox and has not landed; deploy again if that was a mistake")]
+    Withdrawn,
+    /// What an upload left cannot be taken in this way.
+    #[error("{0}")]
+    Verify(String),
+    /// The uploaded files cannot be laid out for reading.
+    #[error(transparent)]
+    LayOut(#[from] LayOutError),
 }
 
 fn count(number: usize, noun: &str) -> String {
@@ -142,36 +257,52 @@ fn count(number: usize, noun: &str) -> String {
 ///
 /// # Errors
 /// See `DeployError`; the branch is then as before, and what objects were stored is harmless and used by the next try.
-pub fn commit(request: &CommitRequest, listener: Listener<'_>) -> Result<CommitAnswer, DeployError> {
-    let open = OpenArchive::open(&request.archive, request.branch.as_deref())?;
+pub fn commit(request: &CommitRequest, sealer: Option<&Sealer>, listener: Listener<'_>) -> Result<CommitAnswer, DeployError> {
+    let mut open = OpenArchive::open(&request.archive, request.branch.as_deref())?;
+    if request.push != PushMode::Never && !request.dry_run {
+        open.connect(request.remote.as_deref())?;
+    }
     let tip = open.tip()?;
     let archive = open.configuration(&tip)?;
     if let Some(fault) = lfs::lfsconfig_fault(&tip, &archive)? {
         listener(Event::Warning(fault));
     }
     let uploaders = open.uploaders(&tip, &archive)?;
-    let total = std::sync::atomic::AtomicBool::new(false);
-    let progress = |name: &str, parts: usize| {
-        if !total.swap(true, std::sync::atomic::Ordering::Relaxed) {
-            listener(Event::Begin { step: "reading build output", parts });
-        }
-        listener(Event::Part { name: name.to_owned() });
-    };
-    let options =
-        ReadOptions { extra: extra_digests(&archive), uploaders: uploaders.as_ref(), now: request.now, progress: Some(&progress) };
-    let output = build_output::read(&request.out, &options).map_err(|problems| refused(request, problems))?;
-    listener(Event::End);
-    let suite = choose_suite(request.suite.as_deref(), &archive, &output.distributions)?;
-    let (statement, files) = compose::statement(&suite, &archive, output, request)
-        .map_err(|problems| DeployError::Refused { out: request.out.clone(), problems })?;
     let store = open.store_to_fill(&archive)?;
-    land::land(&open, store.as_ref(), request, &statement, &files, listener)
+    let taking = take::Taking {
+        out: &request.out,
+        suite: request.suite.as_deref(),
+        said: request.said(),
+        archive: &archive,
+        uploaders: uploaders.as_ref(),
+        now: request.now,
+        listener,
+    };
+    let taken = take::take(&taking, request.verify, store.as_ref(), &open.repository.git_dir().join("ddb"))?;
+    let job = Job { open: &open, store: store.as_ref(), request, statement: &taken.statement, files: &taken.files, listener };
+    let answer = match open.remote.clone() {
+        Some(remote) => {
+            let remote = remote.with_push_options(&archive.remote.push_options);
+            if archive.store.is_local() && !request.local_objects {
+                let local = || DeployError::LocalObjects { store: store.describe(), remote: remote.describe() };
+                // Without a credential nothing would be pushed, whatever the store is.
+                if request.push == PushMode::Require || remote.has_credential().map_err(OpenError::Remote)? {
+                    return Err(local());
+                }
+            }
+            group::land(&job, &remote, &archive, uploaders.as_ref(), sealer)
+        }
+        None if request.push == PushMode::Require => Err(DeployError::NoRemote),
+        None if request.park => Err(DeployError::NoInbox),
+        None => land::land(&job),
+    };
+    Ok(CommitAnswer { requests: store.requests(), uploads: taken.uploads, ..answer? })
 }
 
-fn refused(request: &CommitRequest, problems: Problems) -> DeployError {
+pub(crate) fn refused(out: &Path, problems: Problems) -> DeployError {
     let problems =
         problems.0.into_iter().map(|problem| Problem { file: problem.file.display().to_string(), reason: problem.reason }).collect();
-    DeployError::Refused { out: request.out.clone(), problems }
+    DeployError::Refused { out: out.to_owned(), problems }
 }
 
 fn extra_digests(archive: &Archive) -> ExtraDigests {
@@ -180,7 +311,7 @@ fn extra_digests(archive: &Archive) -> ExtraDigests {
 }
 
 /// Chooses the suite: the one named, else the only one, else the one that the .changes mean.
-fn choose_suite(
+pub(crate) fn choose_suite(
     named: Option<&str>,
     archive: &Archive,
     distributions: &std::collections::BTreeSet<String>,

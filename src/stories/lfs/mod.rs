@@ -19,20 +19,22 @@ use crate::stories::archive::{OpenArchive, OpenError};
 use crate::words::archive::{Archive, LfsSettings};
 use crate::words::digest::ObjectId;
 
-/// Returns the store behind a forge's batch API.
+/// Returns the store behind a forge's batch API; without a repository, one whose folder this is.
 ///
 /// # Errors
 /// The certificate authorities cannot be read.
-pub fn batch_store(repository: &Repository, branch: &str, settings: &LfsSettings) -> Result<LfsStore, StoreError> {
+pub fn batch_store(repository: Option<&Repository>, root: &Path, settings: &LfsSettings) -> Result<LfsStore, StoreError> {
     let given = credentials::given();
-    let of_git = given.git_token.filter(|_| repository.remote_urls().iter().any(|url| host(url) == host(&settings.url)));
-    let (git_dir, branch) = (repository.git_dir().to_owned(), branch.to_owned());
+    let urls = repository.map(Repository::remote_urls).unwrap_or_default();
+    let of_git = given.git_token.filter(|_| urls.iter().any(|url| host(url) == host(&settings.url)));
+    let git_dir = repository.map_or(root, Repository::git_dir).to_owned();
+    let tips = repository.map(Repository::checked_out).unwrap_or_default();
     LfsStore::new(LfsOptions {
         url: settings.url.clone(),
         token: given.lfs_token.or(of_git),
         authorities: given.authorities,
         git_dir: git_dir.clone(),
-        sizes: Box::new(move || sizes(&git_dir, &branch).unwrap_or_default()),
+        sizes: Box::new(move || tips.iter().filter_map(|tip| sizes(&git_dir, tip).ok()).flatten().collect()),
         patience: Patience::default(),
     })
 }
@@ -60,7 +62,7 @@ pub enum CloneError {
 pub fn open_clone(folder: &Path, branch: Option<&str>) -> Result<OpenArchive, OpenError> {
     match OpenArchive::open(folder, branch) {
         Err(OpenError::Git(GitError::DetachedHead { .. })) => {
-            Ok(OpenArchive { repository: Repository::discover(folder)?, branch: "HEAD".to_owned() })
+            Ok(OpenArchive { repository: Repository::discover(folder)?, branch: "HEAD".to_owned(), remote: None })
         }
         open => open,
     }
@@ -79,7 +81,7 @@ pub fn store_of_clone(open: &OpenArchive, archive: &Archive, remote: &str) -> Re
     let address = open.repository.setting(&format!("remote.{remote}.url")).unwrap_or_else(|| remote.to_owned());
     let path = open.repository.root().join(address.strip_prefix("file://").unwrap_or(&address));
     match Repository::open(&path) {
-        Ok(repository) => Ok(OpenArchive { repository, branch: open.branch.clone() }.store(archive)?),
+        Ok(repository) => Ok(OpenArchive { repository, branch: open.branch.clone(), remote: None }.store(archive)?),
         // The archive itself, which was cloned from nowhere.
         Err(_) if address == remote && open.repository.remote_urls().is_empty() => Ok(open.store(archive)?),
         Err(_) => {
@@ -120,9 +122,9 @@ fn host(url: &str) -> &str {
 }
 
 /// Returns the sizes of all objects that the pool names, for servers that answer only to those who know them.
-fn sizes(git_dir: &Path, branch: &str) -> Result<BTreeMap<ObjectId, u64>, GitError> {
+fn sizes(git_dir: &Path, reference: &str) -> Result<BTreeMap<ObjectId, u64>, GitError> {
     let repository = Repository::open(git_dir)?;
-    let Some(tip) = repository.tip(branch)? else { return Ok(BTreeMap::new()) };
+    let Some(tip) = repository.tip(reference)? else { return Ok(BTreeMap::new()) };
     let blobs: Vec<_> = repository.snapshot(tip)?.pool()?.into_iter().collect();
     let pointers = read_blobs(&repository, &blobs, |_, bytes| Ok::<_, GitError>(Pointer::decode(bytes).ok()))?;
     Ok(pointers.into_iter().flatten().map(|pointer| (pointer.oid, pointer.size)).collect())

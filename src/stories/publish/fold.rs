@@ -60,7 +60,7 @@ pub fn fold(repository: &Repository, snapshot: &Snapshot<'_>, archive: &Archive,
     let overrides = read_overrides(snapshot, suite)?;
     let offers: Vec<Offer> = loaded.iter().map(offer).collect();
     let selection = select(&offers, suite);
-    let style = Style::from(suite);
+    let style = Style::of(archive, suite);
     let rendered = render(&loaded, &records, &style, &overrides)?;
     let installer: BTreeSet<Component> = loaded
         .iter()

@@ -6,6 +6,7 @@
 
 mod decide;
 mod fold;
+mod known;
 mod plan;
 mod records;
 pub mod stage;
@@ -22,12 +23,14 @@ use crate::formats::release::{Release, ReleaseError};
 use crate::formats::suite::checks::RecordProblem;
 use crate::places::git::read::Snapshot;
 use crate::places::git::{Author, GitError, Oid};
+use crate::places::requests::Requests;
 use crate::places::sign::{SignError, SignedRelease, Signer};
 use crate::places::store::ObjectStore;
-use crate::places::target::plan::{Class, Plan};
+use crate::places::target::plan::{Applied, Class, Plan};
 use crate::places::target::{PublishTarget, TargetError};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
+use crate::stories::inbox::{self, InboxError};
 use crate::stories::key::KeyError;
 use crate::words::archive::Archive;
 use crate::words::date::{Span, Timestamp};
@@ -47,6 +50,8 @@ pub struct DistsRequest {
     pub renew_before: Option<Span>,
     /// Let Date go back, after a Release was dated in the future by a wrong clock.
     pub reset_date: bool,
+    /// Look at every file of the tree, also at those that the last publish is known to have written.
+    pub repair: bool,
     /// Only say what would be done.
     pub dry_run: bool,
     /// The address in the sources stanza.
@@ -90,6 +95,8 @@ pub struct DistsAnswer {
     pub target: String,
     /// The deb822 sources stanza for clients.
     pub stanza: String,
+    /// Requests to the object store and the published tree, where these lie behind a network.
+    pub requests: Requests,
     /// The steps of the plan, in order, for a dry run.
     pub plan: Vec<String>,
     /// What a person should know.
@@ -248,41 +255,96 @@ pub struct Places<'a> {
 
 const TRIES: u32 = 20;
 
+impl Places<'_> {
+    /// Fetches the archive's branch and the Releases of a suite from the remote, if there is one.
+    fn look(&self, codename: &Codename) -> Result<(), OpenError> {
+        if self.open.remote.is_none() {
+            return Ok(());
+        }
+        let _held = self.open.repository.hold_remote()?;
+        let releases = stage::branch(codename);
+        self.open.refresh(&[&releases]).and_then(|()| self.open.align(&releases)).map_err(OpenError::Remote)
+    }
+}
+
+/// Lands what deploy jobs parked, so that it is in what is published. A publisher that may not do that publishes all the same.
+fn land_inbox(request: &DistsRequest, places: &Places<'_>, listener: Listener<'_>) -> Result<(), PublishError> {
+    let Some(remote) = places.open.remote.as_ref().filter(|_| !request.dry_run) else { return Ok(()) };
+    match inbox::land_all(places.open, remote, places.store, &request.author, request.now) {
+        Ok(Some(landed)) if !landed.verdicts.is_empty() => {
+            listener(Event::Detail(format!("landed {} statements of the inbox", landed.verdicts.len())));
+        }
+        Ok(_) => {}
+        Err(InboxError::Open(fault)) => return Err(fault.into()),
+        Err(fault) => listener(Event::Warning(format!("the inbox was not landed: {fault}"))),
+    }
+    Ok(())
+}
+
+/// What one try came to.
+enum Turn {
+    /// The suite is as it should be.
+    Done(Box<DistsAnswer>),
+    /// Another publisher staged or served something meanwhile, and this try wrote nothing.
+    Again,
+    /// Another publisher served something while this one wrote, perhaps over it: what the tree holds is to be looked at. With
+    /// what this one published before it noticed.
+    Overtaken(Option<Box<DistsAnswer>>),
+}
+
 /// Publishes a suite.
 ///
 /// # Errors
 /// See `PublishError`; clients then see what they saw before, and the next run goes on.
 pub fn dists(request: &DistsRequest, places: &Places<'_>, listener: Listener<'_>) -> Result<DistsAnswer, PublishError> {
-    let mut finished = None;
+    let mut finished: Option<DistsAnswer> = None;
+    let mut request = request.clone();
+    land_inbox(&request, places, listener)?;
     for _ in 0..TRIES {
+        places.look(&request.codename)?;
         let newest = stage::newest(&places.open.repository, &request.codename)?;
-        let answer = match newest {
+        let turn = match newest {
             Some(staged) if staged.signatures.is_none() && !request.dry_run => {
                 // Somebody was stopped between staging and serving. Their Release goes first, then ours if anything is left.
-                match finish(request, places, &staged, listener) {
-                    Ok(answer) => {
-                        finished = answer.or(finished);
+                match finish(&request, places, &staged, listener) {
+                    Ok(Turn::Done(answer)) => {
+                        finished = Some(*answer);
                         continue;
                     }
+                    Ok(turn) => turn,
                     Err(fault) if fault.is_of_one_release() && places.open.tip()?.commit() != staged.base(&request.codename)? => {
                         listener(Event::Warning(format!(
                             "Release {} of {} was staged and cannot be served any more ({fault}); the newest commit takes its place",
                             staged.inputs.sequence, request.codename
                         )));
-                        advance(request, places, Some(staged), listener)?
+                        advance(&request, places, Some(staged), listener)?
                     }
                     Err(fault) => return Err(fault),
                 }
             }
-            newest => advance(request, places, newest, listener)?,
+            newest => advance(&request, places, newest, listener)?,
         };
-        if let Some(answer) = answer {
-            // Where nothing was left to do after finishing, what was finished is what this run did.
-            let idle = answer.outcome == PublishOutcome::Unchanged;
-            return Ok(finished.filter(|_| idle).unwrap_or(answer));
+        match turn {
+            Turn::Again => {}
+            Turn::Overtaken(answer) => {
+                listener(Event::Detail("another publisher served this suite meanwhile; looking at everything again".to_owned()));
+                request.repair = true;
+                finished = answer.map(|answer| *answer).or(finished);
+            }
+            Turn::Done(answer) => {
+                // Where nothing was left to do after finishing, what was finished is what this run did.
+                let idle = answer.outcome == PublishOutcome::Unchanged;
+                let mut answer = finished.filter(|finished| idle && finished.sequence == answer.sequence).unwrap_or(*answer);
+                answer.requests = requests(places);
+                return Ok(answer);
+            }
         }
     }
     Err(PublishError::Contended { codename: request.codename.clone(), tries: TRIES })
+}
+
+fn requests(places: &Places<'_>) -> Requests {
+    places.store.requests() + places.target.requests()
 }
 
 /// Everything about one Release that is to be served.
@@ -332,43 +394,33 @@ fn edition_at(
 }
 
 /// Serves a Release that was staged and not served; where its bytes cannot be made again, leaves it behind by staging anew.
-fn finish(
-    request: &DistsRequest,
-    places: &Places<'_>,
-    staged: &Staged,
-    listener: Listener<'_>,
-) -> Result<Option<DistsAnswer>, PublishError> {
+fn finish(request: &DistsRequest, places: &Places<'_>, staged: &Staged, listener: Listener<'_>) -> Result<Turn, PublishError> {
     listener(Event::Detail(format!("Release {} of {} was staged and not served; it goes first", staged.inputs.sequence, request.codename)));
     let base = staged.base(&request.codename)?;
     let mut edition = edition_at(request, places, base, staged.inputs.date, listener)?;
     if edition.release.text().as_bytes() == staged.release {
         let signed = sign(request, places, &edition)?;
-        return serve(request, places, &edition, signed, staged.commit, staged.inputs.sequence, listener);
+        return serve(request, places, &edition, signed, staged.commit, false, listener);
     }
     listener(Event::Warning(format!(
         "this ddb cannot make Release {} of {} again (it was made by {}); a new one takes its place",
         staged.inputs.sequence, request.codename, staged.inputs.ddb
     )));
     stage_new(request, places, Some(staged), &mut edition)?;
-    Ok(None)
+    Ok(Turn::Again)
 }
 
-/// Publishes the newest commit after a served Release (or the first one); `None` where another publisher was faster.
-fn advance(
-    request: &DistsRequest,
-    places: &Places<'_>,
-    last: Option<Staged>,
-    listener: Listener<'_>,
-) -> Result<Option<DistsAnswer>, PublishError> {
+/// Publishes the newest commit after a served Release (or the first one).
+fn advance(request: &DistsRequest, places: &Places<'_>, last: Option<Staged>, listener: Listener<'_>) -> Result<Turn, PublishError> {
     let base = places.open.tip()?.commit();
     let mut edition = edition_at(request, places, base, request.now, listener)?;
     let decision = decide::decide(request, last.as_ref(), &edition);
     match (decision, last) {
         (Decision::Same(notes), Some(last)) => serve_again(request, places, edition, last, notes),
-        (_, last) if request.dry_run => plan_only(request, places, &edition, last.as_ref()).map(Some),
+        (_, last) if request.dry_run => plan_only(request, places, &edition, last.as_ref()),
         (_, last) => {
-            let Some((signed, commit, sequence)) = stage_new(request, places, last.as_ref(), &mut edition)? else { return Ok(None) };
-            serve(request, places, &edition, signed, commit, sequence, listener)
+            let Some((signed, commit)) = stage_new(request, places, last.as_ref(), &mut edition)? else { return Ok(Turn::Again) };
+            serve(request, places, &edition, signed, commit, true, listener)
         }
     }
 }
@@ -379,7 +431,7 @@ fn stage_new(
     places: &Places<'_>,
     last: Option<&Staged>,
     edition: &mut Edition,
-) -> Result<Option<(SignedRelease, Oid, u64)>, PublishError> {
+) -> Result<Option<(SignedRelease, Oid)>, PublishError> {
     edition.date(decide::date(request, last)?, &request.codename);
     let text = edition.release.text();
     // What cannot be read again, signed or served is not staged: it would stand before every later Release.
@@ -390,8 +442,8 @@ fn stage_new(
     plan::check_objects(request, places, edition)?;
     let sequence = last.map_or(1, |last| last.inputs.sequence + 1);
     let inputs = Inputs { sequence, base: edition.base.to_string(), date: edition.release.date, ddb: env!("CARGO_PKG_VERSION").to_owned() };
-    let commit = stage::stage(&places.open.repository, &request.codename, last, text.as_bytes(), &inputs, &request.author)?;
-    Ok(commit.map(|commit| (signed, commit, sequence)))
+    let commit = stage::stage(places.open, &request.codename, last, text.as_bytes(), &inputs, &request.author)?;
+    Ok(commit.map(|commit| (signed, commit)))
 }
 
 fn sign(request: &DistsRequest, places: &Places<'_>, edition: &Edition) -> Result<SignedRelease, PublishError> {
@@ -399,81 +451,114 @@ fn sign(request: &DistsRequest, places: &Places<'_>, edition: &Edition) -> Resul
     Ok(SignedRelease::sign(signer.as_ref(), edition.release.text().as_bytes(), request.now)?)
 }
 
-/// Applies the plan of a staged and signed Release and marks it served; `None` where it is not the newest any more.
+/// Applies the plan of a staged and signed Release and marks it served; `fresh` says that this run has staged it.
 fn serve(
     request: &DistsRequest,
     places: &Places<'_>,
     edition: &Edition,
     signed: SignedRelease,
     commit: Oid,
-    sequence: u64,
+    fresh: bool,
     listener: Listener<'_>,
-) -> Result<Option<DistsAnswer>, PublishError> {
-    let signatures = Signatures {
-        in_release: signed.in_release().to_vec(),
-        detached: signed.detached().to_vec(),
-        served: Served { at: request.now, signed_by: signed.fingerprints().to_vec(), keyring: Sha256::of(edition.keyring.as_bytes()) },
-    };
+) -> Result<Turn, PublishError> {
+    let served =
+        Served { at: request.now, signed_by: signed.fingerprints().to_vec(), keyring: Sha256::of(edition.keyring.as_bytes()), swept: 0 };
+    let mut signatures = Signatures { in_release: signed.in_release().to_vec(), detached: signed.detached().to_vec(), served };
     let repository = &places.open.repository;
     let _held = places.target.exclusive()?;
     // Whoever waited here may find that another publisher has served this Release, or a newer one, meanwhile.
-    if repository.tip(&stage::branch(&request.codename))? != Some(commit) {
-        return Ok(None);
-    }
-    let steps = plan::publish(request, places, edition, &signatures)?;
+    places.look(&request.codename)?;
+    let Some(staged) = stage::newest(repository, &request.codename)?.filter(|staged| staged.commit == commit) else {
+        return Ok(Turn::Again);
+    };
+    let newest = || is_newest(request, places, commit);
+    let steps = plan::publish(request, places, edition, &signatures, fresh)?;
     listener(Event::Begin { step: "publishing", parts: steps.steps().len() });
-    steps.apply(places.target, places.store, &|step| listener(Event::Part { name: step.path.clone() }))?;
+    let applied = steps.apply(places.target, places.store, &|step| listener(Event::Part { name: step.path.clone() }), &newest);
     listener(Event::End);
-    if stage::mark_served(repository, &request.codename, commit, sequence, &signatures, &request.author)?.is_none() {
-        listener(Event::Detail("another publisher marked this Release as served".to_owned()));
+    if overtaken(applied)? {
+        return Ok(Turn::Overtaken(None));
     }
-    let removals = plan::removals(request, places, &edition.archive)?;
-    removals.apply(places.target, places.store, &|_| ())?;
+    // Before the Release is marked as served nobody can stage another one, whose files might be among those removed.
+    let sweep = plan::removals(request, places, &edition.archive, &staged)?;
+    let removed = sweep.plan.apply(places.target, places.store, &|_| (), &newest);
+    let before = stage::last_served(repository, &request.codename)?.and_then(|last| last.signatures).map_or(0, |last| last.served.swept);
+    signatures.served.swept = if matches!(removed, Ok(Applied::Whole)) { sweep.swept } else { before };
+    let sequence = staged.inputs.sequence;
+    let marked = stage::mark_served(places.open, &request.codename, commit, sequence, &signatures, &request.author)?;
+    removed?;
     let mut answer = answer(request, places, edition, sequence, PublishOutcome::Published, &steps);
-    answer.removed_files = removals.steps().len();
-    Ok(Some(answer))
+    answer.removed_files = sweep.plan.steps().len();
+    match marked {
+        None if places.target.is_remote() || places.open.remote.is_some() => Ok(Turn::Overtaken(Some(Box::new(answer)))),
+        None => {
+            listener(Event::Detail("another publisher marked this Release as served".to_owned()));
+            Ok(Turn::Done(Box::new(answer)))
+        }
+        Some(_) => Ok(Turn::Done(Box::new(answer))),
+    }
 }
 
-/// Nothing changed: puts back what the tree lacks, with the signatures that clients already have; `None` where that is not the
-/// newest Release any more.
+/// Tells whether a commit is still the newest on the branch of Releases: on the remote, if there is one.
+fn is_newest(request: &DistsRequest, places: &Places<'_>, commit: Oid) -> bool {
+    let branch = stage::branch(&request.codename);
+    match &places.open.remote {
+        Some(remote) => remote.list(&[&branch]).is_ok_and(|seen| seen.get(&branch) == Some(&commit)),
+        None => places.open.repository.tip(&branch).is_ok_and(|tip| tip == Some(commit)),
+    }
+}
+
+/// Tells whether another publisher was noticed while a plan was carried out.
+fn overtaken(applied: Result<Applied, TargetError>) -> Result<bool, PublishError> {
+    match applied {
+        Ok(applied) => Ok(applied == Applied::Overtaken),
+        Err(TargetError::Overtaken { .. }) => Ok(true),
+        Err(fault) => Err(fault.into()),
+    }
+}
+
+/// Nothing changed: puts back what the tree lacks, with the signatures that clients already have.
 fn serve_again(
     request: &DistsRequest,
     places: &Places<'_>,
     mut edition: Edition,
     last: Staged,
     notes: Vec<String>,
-) -> Result<Option<DistsAnswer>, PublishError> {
+) -> Result<Turn, PublishError> {
     let (sequence, commit) = (last.inputs.sequence, last.commit);
     edition.release = last.parsed;
-    let Some(signatures) = last.signatures else { return plan_only(request, places, &edition, None).map(Some) };
+    let Some(signatures) = last.signatures else { return plan_only(request, places, &edition, None) };
     let _held = if request.dry_run { None } else { Some(places.target.exclusive()?) };
     // Whoever waited here must not put an old Release in the place of a newer one.
-    if places.open.repository.tip(&stage::branch(&request.codename))? != Some(commit) {
-        return Ok(None);
+    if !is_newest(request, places, commit) {
+        return Ok(Turn::Again);
     }
-    let steps = plan::publish(request, places, &edition, &signatures)?;
+    let steps = plan::publish(request, places, &edition, &signatures, false)?;
     let outcome = match (steps.is_empty(), request.dry_run) {
         (true, _) => PublishOutcome::Unchanged,
         (false, true) => PublishOutcome::Planned,
         (false, false) => PublishOutcome::Repaired,
     };
     if !request.dry_run {
-        steps.apply(places.target, places.store, &|_| ())?;
+        let newest = || is_newest(request, places, commit);
+        if overtaken(steps.apply(places.target, places.store, &|_| (), &newest))? || !(steps.is_empty() || newest()) {
+            return Ok(Turn::Overtaken(None));
+        }
     }
     let mut answer = answer(request, places, &edition, sequence, outcome, &steps);
     answer.notes.extend(notes);
-    Ok(Some(answer))
+    Ok(Turn::Done(Box::new(answer)))
 }
 
-fn plan_only(request: &DistsRequest, places: &Places<'_>, edition: &Edition, last: Option<&Staged>) -> Result<DistsAnswer, PublishError> {
+fn plan_only(request: &DistsRequest, places: &Places<'_>, edition: &Edition, last: Option<&Staged>) -> Result<Turn, PublishError> {
     let unsigned = Signatures {
         in_release: Vec::new(),
         detached: Vec::new(),
-        served: Served { at: request.now, signed_by: Vec::new(), keyring: Sha256::of(b"") },
+        served: Served { at: request.now, signed_by: Vec::new(), keyring: Sha256::of(b""), swept: 0 },
     };
-    let steps = plan::publish(request, places, edition, &unsigned)?;
+    let steps = plan::publish(request, places, edition, &unsigned, true)?;
     let sequence = last.map_or(1, |last| last.inputs.sequence + 1);
-    Ok(answer(request, places, edition, sequence, PublishOutcome::Planned, &steps))
+    Ok(Turn::Done(Box::new(answer(request, places, edition, sequence, PublishOutcome::Planned, &steps))))
 }
 
 fn answer(
@@ -500,6 +585,7 @@ fn answer(
         removed_files: 0,
         target: places.target.describe(),
         stanza: plan::stanza(request, edition),
+        requests: requests(places),
         plan: if outcome == PublishOutcome::Planned { steps.steps().iter().map(ToString::to_string).collect() } else { Vec::new() },
         notes: edition.fold.notes.clone(),
     }

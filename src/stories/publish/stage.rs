@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::formats::release::{Release, ReleaseError};
 use crate::places::git::land::Edits;
+use crate::places::git::remote::RemoteError;
 use crate::places::git::{Author, GitError, Oid, Repository};
+use crate::stories::archive::OpenArchive;
 use crate::words::date::Timestamp;
 use crate::words::digest::Sha256;
 use crate::words::name::Codename;
@@ -37,6 +39,10 @@ pub struct Served {
     pub signed_by: Vec<String>,
     /// SHA-256 of the public certificates that clients got with it.
     pub keyring: Sha256,
+    /// The newest Release whose by-hash files, and those of all before it, were removed but for those that a newer one names; 0
+    /// is none.
+    #[serde(default)]
+    pub swept: u64,
 }
 
 /// The signatures that clients got.
@@ -83,6 +89,9 @@ pub enum StageError {
     /// Git failed.
     #[error(transparent)]
     Git(#[from] GitError),
+    /// The remote does not take the branch.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// A file on the branch is missing or not usable.
     #[error("{path} in commit {commit} of the branch {branch}: {fault}")]
     Content {
@@ -193,7 +202,7 @@ fn to_json(value: &impl Serialize) -> Option<Vec<u8>> {
 /// # Errors
 /// Git failed.
 pub fn stage(
-    repository: &Repository,
+    open: &OpenArchive,
     codename: &Codename,
     after: Option<&Staged>,
     release: &[u8],
@@ -213,7 +222,7 @@ pub fn stage(
         Sha256::of(release)
     );
     let base = inputs.base.parse().ok();
-    append(repository, codename, after.map(|staged| staged.commit), base, &edits, &message, author)
+    append(open, codename, after.map(|staged| staged.commit), base, &edits, &message, author)
 }
 
 /// Marks a staged Release as served; `None` where the branch moved meanwhile.
@@ -221,7 +230,7 @@ pub fn stage(
 /// # Errors
 /// Git failed.
 pub fn mark_served(
-    repository: &Repository,
+    open: &OpenArchive,
     codename: &Codename,
     staged: Oid,
     sequence: u64,
@@ -233,11 +242,11 @@ pub fn mark_served(
         ("Release.gpg".to_owned(), Some(signatures.detached.clone())),
         ("served.json".to_owned(), to_json(&signatures.served)),
     ]);
-    append(repository, codename, Some(staged), None, &edits, &format!("Serve Release {sequence} of {codename}.\n"), author)
+    append(open, codename, Some(staged), None, &edits, &format!("Serve Release {sequence} of {codename}.\n"), author)
 }
 
 fn append(
-    repository: &Repository,
+    open: &OpenArchive,
     codename: &Codename,
     tip: Option<Oid>,
     base: Option<Oid>,
@@ -247,10 +256,10 @@ fn append(
 ) -> Result<Option<Oid>, StageError> {
     let first = match tip {
         Some(tip) => tip,
-        None => repository.commit(None, &Edits::new(), &format!("Begin the Releases of {codename}.\n"), author)?,
+        None => open.repository.commit(None, &Edits::new(), &format!("Begin the Releases of {codename}.\n"), author)?,
     };
     let parents: Vec<Oid> = std::iter::once(first).chain(base).collect();
-    let commit = repository.commit_with(&parents, edits, message, author)?;
-    let moved = repository.compare_and_swap(&branch(codename), tip, commit, "ddb-publish dists")?;
+    let commit = open.repository.commit_with(&parents, edits, message, author)?;
+    let moved = open.repository.swap(open.remote.as_ref(), &branch(codename), tip, commit, "ddb-publish dists")?;
     Ok(moved.then_some(commit))
 }

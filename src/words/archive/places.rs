@@ -14,6 +14,9 @@ pub struct StoreSettings {
     /// A folder in the Git-LFS layout; default is the repository's own `.git/lfs/objects`. Relative to the repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// Says that everybody who uses the Git remote reaches the folder too (a file server), so that pointers may be pushed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
     /// A bucket of an S3-compatible server; objects lie at `<prefix>/ab/cd/<oid>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub s3: Option<BucketSettings>,
@@ -179,13 +182,16 @@ impl StoreSettings {
 
     /// Tells whether only this machine reaches the objects.
     pub fn is_local(&self) -> bool {
-        self.s3.is_none() && self.lfs.is_none()
+        self.s3.is_none() && self.lfs.is_none() && !self.shared
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
         let kinds = [self.path.is_some(), self.s3.is_some(), self.lfs.is_some()];
         if kinds.iter().filter(|kind| **kind).count() > 1 {
             return Err("store: name one of path, s3 and lfs".to_owned());
+        }
+        if self.shared && self.path.is_none() {
+            return Err("store.shared goes with store.path".to_owned());
         }
         match &self.s3 {
             Some(s3) => s3.check("store.s3")?,

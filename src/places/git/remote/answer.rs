@@ -58,6 +58,13 @@ const NO_LFS: &str = "\nGitLab looks for the objects of pointers in its own LFS 
 const PROTECTED: &str =
     "\nthe branch is protected: let this job's token push to it, or deploy with --park and let a job that may push land it";
 
+/// Tells whether the server lets nobody remove a branch, which GitLab does for protected ones.
+pub(super) fn forbids_removal(said: &str) -> bool {
+    said.contains("only delete protected branches using the web interface")
+        || said.contains("deletion prohibited")
+        || said.contains("denying ref deletion")
+}
+
 /// Tells whether the same command may succeed soon.
 pub(super) fn is_passing(said: &str) -> bool {
     PASSING.iter().any(|sentence| said.contains(sentence))

@@ -26,7 +26,8 @@ pub enum Depth {
 impl Depth {
     pub(super) fn arguments(self) -> Vec<String> {
         match self {
-            Self::Known => Vec::new(),
+            // The server knows what is here and sends what is new, blobs included: a handful.
+            Self::Known => vec!["--no-filter".to_owned()],
             Self::Commits(number) => vec![format!("--depth={number}"), "--no-filter".to_owned()],
             Self::Trees => vec!["--depth=1".to_owned(), "--filter=blob:none".to_owned()],
             Self::All => vec!["--unshallow".to_owned()],

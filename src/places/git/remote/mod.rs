@@ -159,20 +159,30 @@ impl Remote {
     /// # Errors
     /// The remote cannot be reached or refuses.
     pub fn fetch_to(&self, branches: &[&str], depth: Depth) -> Result<(), RemoteError> {
-        // A name without a star is an error to Git where the remote has no such branch; as a pattern that only it fits it is not.
-        let specs: Vec<String> = branches
-            .iter()
-            .map(|branch| match branch.ends_with('*') {
-                true => format!("+{branch}:{}", self.tracking(branch)),
-                false => format!("+{branch}*:{}*", self.tracking(branch)),
-            })
-            .collect();
         let depth = depth.arguments();
-        let mut arguments = vec!["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--prune", "--no-recurse-submodules"];
-        arguments.extend(depth.iter().map(String::as_str));
-        arguments.push(&self.name);
-        arguments.extend(specs.iter().map(String::as_str));
-        self.patiently("fetch from", || self.git(&arguments, None)).map(drop)
+        let fetch = |branches: &[&str]| {
+            let specs: Vec<String> = branches.iter().map(|branch| format!("+{branch}:{}", self.tracking(branch))).collect();
+            let mut arguments = vec!["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--prune", "--no-recurse-submodules"];
+            arguments.extend(depth.iter().map(String::as_str));
+            arguments.push(&self.name);
+            arguments.extend(specs.iter().map(String::as_str));
+            self.patiently("fetch from", || self.git(&arguments, None))
+        };
+        match fetch(branches) {
+            Err(RemoteError::Failed { said, .. }) if said.contains("find remote ref") => {}
+            done => return done.map(drop),
+        }
+        // A branch that the remote does not have is an error to Git if it was named without a pattern.
+        let there = self.list(branches)?;
+        let (known, gone): (Vec<&str>, Vec<&str>) =
+            branches.iter().partition(|branch| branch.ends_with('*') || there.contains_key(**branch));
+        let repository = Repository::open(&self.git_dir)?;
+        for branch in gone {
+            if let Ok(mut reference) = repository.git().find_reference(&self.tracking(branch)) {
+                reference.delete().map_err(super::failed(format!("forget {branch}")))?;
+            }
+        }
+        if known.is_empty() { Ok(()) } else { fetch(&known).map(drop) }
     }
 
     /// Fetches objects by name in one request: what a partial clone lacks.
@@ -211,13 +221,15 @@ impl Remote {
         Ok(refs.collect())
     }
 
-    /// Moves all of these branches or none.
+    /// Moves all of these branches or none. Where the server lets nobody remove a branch (GitLab, where it is protected), those
+    /// that are to be removed stay.
     ///
     /// # Errors
     /// The remote cannot be reached, wants another credential, or refuses for a reason that trying again does not mend. When
     /// the connection breaks in the middle, the branches may have moved all the same: look again.
     pub fn push(&self, moves: &[Move]) -> Result<Pushed, RemoteError> {
-        let mut options = self.push_options.as_slice();
+        // A folder runs no pipelines, and most take no options: asking would be half of the cost of a push.
+        let mut options = if is_folder(&self.address) { &[] } else { self.push_options.as_slice() };
         let mut atomic = moves.len() > 1;
         loop {
             let arguments = push_arguments(&self.name, moves, options, atomic);
@@ -236,6 +248,10 @@ impl Remote {
             if atomic && said.err.contains("does not support --atomic") {
                 atomic = false;
                 continue;
+            }
+            let kept: Vec<Move> = moves.iter().filter(|one| one.new.is_some()).cloned().collect();
+            if answer::forbids_removal(&said.err) && !kept.is_empty() && kept.len() < moves.len() {
+                return self.push(&kept);
             }
             return answer::of_push(&self.describe(), &said.out, &said.err);
         }
@@ -260,6 +276,23 @@ impl Remote {
         };
         // The next fetch says the same.
         drop(set);
+    }
+
+    /// Tells whether there is a credential for the remote. Always so where it is not reached by http: ssh and the file system
+    /// know who asks.
+    ///
+    /// # Errors
+    /// Git does not run.
+    pub fn has_credential(&self) -> Result<bool, RemoteError> {
+        let Some(host) = web_host(&self.address) else { return Ok(true) };
+        if host.len() + 3 < self.address.len() && self.address.contains('@') {
+            return Ok(true);
+        }
+        let Some((scheme, host)) = host.split_once("://") else { return Ok(true) };
+        let header = self.git(&["config", "--get-urlmatch", "http.extraheader", &self.describe()], None)?;
+        let question = format!("protocol={scheme}\nhost={host}\n\n");
+        let said = self.git(&["credential", "fill"], Some(question.as_bytes()))?;
+        Ok(header.ok || said.ok && said.out.lines().any(|line| line.strip_prefix("password=").is_some_and(|secret| !secret.is_empty())))
     }
 
     /// Runs a command that changes nothing on the remote until the server answers, a few times.
@@ -369,6 +402,11 @@ fn run(command: &mut Command, input: Option<&[u8]>) -> Result<Said, RemoteError>
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
         err: String::from_utf8_lossy(&output.stderr).into_owned(),
     })
+}
+
+/// Tells whether an address is a folder of this machine.
+fn is_folder(address: &str) -> bool {
+    address.starts_with("file://") || !clone::is_address(address)
 }
 
 /// Returns scheme and host of a web address, without user name and password.

@@ -30,6 +30,7 @@ use crate::places::credentials::Secret;
 use crate::places::digest_of;
 use crate::places::git::credential::{self, Credential};
 use crate::places::requests::Requests;
+use crate::words::date::Timestamp;
 use crate::words::digest::ObjectId;
 
 /// Tells the size of objects that nobody has named by a pointer yet: servers want to know it.
@@ -442,6 +443,15 @@ impl ObjectStore for LfsStore {
     fn remove(&self, oid: &ObjectId) -> Result<(), StoreError> {
         let answer = "the Git-LFS API removes nothing; the forge's own pages or its API for maintainers do";
         Err(self.0.answered(&format!("remove object {oid}"), answer.to_owned()))
+    }
+
+    fn modified(&self, oid: &ObjectId) -> Result<Option<Timestamp>, StoreError> {
+        let answer = "the Git-LFS API tells no times";
+        Err(self.0.answered(&format!("find out when object {oid} was written"), answer.to_owned()))
+    }
+
+    fn is_remote(&self) -> bool {
+        true
     }
 
     fn download_address(&self, oid: &ObjectId, seconds: u32) -> Result<Option<String>, StoreError> {

@@ -1,0 +1,145 @@
+//! Whether a statement that was read from outside agrees with itself: its records with its files, its names with each other.
+//!
+//! A statement that ddb made always does. One that came from an inbox or a manifest is checked before it is replayed, also
+//! where a trusted key signed it: what lands must be what ddb could have written.
+
+use super::{Binary, Build, SourcePackage, Statement, source_version_of};
+use crate::formats::pool::path::PoolPath;
+use crate::formats::suite::record::Record;
+use crate::words::deb822::Paragraph;
+use crate::words::name::SourceName;
+
+/// Longest address of a job in bytes.
+const JOB: usize = 2000;
+
+/// Checks a statement.
+///
+/// # Errors
+/// The first contradiction, as a sentence without its end.
+pub fn check(statement: &Statement) -> Result<(), String> {
+    if statement.job.as_ref().is_some_and(|job| job.len() > JOB || job.chars().any(char::is_control)) {
+        return Err("its job is no web address in one line".to_owned());
+    }
+    let is_fingerprint = |text: &String| text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !statement.signed_by.iter().all(is_fingerprint) {
+        return Err("what it names as signers are no fingerprints".to_owned());
+    }
+    let mut names = statement.builds.iter().map(|build| (&build.source, &build.version)).collect::<Vec<_>>();
+    names.sort();
+    if let Some(pair) = names.windows(2).find(|pair| pair.first() == pair.last()) {
+        return Err(pair.first().map(|(source, version)| format!("it has two builds of {source} {version}")).unwrap_or_default());
+    }
+    statement.builds.iter().try_for_each(check_build)
+}
+
+fn check_build(build: &Build) -> Result<(), String> {
+    build.binaries.iter().try_for_each(|binary| check_binary(build, binary))?;
+    build.source_package.iter().try_for_each(|source| check_source(build, source))?;
+    build.evidence.iter().try_for_each(|file| belongs(&file.path, &build.source))
+}
+
+fn belongs(path: &PoolPath, source: &SourceName) -> Result<(), String> {
+    if path.source() == source { Ok(()) } else { Err(format!("{path} is not a file of source {source}")) }
+}
+
+fn check_binary(build: &Build, binary: &Binary) -> Result<(), String> {
+    let path = &binary.file.path;
+    belongs(path, &build.source)?;
+    let record = read(path, &binary.record)?;
+    if (&record.path, &record.facts) != (path, &binary.file.facts) {
+        return Err(format!("the record of {path} names another file"));
+    }
+    let is = |field: &str, value: &str| record.get(field) == Some(value);
+    if !is("Package", binary.package.as_str())
+        || !is("Version", binary.version.as_str())
+        || !is("Architecture", binary.architecture.as_str())
+    {
+        return Err(format!("the record of {path} is of another package, version or architecture"));
+    }
+    let paragraph = Paragraph::of_checked(&binary.record);
+    let source = record.get("Source").map_or(binary.package.as_str(), |source| source.split([' ', '(']).next().unwrap_or_default());
+    if source != build.source.as_str() || source_version_of(&paragraph).as_ref() != Some(&build.version) {
+        return Err(format!("the record of {path} is of another source than {} {}", build.source, build.version));
+    }
+    Ok(())
+}
+
+fn check_source(build: &Build, source: &SourcePackage) -> Result<(), String> {
+    let path = &source.file.path;
+    belongs(path, &build.source)?;
+    let record = read(path, &source.record)?;
+    if (&record.path, &record.facts) != (path, &source.file.facts) {
+        return Err(format!("the record of {path} names another file"));
+    }
+    let named = record.get("Source").or_else(|| record.get("Package"));
+    if named != Some(build.source.as_str()) || record.get("Version") != Some(build.version.as_str()) {
+        return Err(format!("the record of {path} is of another source than {} {}", build.source, build.version));
+    }
+    match source.parts.iter().find(|part| path.beside(part.path.file().clone()) != part.path) {
+        Some(part) => Err(format!("{} does not lie beside {path}", part.path)),
+        None => Ok(()),
+    }
+}
+
+fn read<'a>(path: &PoolPath, record: &'a str) -> Result<Record<'a>, String> {
+    Record::parse(record.as_bytes()).map_err(|fault| format!("the record of {path}: {fault}"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::formats::statement::PooledFile;
+    use crate::formats::suite::record;
+    use crate::words::digest::{ExtraDigests, FileFacts};
+
+    /// A statement with a binary package and a log.
+    pub(crate) fn statement() -> Statement {
+        let file = |name: &str| PooledFile {
+            path: format!("pool/main/h/hello/{name}").parse().unwrap(),
+            facts: FileFacts::of(name.as_bytes(), ExtraDigests::default()),
+        };
+        let control = "Package: hello\nVersion: 1\nArchitecture: amd64\nSection: misc\nDescription: x\n";
+        let deb = file("hello_1_amd64.deb");
+        let binary = Binary {
+            package: "hello".parse().unwrap(),
+            version: "1".parse().unwrap(),
+            architecture: "amd64".parse().unwrap(),
+            udeb: false,
+            record: record::write_binary(control, &deb.path, &deb.facts),
+            file: deb,
+        };
+        let build = Build {
+            source: "hello".parse().unwrap(),
+            version: "1".parse().unwrap(),
+            source_package: None,
+            binaries: vec![binary],
+            evidence: vec![file("hello_1.log")],
+        };
+        Statement { suite: "trixie".parse().unwrap(), builds: vec![build], job: None, signed_by: Vec::new() }
+    }
+
+    #[test]
+    fn contradictions_are_found() {
+        assert_eq!(check(&statement()), Ok(()));
+        let mut twice = statement();
+        twice.builds.push(twice.builds[0].clone());
+        let refused = |expected: &str, change: &dyn Fn(&mut Statement)| {
+            let mut changed = statement();
+            change(&mut changed);
+            let fault = check(&changed).unwrap_err();
+            assert!(fault.contains(expected), "{expected}: {fault}");
+        };
+        refused("two builds", &|statement| *statement = twice.clone());
+        refused("its job", &|statement| statement.job = Some("https://x\nDdb-Uploader: evil".to_owned()));
+        refused("no fingerprints", &|statement| statement.signed_by = vec!["me\n".to_owned()]);
+        refused("another package", &|statement| statement.builds[0].binaries[0].package = "other".parse().unwrap());
+        refused("another package", &|statement| statement.builds[0].binaries[0].version = "2".parse().unwrap());
+        refused("another file", &|statement| statement.builds[0].binaries[0].file.facts.size = 1);
+        refused("another source", &|statement| statement.builds[0].version = "2".parse().unwrap());
+        refused("not a file of source", &|statement| {
+            statement.builds[0].evidence[0].path = "pool/main/b/bash/hello_1.log".parse().unwrap();
+        });
+        refused("Filename is missing", &|statement| statement.builds[0].binaries[0].record = "Package: hello\n".to_owned());
+    }
+}

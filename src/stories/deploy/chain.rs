@@ -1,0 +1,110 @@
+//! Statements replayed one after another on a commit: each sees what those before it changed, and makes a commit of its own.
+
+use std::collections::BTreeMap;
+
+use super::compose::{self, Problem};
+use crate::formats::pool::path::PoolPath;
+use crate::formats::pool::pointer::Pointer;
+use crate::formats::statement::replay::{self, Conflict, Outcome, Rules};
+use crate::formats::statement::{Statement, message};
+use crate::places::git::land::Edits;
+use crate::places::git::{Author, GitError, Oid};
+use crate::stories::archive::{OpenArchive, OpenError};
+use crate::words::archive::Archive;
+use crate::words::name::SourceName;
+
+/// A line of commits that no branch points at yet.
+pub struct Chain<'a> {
+    open: &'a OpenArchive,
+    archive: Archive,
+    tip: Oid,
+}
+
+/// What a statement changes on the tip of a chain.
+pub struct Replayed {
+    /// What became of each build.
+    pub outcome: Outcome,
+    /// Paths with their new content.
+    pub edits: Edits,
+    /// The pointers that the pool held of the same sources.
+    pub pool: BTreeMap<PoolPath, Pointer>,
+}
+
+/// Why a statement does not land.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    /// The suite is not there any more, or lacks a component or an architecture.
+    #[error("the suite does not take it")]
+    Suite(Vec<Problem>),
+    /// Names are taken by other bytes, or a .dsc names files that are nowhere.
+    #[error("names are taken, or files are missing")]
+    Conflicts(Vec<Conflict>),
+    /// The archive cannot be read.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
+impl From<GitError> for Unfit {
+    fn from(fault: GitError) -> Self {
+        Self::Open(fault.into())
+    }
+}
+
+impl<'a> Chain<'a> {
+    /// Returns the chain that begins behind this commit, whose configuration counts for all statements.
+    ///
+    /// # Errors
+    /// The commit holds no usable configuration.
+    pub fn at(open: &'a OpenArchive, base: Oid) -> Result<Self, OpenError> {
+        let archive = open.configuration(&open.repository.snapshot(base)?)?;
+        Ok(Self { open, archive, tip: base })
+    }
+
+    /// Returns the newest commit.
+    pub fn tip(&self) -> Oid {
+        self.tip
+    }
+
+    /// Fetches in one request what replays of these sources will read.
+    ///
+    /// # Errors
+    /// A partial clone cannot be filled.
+    pub fn prepare<'s>(&self, sources: impl Iterator<Item = &'s SourceName>) -> Result<(), GitError> {
+        let files = self.open.repository.snapshot(self.tip)?.files_of(sources)?;
+        self.open.repository.hydrate(files.into_iter().map(|(_, blob)| blob))
+    }
+
+    /// Replays a statement on the newest commit; nothing is written.
+    ///
+    /// # Errors
+    /// It does not fit.
+    pub fn replay(&self, statement: &Statement, rules: Rules) -> Result<Replayed, Unfit> {
+        compose::check_suite(statement, &self.archive).map_err(Unfit::Suite)?;
+        let snapshot = self.open.repository.snapshot(self.tip)?;
+        let state = snapshot.tip_of(statement.builds.iter().map(|build| &build.source))?;
+        let outcome = replay::replay(statement, &state, rules).map_err(Unfit::Conflicts)?;
+        let edits =
+            outcome.edits.iter().map(|(path, content)| (path.clone(), content.as_ref().map(|text| text.clone().into_bytes()))).collect();
+        Ok(Replayed { outcome, edits, pool: state.pool })
+    }
+
+    /// Commits what a replay changed, `None` where that is nothing. `trailers` are lines that end the message.
+    ///
+    /// # Errors
+    /// An object cannot be written.
+    pub fn extend(
+        &mut self,
+        statement: &Statement,
+        replayed: &Replayed,
+        trailers: &str,
+        author: &Author,
+        committer: &Author,
+    ) -> Result<Option<Oid>, GitError> {
+        if replayed.edits.is_empty() {
+            return Ok(None);
+        }
+        let message = message::write(statement, &replayed.outcome) + trailers;
+        self.tip = self.open.repository.commit_for(&[self.tip], &replayed.edits, &message, author, committer)?;
+        Ok(Some(self.tip))
+    }
+}

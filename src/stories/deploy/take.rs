@@ -1,0 +1,379 @@
+//! Taking a build output: as files, or as an upload left it, with pointers in place of files and a manifest beside them.
+//!
+//! What was uploaded is fetched back, read and compared with the manifest like files that came here themselves; or, where a
+//! configured uploader signed the manifest, taken as it says, with no more than the sizes of the objects asked for.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::compose::{self, Files, Said};
+use super::{DeployError, Problem, choose_suite, extra_digests, refused};
+use crate::formats::manifest::{Manifest, differences};
+use crate::formats::pool::pointer::Pointer;
+use crate::formats::sealed::Sealed;
+use crate::formats::statement::{Build, Statement};
+use crate::places::build_output::scratch::Scratch;
+use crate::places::build_output::uploaded::{LayOutError, Present, Uploaded, missing};
+use crate::places::build_output::{self, BuildOutput, ReadOptions};
+use crate::places::digest_of;
+use crate::places::sign::uploaders::Uploaders;
+use crate::places::store::{ObjectStore, StoreError, in_parallel};
+use crate::stories::event::{Event, Listener};
+use crate::words::archive::Archive;
+use crate::words::date::Timestamp;
+use crate::words::name::{Codename, SourceName};
+use crate::words::version::Version;
+
+/// What is checked about files that were uploaded before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verify {
+    /// Objects are fetched, hashed and read as if the files had come here themselves.
+    #[default]
+    Full,
+    /// The manifest is believed, which an uploader must have signed; objects are asked for their sizes alone.
+    Head,
+}
+
+/// What was taken from uploads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct UploadsAnswer {
+    /// How many manifests were in the build output.
+    pub manifests: usize,
+    /// How many of its files were pointers.
+    pub pointers: usize,
+    /// What was checked.
+    pub verify: Verify,
+    /// Fingerprints of the uploaders who signed the manifests, where that was checked.
+    pub sealed_by: Vec<String>,
+    /// What was not checked, each a sentence.
+    pub not_checked: Vec<String>,
+}
+
+/// What there is to take, and by which rules.
+pub(crate) struct Taking<'a> {
+    pub(crate) out: &'a Path,
+    pub(crate) suite: Option<&'a str>,
+    pub(crate) said: Said<'a>,
+    pub(crate) archive: &'a Archive,
+    pub(crate) uploaders: Option<&'a Uploaders>,
+    pub(crate) now: Timestamp,
+    pub(crate) listener: Listener<'a>,
+}
+
+/// What was taken.
+pub(crate) struct Taken {
+    pub(crate) statement: Statement,
+    /// The file of each object that is here.
+    pub(crate) files: Files,
+    /// What came from uploads, if anything did.
+    pub(crate) uploads: Option<UploadsAnswer>,
+    /// Holds fetched files as long as they may be needed.
+    _scratch: Option<Scratch>,
+}
+
+/// Takes a build output in whatever form it is; `work` is a folder in which fetched files may be laid out.
+pub(crate) fn take(taking: &Taking<'_>, verify: Verify, store: &dyn ObjectStore, work: &Path) -> Result<Taken, DeployError> {
+    match Uploaded::look(taking.out) {
+        Ok(uploaded) if !uploaded.is_plain() => {
+            let manifests = Manifests::read(taking, &uploaded, verify)?;
+            match verify {
+                Verify::Full => taking.fetched(&uploaded, &manifests, store, work),
+                Verify::Head => taking.believed(&uploaded, manifests, store),
+            }
+        }
+        // What cannot be looked at is said when the files are read, with everything else.
+        _ => {
+            let (statement, files) = taking.read(taking.out, taking.suite, taking.uploaders)?;
+            Ok(Taken { statement, files, uploads: None, _scratch: None })
+        }
+    }
+}
+
+impl Taking<'_> {
+    /// Reads files and composes what they say.
+    pub(crate) fn read(&self, dir: &Path, suite: Option<&str>, uploaders: Option<&Uploaders>) -> Result<(Statement, Files), DeployError> {
+        let output = self.read_files(dir, uploaders)?;
+        let suite = choose_suite(suite, self.archive, &output.distributions)?;
+        compose::statement(&suite, self.archive, output, self.said).map_err(|problems| self.refused(problems))
+    }
+
+    fn read_files(&self, dir: &Path, uploaders: Option<&Uploaders>) -> Result<BuildOutput, DeployError> {
+        let begun = AtomicBool::new(false);
+        let progress = |name: &str, parts: usize| {
+            if !begun.swap(true, Ordering::Relaxed) {
+                (self.listener)(Event::Begin { step: "reading build output", parts });
+            }
+            (self.listener)(Event::Part { name: name.to_owned() });
+        };
+        let options = ReadOptions { extra: extra_digests(self.archive), uploaders, now: self.now, progress: Some(&progress) };
+        let output = build_output::read(dir, &options).map_err(|problems| refused(self.out, problems))?;
+        (self.listener)(Event::End);
+        Ok(output)
+    }
+
+    pub(crate) fn refused(&self, problems: Vec<Problem>) -> DeployError {
+        DeployError::Refused { out: self.out.to_owned(), problems }
+    }
+
+    /// Lays the files of an upload out in a folder.
+    pub(crate) fn lay_out(&self, uploaded: &Uploaded, store: &dyn ObjectStore, work: &Path) -> Result<Scratch, DeployError> {
+        let scratch = Scratch::make(work).map_err(|source| LayOutError::Io { path: work.to_owned(), source })?;
+        (self.listener)(Event::Begin { step: "fetching uploaded files", parts: uploaded.files.len() });
+        let done = |name: &str| (self.listener)(Event::Part { name: name.to_owned() });
+        in_parallel(store, || uploaded.lay_out(self.out, store, scratch.folder(), &done)).map_err(|fault| match fault {
+            LayOutError::Problems(problems) => refused(self.out, problems),
+            fault => fault.into(),
+        })?;
+        (self.listener)(Event::End);
+        Ok(scratch)
+    }
+
+    /// Takes an upload by reading everything again.
+    fn fetched(&self, uploaded: &Uploaded, manifests: &Manifests, store: &dyn ObjectStore, work: &Path) -> Result<Taken, DeployError> {
+        let scratch = self.lay_out(uploaded, store, work)?;
+        // Who signed a manifest has signed for every file that it names.
+        let sealed = manifests.all_sealed() && uploaded.files.iter().all(|file| manifests.names(&file.name));
+        let uploaders = self.uploaders.filter(|_| !sealed);
+        let suite = manifests.suite.as_str();
+        let (mut statement, files) = self.read(scratch.folder(), Some(suite), uploaders)?;
+        let problems: Vec<Problem> = manifests
+            .found
+            .iter()
+            .flat_map(|found| {
+                let differences = differences(&found.manifest.statement, &statement);
+                differences.into_iter().map(|reason| Problem { file: found.path.clone(), reason })
+            })
+            .collect();
+        if !problems.is_empty() {
+            return Err(self.refused(problems));
+        }
+        if sealed {
+            statement.signed_by = manifests.sealed_by();
+        }
+        statement.job = statement.job.or_else(|| manifests.job());
+        let unchecked = "the signatures of the manifests were not checked: ddb.toml names no uploaders";
+        let has_unchecked = self.uploaders.is_none() && manifests.found.iter().any(|found| found.sealed.signature().is_some());
+        let not_checked = has_unchecked.then(|| unchecked.to_owned()).into_iter().collect();
+        let uploads = manifests.answer(uploaded, Verify::Full, not_checked);
+        Ok(Taken { statement, files, uploads: Some(uploads), _scratch: Some(scratch) })
+    }
+
+    /// Takes an upload as its signed manifests say.
+    fn believed(&self, uploaded: &Uploaded, manifests: Manifests, store: &dyn ObjectStore) -> Result<Taken, DeployError> {
+        let mut files = Files::new();
+        let mut problems = Vec::new();
+        for file in uploaded.files.iter().filter(|file| file.pointer.is_none()) {
+            let path = self.out.join(&file.path);
+            let failed = |source| LayOutError::Io { path: path.clone(), source };
+            let found = Pointer::from(&std::fs::File::open(&path).and_then(digest_of).map_err(failed)?);
+            match manifests.pointer(&file.name) {
+                Some(pointer) if pointer == found => drop(files.insert(found, path)),
+                Some(_) => problems.push(problem(&file.path, "is not the file that the manifest names".to_owned())),
+                None => problems.push(problem(
+                    &file.path,
+                    "is named by no manifest, and --verify=head reads no files; upload it too, or use --verify=full".to_owned(),
+                )),
+            }
+        }
+        let pointers: Vec<_> = uploaded.files.iter().filter_map(|file| file.pointer.map(|pointer| (file, pointer))).collect();
+        (self.listener)(Event::Begin { step: "asking for uploaded objects", parts: pointers.len() });
+        let ask = |(file, pointer): &(&Present, Pointer)| {
+            let there = store.refresh(pointer)?;
+            (self.listener)(Event::Part { name: file.name.clone() });
+            Ok((!there).then(|| problem(&file.path, missing(store, pointer))))
+        };
+        let asked: Vec<Option<Problem>> = in_parallel(store, || pointers.par_iter().map(ask).collect::<Result<_, StoreError>>())?;
+        (self.listener)(Event::End);
+        problems.extend(asked.into_iter().flatten());
+        let bytes: u64 = pointers.iter().map(|(_, pointer)| pointer.size).sum();
+        let not_checked = vec![
+            format!("the bytes of {} objects ({bytes} bytes): the store was asked for their sizes alone", pointers.len()),
+            "whether packages, .dsc and .changes say what the records in the manifest say".to_owned(),
+            "signatures of .changes and .dsc: the manifest's signature stands for them".to_owned(),
+        ];
+        let uploads = manifests.answer(uploaded, Verify::Head, not_checked);
+        let statement = manifests.statement(self.said.job);
+        problems.extend(compose::check_job(&statement, self.said));
+        if !problems.is_empty() {
+            return Err(self.refused(problems));
+        }
+        Ok(Taken { statement, files, uploads: Some(uploads), _scratch: None })
+    }
+}
+
+fn problem(path: &Path, reason: String) -> Problem {
+    Problem { file: path.display().to_string(), reason }
+}
+
+/// A manifest that was read.
+pub(crate) struct FoundManifest {
+    path: String,
+    pub(crate) manifest: Manifest,
+    pub(crate) sealed: Sealed,
+    pointers: BTreeMap<String, Pointer>,
+    /// The uploader who signed it, where that was checked.
+    sealed_by: Option<String>,
+}
+
+/// All manifests of a build output; never none.
+pub(crate) struct Manifests {
+    suite: Codename,
+    pub(crate) found: Vec<FoundManifest>,
+}
+
+impl Manifests {
+    /// Reads the manifests and compares them with what lies beside them.
+    pub(crate) fn read(taking: &Taking<'_>, uploaded: &Uploaded, verify: Verify) -> Result<Self, DeployError> {
+        if verify == Verify::Head && taking.uploaders.is_none() {
+            let reason = "--verify=head believes manifests that an uploader signed, and `uploaders` of ddb.toml names nobody; use --verify=full, or name keyrings there";
+            return Err(DeployError::Verify(reason.to_owned()));
+        }
+        let (mut found, mut problems) = (Vec::new(), Vec::new());
+        for file in &uploaded.manifests {
+            let read = Manifest::read(&file.name, &file.bytes).map_err(|fault| fault.to_string()).and_then(|(manifest, sealed)| {
+                let sealed_by = check_seal(&sealed, taking, verify)?;
+                let pointers = manifest.pointers();
+                Ok(FoundManifest { path: file.path.display().to_string(), manifest, sealed, pointers, sealed_by })
+            });
+            match read {
+                Ok(manifest) => found.push(manifest),
+                Err(reason) => problems.push(problem(&file.path, reason)),
+            }
+        }
+        // Where a manifest is not usable, what it would have said about pointers is not known.
+        if problems.is_empty() {
+            problems.extend(compare(&found, uploaded));
+        }
+        // A pointer without a manifest is a problem, so there is a manifest.
+        match found.first().map(|found: &FoundManifest| found.manifest.statement.suite.clone()) {
+            Some(suite) if problems.is_empty() => {
+                let manifests = Self { suite, found };
+                manifests.check_suite(taking)?;
+                Ok(manifests)
+            }
+            _ => Err(taking.refused(problems)),
+        }
+    }
+
+    fn check_suite(&self, taking: &Taking<'_>) -> Result<(), DeployError> {
+        let suite = &self.suite;
+        if let Some(other) = self.found.iter().map(|found| &found.manifest.statement.suite).find(|other| *other != suite) {
+            return Err(DeployError::Suite(format!(
+                "the manifests are for several suites, {suite} and {other}; deploy them one after another"
+            )));
+        }
+        let named = taking.suite.map(|name| choose_suite(Some(name), taking.archive, &std::collections::BTreeSet::new())).transpose()?;
+        match named {
+            Some(named) if named != *suite => {
+                Err(DeployError::Suite(format!("the manifest is for suite {suite}, not {named}; upload again with --suite {named}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn job(&self) -> Option<String> {
+        self.found.iter().find_map(|found| found.manifest.statement.job.clone())
+    }
+
+    fn all_sealed(&self) -> bool {
+        self.found.iter().all(|found| found.sealed_by.is_some())
+    }
+
+    fn sealed_by(&self) -> Vec<String> {
+        self.found.iter().filter_map(|found| found.sealed_by.clone()).collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+    }
+
+    fn names(&self, file: &str) -> bool {
+        self.pointer(file).is_some()
+    }
+
+    pub(crate) fn pointer(&self, file: &str) -> Option<Pointer> {
+        self.found.iter().find_map(|found| found.pointers.get(file).copied())
+    }
+
+    fn answer(&self, uploaded: &Uploaded, verify: Verify, not_checked: Vec<String>) -> UploadsAnswer {
+        UploadsAnswer {
+            manifests: self.found.len(),
+            pointers: uploaded.files.iter().filter(|file| file.pointer.is_some()).count(),
+            verify,
+            sealed_by: self.sealed_by(),
+            not_checked,
+        }
+    }
+
+    /// Returns one statement that says what all manifests say.
+    fn statement(self, job: Option<&str>) -> Statement {
+        let (suite, signed_by) = (self.suite.clone(), self.sealed_by());
+        let job = job.map(str::to_owned).or_else(|| self.job());
+        let mut builds: BTreeMap<(SourceName, Version), Build> = BTreeMap::new();
+        for build in self.found.into_iter().flat_map(|found| found.manifest.statement.builds) {
+            match builds.entry((build.source.clone(), build.version.clone())) {
+                std::collections::btree_map::Entry::Vacant(free) => drop(free.insert(build)),
+                std::collections::btree_map::Entry::Occupied(mut taken) => unite(taken.get_mut(), build),
+            }
+        }
+        Statement { suite, builds: builds.into_values().collect(), job, signed_by }
+    }
+}
+
+/// Compares names and pointers with what lies in the build output.
+fn compare(manifests: &[FoundManifest], uploaded: &Uploaded) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for file in &uploaded.files {
+        let Some(pointer) = file.pointer else { continue };
+        let mut named = manifests.iter().filter_map(|found| found.pointers.get(&file.name).map(|said| (found, said))).peekable();
+        if named.peek().is_none() {
+            let reason = "is a Git-LFS pointer that no manifest here names; lay the manifest of its upload beside it, or the file itself";
+            problems.push(problem(&file.path, reason.to_owned()));
+        }
+        for (found, said) in named.filter(|(_, said)| **said != pointer) {
+            let reason = format!(
+                "points at object {} with {} bytes, {} says {} with {}",
+                pointer.oid, pointer.size, found.path, said.oid, said.size
+            );
+            problems.push(problem(&file.path, reason));
+        }
+    }
+    let present: std::collections::BTreeSet<&str> = uploaded.files.iter().map(|file| file.name.as_str()).collect();
+    for found in manifests {
+        for name in found.pointers.keys().filter(|name| !present.contains(name.as_str())) {
+            problems.push(Problem { file: found.path.clone(), reason: format!("names {name}, which is not there") });
+        }
+    }
+    problems
+}
+
+/// Adds what another manifest says about the same build.
+fn unite(build: &mut Build, other: Build) {
+    if build.source_package.is_none() {
+        build.source_package = other.source_package;
+    }
+    for binary in other.binaries {
+        if build.binaries.iter().all(|known| known.file.path != binary.file.path) {
+            build.binaries.push(binary);
+        }
+    }
+    for file in other.evidence {
+        if build.evidence.iter().all(|known| known.path != file.path) {
+            build.evidence.push(file);
+        }
+    }
+}
+
+/// Checks a manifest's signature where the archive names uploaders; none is needed unless the manifest is to be believed.
+fn check_seal(sealed: &Sealed, taking: &Taking<'_>, verify: Verify) -> Result<Option<String>, String> {
+    match (taking.uploaders, sealed.signature()) {
+        (Some(uploaders), Some(_)) => uploaders.check_seal(sealed, taking.now).map(Some).map_err(|fault| fault.to_string()),
+        (_, None) if verify == Verify::Head => Err(
+            "carries no signature, and --verify=head believes signed manifests only; upload with DDB_UPLOADER_KEY, or use --verify=full"
+                .to_owned(),
+        ),
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,187 @@
+//! A drain: everything that waits in the inbox, replayed in order on the newest commit, as one push.
+//!
+//! The push moves the archive's branch, removes the inbox branches and leaves the verdicts, all or nothing: a verdict that says
+//! "landed" is there exactly when the commit is.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::waiting::Waiting;
+use crate::formats::inbox::{BuildVerdict, Parked, ParkedVerdict, Verdicts, next_verdicts, verdicts_branch};
+use crate::formats::pool::path::PoolPath;
+use crate::formats::pool::pointer::Pointer;
+use crate::formats::statement::Statement;
+use crate::formats::statement::replay::Rules;
+use crate::places::git::land::Edits;
+use crate::places::git::remote::Move;
+use crate::places::git::{Author, GitError, Oid};
+use crate::places::store::{ObjectStore, StoreError};
+use crate::stories::archive::OpenArchive;
+use crate::stories::deploy::chain::{Chain, Replayed, Unfit};
+
+/// A statement that was never parked, and what has to be done before its commit may be pushed.
+pub struct Own<'a> {
+    /// The statement.
+    pub statement: &'a Statement,
+    /// How it is landed.
+    pub rules: Rules,
+    /// Stores the objects that the edits name.
+    pub store: &'a mut dyn FnMut(&Replayed) -> Result<(), StoreError>,
+}
+
+/// What a drain would push.
+pub struct Drained {
+    /// The newest commit behind it.
+    pub tip: Oid,
+    /// The moves, empty where nothing is to be done.
+    pub moves: Vec<Move>,
+    /// What became of each parked statement, by its commit.
+    pub verdicts: Verdicts,
+    /// What became of the statement that was not parked, and its commit.
+    pub own: Option<(Replayed, Option<Oid>)>,
+}
+
+/// Why a drain cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum DrainError {
+    /// The statement that was not parked does not fit.
+    #[error(transparent)]
+    Own(Unfit),
+    /// The archive cannot be read or written.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+    /// The object store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<GitError> for DrainError {
+    fn from(fault: GitError) -> Self {
+        Self::Unfit(fault.into())
+    }
+}
+
+/// Replays what waits, and a statement of one's own, on a commit. `refused` says why the server did not take a parked commit's
+/// changes at an earlier try.
+///
+/// # Errors
+/// The own statement does not fit, or the archive or the store cannot be used. A parked statement that does not fit gets its
+/// verdict and holds up nobody.
+pub fn drain(
+    open: &OpenArchive,
+    store: &dyn ObjectStore,
+    base: Oid,
+    waiting: &[Waiting],
+    refused: &BTreeMap<Oid, String>,
+    own: Option<Own<'_>>,
+    committer: &Author,
+) -> Result<Drained, DrainError> {
+    let mut chain = Chain::at(open, base).map_err(Unfit::from)?;
+    let statements = waiting.iter().filter_map(|waiting| waiting.parked.as_ref().ok()).map(|parked| &parked.statement);
+    let all = statements.chain(own.iter().map(|own| own.statement));
+    chain.prepare(all.flat_map(|statement| &statement.builds).map(|build| &build.source))?;
+    let mut drained = Drained { tip: base, moves: Vec::new(), verdicts: Verdicts::new(), own: None };
+    // One's own statement goes first: what it is found to be does not depend on others that wait.
+    if let Some(own) = own {
+        let replayed = chain.replay(own.statement, own.rules).map_err(DrainError::Own)?;
+        (own.store)(&replayed)?;
+        let commit = chain.extend(own.statement, &replayed, "", committer, committer)?;
+        drained.own = Some((replayed, commit));
+    }
+    for waiting in waiting {
+        let verdict = match (&waiting.parked, refused.get(&waiting.commit)) {
+            (Err(reason), _) | (_, Some(reason)) => ParkedVerdict::rejected(reason),
+            (Ok(parked), None) => land_one(&mut chain, store, waiting, parked, committer)?,
+        };
+        drained.moves.push(Move { reference: waiting.reference.clone(), old: Some(waiting.commit), new: None });
+        drained.verdicts.insert(waiting.commit.to_string(), verdict.shortened());
+    }
+    drained.tip = chain.tip();
+    if !drained.verdicts.is_empty() {
+        drained.moves.push(leave_verdicts(open, &drained.verdicts, committer)?);
+    }
+    if drained.tip != base {
+        let old = open.remote.as_ref().map(|remote| open.repository.tip(&remote.tracking(&open.branch))).transpose()?.flatten();
+        drained.moves.push(Move { reference: open.branch.clone(), old, new: Some(drained.tip) });
+    }
+    Ok(drained)
+}
+
+fn land_one(
+    chain: &mut Chain<'_>,
+    store: &dyn ObjectStore,
+    waiting: &Waiting,
+    parked: &Parked,
+    committer: &Author,
+) -> Result<ParkedVerdict, DrainError> {
+    let replayed = match chain.replay(&parked.statement, parked.rules) {
+        Ok(replayed) => replayed,
+        Err(Unfit::Conflicts(conflicts)) => return Ok(ParkedVerdict { conflicts, rejected: None, ..ParkedVerdict::rejected("") }),
+        Err(Unfit::Suite(problems)) => {
+            let reasons: Vec<String> = problems.into_iter().map(|problem| format!("{}: {}", problem.file, problem.reason)).collect();
+            return Ok(ParkedVerdict::rejected(reasons.join("; ")));
+        }
+        Err(fault) => return Err(fault.into()),
+    };
+    if let Some(reason) = missing_objects(store, &replayed.edits)? {
+        return Ok(ParkedVerdict::rejected(reason));
+    }
+    let mut trailers = format!("Ddb-Parked: {}\n", waiting.commit);
+    if let Some(fingerprint) = &waiting.sealed_by {
+        trailers.push_str(&format!("Ddb-Sealed-By: {fingerprint}\n"));
+    }
+    let commit = chain.extend(&parked.statement, &replayed, &trailers, &waiting.author, committer)?;
+    let paths = |wanted: bool| {
+        replayed.edits.iter().filter(|(_, content)| content.is_some() == wanted).map(|(path, _)| path.clone()).collect::<Vec<_>>()
+    };
+    let builds = replayed.outcome.builds.iter();
+    Ok(ParkedVerdict {
+        commit: commit.map(|oid| oid.to_string()),
+        builds: builds.map(|build| BuildVerdict { verdict: build.verdict, notes: build.notes.clone() }).collect(),
+        added: paths(true),
+        removed: paths(false),
+        conflicts: Vec::new(),
+        rejected: None,
+    })
+}
+
+/// Looks whether the objects of new pointers are in the store: whoever parked them said so before.
+fn missing_objects(store: &dyn ObjectStore, edits: &Edits) -> Result<Option<String>, StoreError> {
+    let pointers: Vec<(&String, Pointer)> = edits
+        .iter()
+        .filter(|(path, _)| path.parse::<PoolPath>().is_ok())
+        .filter_map(|(path, content)| Some((path, Pointer::decode(content.as_deref()?).ok()?)))
+        .collect();
+    let sizes: Vec<Option<u64>> = pointers.par_iter().map(|(_, pointer)| store.size(&pointer.oid)).collect::<Result<_, _>>()?;
+    let missing = pointers.iter().zip(sizes).find(|((_, pointer), size)| *size != Some(pointer.size));
+    Ok(missing.map(|((path, pointer), size)| match size {
+        None => format!("the object {} of {path} is not in {}; deploy again", pointer.oid, store.describe()),
+        Some(size) => format!("the object {} of {path} has {size} bytes in {}, not {}", pointer.oid, store.describe(), pointer.size),
+    }))
+}
+
+fn leave_verdicts(open: &OpenArchive, verdicts: &Verdicts, committer: &Author) -> Result<Move, GitError> {
+    let reference = verdicts_branch(&open.branch);
+    let old = open.remote.as_ref().map(|remote| open.repository.tip(&remote.tracking(&reference))).transpose()?.flatten();
+    let files = next_verdicts(verdict_files(open, old)?, verdicts);
+    let edits = files.into_iter().map(|(name, bytes)| (format!("verdicts/{name}"), Some(bytes))).collect();
+    let new = open.repository.commit(None, &edits, &format!("Leave {} verdicts.\n", verdicts.len()), committer)?;
+    Ok(Move { reference, old, new: Some(new) })
+}
+
+/// Returns the files of a verdicts commit by name.
+///
+/// # Errors
+/// An object cannot be read.
+pub fn verdict_files(open: &OpenArchive, commit: Option<Oid>) -> Result<BTreeMap<String, Vec<u8>>, GitError> {
+    let Some(commit) = commit else { return Ok(BTreeMap::new()) };
+    let snapshot = open.repository.snapshot(commit)?;
+    let mut files = BTreeMap::new();
+    for name in snapshot.files_in("verdicts")? {
+        if let Some(bytes) = snapshot.file(&format!("verdicts/{name}"))? {
+            files.insert(name, bytes);
+        }
+    }
+    Ok(files)
+}

@@ -1,0 +1,312 @@
+//! A published tree in a bucket of a real S3 server: what is written there, in which order, with which headers and by how many
+//! requests, and that real apt uses it.
+
+use std::collections::BTreeMap;
+
+use ddb::formats::pool::pointer::Pointer;
+use ddb::places::s3::{Client, Condition, Headers, Limits};
+use ddb::places::store::fs::FolderStore;
+use ddb::places::target::s3::S3Target;
+use ddb::places::target::{Content, PublishTarget as _, TargetError};
+use ddb::words::digest::{ObjectId, Sha256};
+
+use crate::client::{Apt, Kind};
+use crate::sandbox::{Sandbox, Value, cache};
+use crate::seaweed::{self, Bucket, Seaweed, WRITER};
+
+mod suite;
+
+fn pointer(bytes: &[u8]) -> Pointer {
+    Pointer { oid: ObjectId::of(bytes), size: bytes.len() as u64 }
+}
+
+/// An archive whose published tree is below `public` in a bucket of this name; objects are in the repository.
+fn with_bucket(name: &str) -> (Sandbox, Bucket) {
+    let (mut sandbox, bucket) = (Sandbox::with_archive(), Seaweed::shared().bucket(name));
+    seaweed::give(&mut sandbox, WRITER);
+    configure(&sandbox, |text| text + &bucket.table("target.s3", "public"));
+    (sandbox, bucket)
+}
+
+fn configure(sandbox: &Sandbox, change: impl FnOnce(String) -> String) {
+    let toml = sandbox.archive().join("ddb.toml");
+    std::fs::write(&toml, change(std::fs::read_to_string(&toml).unwrap())).unwrap();
+    sandbox.git(&["commit", "-q", "-a", "-m", "Configure."]).ok();
+}
+
+fn add(sandbox: &Sandbox, package: &str, version: &str) {
+    let folder = format!("out-{package}-{version}");
+    sandbox.deb(&folder, package, version, "amd64", "");
+    sandbox.commit(&folder, &[]).ok();
+}
+
+/// Every key below the tree with its bytes.
+fn tree(client: &Client) -> BTreeMap<String, Vec<u8>> {
+    let read = |key: &str| {
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut client.get(key).unwrap().unwrap(), &mut bytes).unwrap();
+        bytes
+    };
+    client.list("").unwrap().into_iter().map(|entry| (entry.key.clone(), read(&entry.key))).collect()
+}
+
+fn suite(answer: &Value) -> &Value {
+    &answer["suites"][0]
+}
+
+/// What a publish came to, and its requests: reads, writes, copies, removals.
+fn publish(sandbox: &Sandbox, more: &[&str]) -> (String, [u64; 4]) {
+    let answer = sandbox.dists(&[&["--json"], more].concat()).ok().json();
+    let requests = &suite(&answer)["requests"];
+    assert_eq!(requests["listings"], 0, "nothing is ever listed");
+    let count = |kind: &str| requests[kind].as_u64().unwrap();
+    (suite(&answer)["outcome"].as_str().unwrap().to_owned(), ["reads", "writes", "copies", "removals"].map(count))
+}
+
+#[test]
+fn a_bucket_keeps_the_contract_of_a_published_tree() {
+    let bucket = Seaweed::shared().bucket("target-contract");
+    let target = S3Target::with(bucket.client("some/tree", Limits::default()));
+    let sandbox = Sandbox::new();
+    let store = FolderStore::new(&sandbox.path("objects"));
+    let object = pointer(b"object");
+    suite::contract::check(&target, &sandbox.path("objects"));
+    let missing = target.write("pool/x", &Content::Object(pointer(b"nowhere")), &store).unwrap_err();
+    assert!(matches!(missing, TargetError::Object { .. }), "{missing}");
+
+    // A file that something else put there has no hash beside it: it is read.
+    let client = bucket.client("some/tree", Limits::default());
+    client.put("pool/y", b"object".to_vec(), Headers::NONE, Condition::Always).unwrap();
+    assert!(target.holds("pool/y", &object).unwrap());
+    assert!(!target.holds("pool/y", &pointer(b"tcejbo")).unwrap());
+}
+
+#[test]
+fn in_release_is_not_written_over_what_another_publisher_wrote_meanwhile() {
+    let bucket = Seaweed::shared().bucket("target-condition");
+    let [ours, theirs] = [(); 2].map(|()| S3Target::with(bucket.client("", Limits::default())));
+    let sandbox = Sandbox::new();
+    let store = FolderStore::new(&sandbox.path("objects"));
+    let path = "dists/x/InRelease";
+    let write = |target: &S3Target, text: &[u8]| target.write(path, &Content::Bytes(text.to_vec()), &store);
+    let is_overtaken = |result| matches!(result, Err(TargetError::Overtaken { .. }));
+    for target in [&ours, &theirs] {
+        assert_eq!(target.read(path).unwrap(), None);
+    }
+    write(&theirs, b"theirs").unwrap();
+    assert!(is_overtaken(write(&ours, b"ours")), "there was none, and now there is");
+    write(&ours, b"theirs").unwrap();
+    ours.read(path).unwrap();
+    write(&theirs, b"theirs, again").unwrap();
+    assert!(is_overtaken(write(&ours, b"ours")), "it was another one");
+    ours.read(path).unwrap();
+    write(&ours, b"ours").unwrap();
+    write(&ours, b"ours, again").unwrap();
+    assert_eq!(theirs.read(path).unwrap().as_deref(), Some(&b"ours, again"[..]));
+}
+
+#[test]
+fn what_is_in_the_bucket_is_what_a_folder_would_have_with_headers_of_its_class() {
+    let (sandbox, bucket) = with_bucket("target-same");
+    add(&sandbox, "foo", "1.0");
+    add(&sandbox, "bar", "2.0");
+    let (outcome, _) = publish(&sandbox, &[]);
+    assert_eq!(outcome, "published");
+    let client = bucket.client("public", Limits::default());
+    let there = tree(&client);
+    sandbox.dists(&["--target", "folder"]).ok();
+    let mut folders = vec![sandbox.path("folder")];
+    let mut count = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let key = path.strip_prefix(sandbox.path("folder")).unwrap().to_str().unwrap().to_owned();
+            if key == "trixie.sources" {
+                // The folder and the bucket have other addresses.
+                let stanza = String::from_utf8(there[&key].clone()).unwrap();
+                assert!(stanza.contains(&format!("\nURIs: {}/target-same/public/\n", bucket.endpoint)), "{stanza}");
+                count += 1;
+            } else if !key.starts_with(".ddb-") {
+                assert!(there.get(&key) == Some(&std::fs::read(&path).unwrap()), "{key}");
+                count += 1;
+            }
+        }
+    }
+    assert_eq!(count, there.len());
+    for (key, bytes) in &there {
+        let head = client.head(key).unwrap().unwrap();
+        let time = match key {
+            _ if key.contains("/by-hash/") => "public, max-age=31536000, immutable",
+            _ if key.starts_with("pool/") => "public, max-age=86400",
+            _ => "public, max-age=60, must-revalidate",
+        };
+        assert_eq!(head.cache_control.as_deref(), Some(time), "{key}");
+        assert_eq!(head.sha256, Some(Sha256::of(bytes).to_hex()), "{key}");
+        let kind = head.content_type.unwrap();
+        match key.rsplit('.').next().unwrap() {
+            "deb" => assert_eq!(kind, "application/vnd.debian.binary-package"),
+            "gz" => assert_eq!(kind, "application/gzip"),
+            "xz" => assert_eq!(kind, "application/x-xz"),
+            _ if key.ends_with("Release") => assert_eq!(kind, "text/plain; charset=utf-8"),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_publish_costs_one_request_where_nothing_changed_and_else_what_changed() {
+    let (sandbox, bucket) = with_bucket("target-counted");
+    for number in 0..20 {
+        sandbox.deb("many", &format!("package{number}"), "1.0", "amd64", "");
+    }
+    sandbox.commit("many", &[]).ok();
+    let (outcome, first) = publish(&sandbox, &[]);
+    assert_eq!(outcome, "published");
+    // 20 packages, each looked at before it is sent and after; 11 indices under their hash (5 lists in two forms, one folder's
+    // Release) and their copies under their names; keyring, stanza, Release.gpg, Release, InRelease. One read of InRelease.
+    let keys = tree(&bucket.client("public", Limits::default())).len() as u64;
+    assert_eq!(first[1] + first[2], keys, "every file is written once");
+    assert_eq!(first[0], 1 + 2 * 20, "and packages are looked at before and after they are sent");
+
+    assert_eq!(publish(&sandbox, &[]), ("unchanged".to_owned(), [1, 0, 0, 0]));
+    add(&sandbox, "more", "1.0");
+    let (outcome, change) = publish(&sandbox, &[]);
+    assert_eq!(outcome, "published");
+    // The package; Packages and Translation-en in two forms, each once by hash and copied to its name; three of Release.
+    assert_eq!(change, [1 + 2, 1 + 4 + 3, 4, 0]);
+    assert_eq!(publish(&sandbox, &[]), ("unchanged".to_owned(), [1, 0, 0, 0]));
+    // Nothing but the dates.
+    assert_eq!(publish(&sandbox, &["--renew"]), ("published".to_owned(), [1, 3, 0, 0]));
+    let keys = tree(&bucket.client("public", Limits::default())).len() as u64;
+    assert_eq!(publish(&sandbox, &["--repair"]).1, [1 + keys - 4, 0, 0, 0], "every file of the newest Release is looked at");
+}
+
+/// An archive with a real source package and its binary, another package, objects and tree in a bucket that anybody may read.
+fn public(name: &str, mode: &str) -> (Sandbox, Bucket) {
+    let (mut sandbox, bucket) = (Sandbox::with_archive(), Seaweed::shared().bucket(name));
+    seaweed::give(&mut sandbox, WRITER);
+    configure(&sandbox, |text| {
+        let tables = bucket.table("store.s3", "deb/lfs/objects") + &bucket.table("target.s3", "deb");
+        format!("{text}{tables}\n[target]\nmode = \"{mode}\"\n")
+    });
+    sandbox.commit(cache("out/small"), &[]).ok();
+    add(&sandbox, "plain", "1.0-1");
+    (sandbox, bucket)
+}
+
+/// Both apts get everything from this address: update, download, install, sources.
+fn apts_use(sandbox: &Sandbox, stanza: &str) {
+    for apt in Apt::both_to_install(sandbox) {
+        apt.use_stanza(stanza);
+        apt.updates();
+        assert_eq!(apt.versions("plain"), ["1.0-1"]);
+        apt.get(&["download", "plain"]).ok();
+        let same = std::fs::read(apt.downloaded("plain_1.0-1_amd64.deb")).unwrap();
+        assert_eq!(same, std::fs::read(sandbox.path("out-plain-1.0-1/plain_1.0-1_amd64.deb")).unwrap(), "{:?}", apt.kind);
+        apt.get(&["install", "plain"]).ok();
+        let version = apt.of_system("usr/share/doc/plain/version");
+        assert_eq!(std::fs::read_to_string(version).unwrap(), "1.0-1\n", "{:?}", apt.kind);
+        apt.get(&["source", "--download-only", "hostname"]).ok();
+        for file in ["hostname_3.23+nmu1.dsc", "hostname_3.23+nmu1.tar.xz"] {
+            let built = std::fs::read(cache("out/small").join(file)).unwrap();
+            assert_eq!(std::fs::read(apt.downloaded(file)).unwrap(), built, "{:?}", apt.kind);
+        }
+        if apt.kind == Kind::Machine {
+            apt.get(&["source", "hostname"]).ok();
+            assert!(apt.downloaded("hostname-3.23+nmu1/debian/control").exists());
+        }
+    }
+}
+
+fn stanza_of(bucket: &Bucket) -> String {
+    String::from_utf8(tree(&bucket.client("deb", Limits::default()))["trixie.sources"].clone()).unwrap()
+}
+
+#[test]
+fn apt_uses_a_bucket_whose_pool_is_copied_by_the_server() {
+    let (sandbox, bucket) = public("public-pool", "pool");
+    let (outcome, [reads, _, copies, _]) = publish(&sandbox, &[]);
+    assert_eq!(outcome, "published");
+    let client = bucket.client("deb", Limits::default());
+    let pooled = client.list("pool/").unwrap();
+    let indices = client.list("dists/trixie/main/").unwrap().iter().filter(|entry| !entry.key.contains("/by-hash/")).count();
+    assert_eq!(copies, (pooled.len() + indices) as u64, "no byte of a package passes through here");
+    assert_eq!(reads, 1 + pooled.len() as u64, "each object is looked for once");
+    apts_use(&sandbox, &stanza_of(&bucket));
+    sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
+    assert_eq!(publish(&sandbox, &[]), ("unchanged".to_owned(), [1, 0, 0, 0]));
+}
+
+#[test]
+fn apt_uses_a_bucket_where_indices_name_the_objects_themselves() {
+    let (sandbox, bucket) = public("public-direct", "direct");
+    let (outcome, [reads, ..]) = publish(&sandbox, &[]);
+    assert_eq!(outcome, "published");
+    let client = bucket.client("deb", Limits::default());
+    assert_eq!(client.list("pool/").unwrap(), [], "nothing is copied");
+    let objects = client.list("lfs/objects/").unwrap().len() as u64;
+    assert!(reads > 1 && reads <= 1 + objects, "{reads} reads, {objects} objects");
+    apts_use(&sandbox, &stanza_of(&bucket));
+    sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
+    assert_eq!(publish(&sandbox, &[]), ("unchanged".to_owned(), [1, 0, 0, 0]));
+
+    // A tree elsewhere has the objects under the names that the indices give them.
+    sandbox.dists(&["--target", "folder"]).ok();
+    let packages = std::fs::read(sandbox.path("folder/dists/trixie/main/binary-amd64/Packages.gz")).unwrap();
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::MultiGzDecoder::new(&*packages), &mut text).unwrap();
+    let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("Filename: ")).collect();
+    assert!(names.iter().any(|name| name.ends_with("?n=/plain_1.0-1_amd64.deb")), "{names:?}");
+    for name in names {
+        assert!(sandbox.path("folder").join(name.split('?').next().unwrap()).exists(), "{name}");
+    }
+
+    // And back to names of their own: every package comes into the pool.
+    configure(&sandbox, |text| text.replace("\"direct\"", "\"pool\""));
+    assert_eq!(publish(&sandbox, &[]).0, "published");
+    assert!(client.list("pool/").unwrap().len() > 3);
+    apts_use(&sandbox, &stanza_of(&bucket));
+}
+
+#[test]
+fn an_object_that_is_missing_is_named_and_nothing_flips() {
+    for mode in ["pool", "direct"] {
+        let (mut sandbox, bucket) = (Sandbox::with_archive(), Seaweed::shared().bucket(&format!("target-missing-{mode}")));
+        seaweed::give(&mut sandbox, WRITER);
+        configure(&sandbox, |text| {
+            let tables = bucket.table("store.s3", "deb/objects") + &bucket.table("target.s3", "deb");
+            format!("{text}{tables}\n[target]\nmode = \"{mode}\"\n")
+        });
+        add(&sandbox, "one", "1.0");
+        publish(&sandbox, &[]);
+        let client = bucket.client("deb", Limits::default());
+        let before = tree(&client);
+        add(&sandbox, "two", "1.0");
+        let new: Vec<_> = client.list("objects/").unwrap().into_iter().filter(|entry| !before.contains_key(&entry.key)).collect();
+        assert_eq!(new.len(), 1);
+        client.delete(&new[0].key).unwrap();
+        let oid = new[0].key.rsplit('/').next().unwrap();
+        sandbox.dists(&[]).exits(4).says(oid).says("pool/main/t/two/two_1.0_amd64.deb");
+        assert!(tree(&client) == before, "{mode}: nothing was written");
+        sandbox.commit("out-two-1.0", &[]).ok();
+        assert_eq!(publish(&sandbox, &[]).0, "published");
+    }
+}
+
+#[test]
+fn objects_in_a_bucket_become_a_tree_in_a_folder() {
+    let (mut sandbox, bucket) = (Sandbox::with_archive(), Seaweed::shared().bucket("target-folder"));
+    seaweed::give(&mut sandbox, WRITER);
+    configure(&sandbox, |text| text + &bucket.table("store.s3", "objects"));
+    add(&sandbox, "one", "1.0");
+    let (outcome, [reads, writes, copies, _]) = publish(&sandbox, &[]);
+    // The object is looked for before the Release is staged and before it is read.
+    assert_eq!((outcome.as_str(), reads, writes, copies), ("published", 3, 0, 0));
+    let pooled = std::fs::read(sandbox.public().join("pool/main/o/one/one_1.0_amd64.deb")).unwrap();
+    assert_eq!(pooled, std::fs::read(sandbox.path("out-one-1.0/one_1.0_amd64.deb")).unwrap());
+    sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
+}
