@@ -13,6 +13,8 @@ use crate::places::git::GitError;
 use crate::places::git::remote::RemoteError;
 use crate::stories::archive::OpenError;
 use crate::stories::deploy::DeployError;
+use crate::stories::doctor::DoctorError;
+use crate::stories::export::ExportError;
 use crate::stories::fsck::FsckError;
 use crate::stories::inbox::InboxError;
 use crate::stories::init::InitError;
@@ -22,6 +24,8 @@ use crate::stories::lfs::fetch::FetchError;
 use crate::stories::lfs::install::InstallError;
 use crate::stories::publish::PublishError;
 use crate::stories::publish::stage::StageError;
+use crate::stories::serve::ServeError;
+use crate::stories::served::ServedError;
 use crate::stories::upload::UploadError;
 
 /// A failed command.
@@ -212,6 +216,34 @@ impl From<PublishError> for Failure {
     }
 }
 
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        let exit = match &error {
+            ServeError::Open(fault) | ServeError::Served(ServedError::Open(fault)) => of_open(fault),
+            ServeError::Served(ServedError::Git(fault)) => of_git(fault),
+            ServeError::Served(_) => Exit::Archive,
+            ServeError::Server(_) | ServeError::Tree { .. } => Exit::Failed,
+        };
+        Self::new(&error, exit, Vec::new())
+    }
+}
+
+impl From<ExportError> for Failure {
+    fn from(error: ExportError) -> Self {
+        let exit = match error {
+            ExportError::Publish(fault) => return fault.into(),
+            ExportError::Open(fault) => return fault.into(),
+            ExportError::Served(ServedError::Git(fault)) => return fault.into(),
+            ExportError::Target(_) | ExportError::Folder { .. } => Exit::Failed,
+            ExportError::InTheWay { .. } | ExportError::Snapshot(_) => Exit::Usage,
+            ExportError::Served(_) | ExportError::Nothing { .. } | ExportError::Index { .. } | ExportError::Conflict { .. } => {
+                Exit::Archive
+            }
+        };
+        Self::new(&error, exit, Vec::new())
+    }
+}
+
 impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
         Self::new(&error, Exit::Key, Vec::new())
@@ -263,6 +295,16 @@ impl From<InstallError> for Failure {
         let exit = match &error {
             InstallError::Git(fault) => of_git(fault),
             _ => Exit::Failed,
+        };
+        Self::new(&error, exit, Vec::new())
+    }
+}
+
+impl From<DoctorError> for Failure {
+    fn from(error: DoctorError) -> Self {
+        let exit = match &error {
+            DoctorError::Open(fault) => of_open(fault),
+            DoctorError::Remote(_) | DoctorError::S3(_) => Exit::Failed,
         };
         Self::new(&error, exit, Vec::new())
     }

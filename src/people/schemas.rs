@@ -5,11 +5,13 @@
 use schemars::{Schema, schema_for};
 
 use super::failure::Failure;
-use super::publish::DistsAnswers;
+use super::publish::{DistsAnswers, ServeAnswer};
 use crate::formats::manifest::Manifest;
 use crate::formats::statement::Statement;
 use crate::stories::deploy::CommitAnswer;
 use crate::stories::deploy::adopt::AdoptAnswer;
+use crate::stories::doctor::DoctorAnswer;
+use crate::stories::export::ExportAnswer;
 use crate::stories::fsck::FsckAnswer;
 use crate::stories::inbox::{InboxAnswer, LandAnswer, WithdrawAnswer};
 use crate::stories::init::InitAnswer;
@@ -26,6 +28,8 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("commit.json", schema_for!(CommitAnswer)),
         ("ddb.toml.json", schema_for!(Archive)),
         ("dists.json", schema_for!(DistsAnswers)),
+        ("export.json", schema_for!(ExportAnswer)),
+        ("doctor.json", schema_for!(DoctorAnswer)),
         ("failure.json", schema_for!(Failure)),
         ("fetch.json", schema_for!(FetchAnswer)),
         ("fsck.json", schema_for!(FsckAnswer)),
@@ -38,6 +42,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("key-show.json", schema_for!(ShowAnswer)),
         ("lfs-agent.json", schema_for!(InstallAnswer)),
         ("manifest.json", schema_for!(Manifest)),
+        ("serve.json", schema_for!(ServeAnswer)),
         ("statement.json", schema_for!(Statement)),
         ("upload.json", schema_for!(UploadAnswer)),
     ]

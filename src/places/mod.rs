@@ -5,6 +5,7 @@
 pub mod build_output;
 pub mod credentials;
 pub mod git;
+pub mod http;
 pub mod lanes;
 pub mod requests;
 pub mod s3;

@@ -25,3 +25,6 @@ pub enum Event {
 
 /// Who listens to a story.
 pub type Listener<'a> = &'a (dyn Fn(Event) + Sync);
+
+/// Who listens to a story that runs on many threads for as long as it is wanted.
+pub type SharedListener = std::sync::Arc<dyn Fn(Event) + Send + Sync>;

@@ -5,12 +5,16 @@
 
 pub mod archive;
 pub mod deploy;
+pub mod doctor;
 pub mod event;
+pub mod export;
 pub mod fsck;
 pub mod inbox;
 pub mod init;
 pub mod key;
 pub mod lfs;
 pub mod publish;
+pub mod serve;
+pub mod served;
 pub mod upload;
 pub mod upstream;

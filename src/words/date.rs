@@ -25,6 +25,8 @@ pub struct DateError {
 
 const RFC_1123: &str = "%a, %d %b %Y %H:%M:%S";
 
+const COMPACT: &str = "%Y%m%dT%H%M%SZ";
+
 impl Timestamp {
     /// Returns the RFC 1123 form that Release carries, such as `Sat, 12 Sep 2026 07:55:41 UTC`.
     pub fn rfc1123(self) -> String {
@@ -53,6 +55,20 @@ impl Timestamp {
             return Err(refuse());
         }
         NaiveDateTime::parse_from_str(time, RFC_1123).map(|time| Self(time.and_utc().timestamp())).map_err(|_| refuse())
+    }
+
+    /// Returns the form without signs between, `20260912T075541Z`: names of snapshots.
+    pub fn compact(self) -> String {
+        Utc.timestamp_opt(self.0, 0).single().map_or_else(|| format!("@{}", self.0), |time| time.format(COMPACT).to_string())
+    }
+
+    /// Reads the form without signs between.
+    ///
+    /// # Errors
+    /// Not of that form.
+    pub fn parse_compact(text: &str) -> Result<Self, DateError> {
+        let refuse = |_| DateError { text: text.chars().take(80).collect(), expected: "a time such as 20260912T075541Z" };
+        NaiveDateTime::parse_from_str(text, COMPACT).map(|time| Self(time.and_utc().timestamp())).map_err(refuse)
     }
 
     /// Returns this time moved by a length of time.

@@ -11,23 +11,33 @@ use clap::{Command, CommandFactory as _};
 use ddb::people::exit::{self, Exit};
 use ddb::people::{deploy::Deploy, publish::Publish, schemas};
 
+use super::gateway::Gateway;
 use super::sandbox::{Run, Sandbox, cache};
 use super::specimens::{CONTROL, DEB, commit_by_hand, copy, deb};
 
 /// The help pages in the order in which somebody who begins reads them.
-const PAGES: [&[&str]; 11] = [
+const PAGES: [&[&str]; 17] = [
     &["ddb-deploy", "init"],
     &["ddb-publish", "key", "generate"],
     &["ddb-deploy", "commit"],
     &["ddb-deploy", "upload"],
     &["ddb-publish", "dists"],
+    &["ddb-deploy", "inbox", "list"],
+    &["ddb-deploy", "inbox", "land"],
+    &["ddb-deploy", "inbox", "withdraw"],
+    &["ddb-publish", "serve"],
+    &["ddb-publish", "export"],
     &["ddb-deploy", "fsck"],
     &["ddb-deploy", "adopt"],
     &["ddb-deploy", "fetch"],
     &["ddb-deploy", "lfs-agent"],
+    &["ddb-deploy", "doctor"],
     &["ddb-publish", "key", "show"],
     &["ddb-publish", "key", "extend"],
 ];
+
+/// Commands that run until they are told to stop: their examples are started, asked for something and stopped.
+const SERVERS: [&[&str]; 1] = [&["ddb-publish", "serve"]];
 
 fn manifest(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -80,6 +90,13 @@ fn every_example_of_every_help_page_works_in_order() {
         assert!(!found.is_empty(), "{page:?} has no example");
         for example in found {
             assert!(example.starts_with("ddb-"), "{example}");
+            if SERVERS.contains(&page) {
+                let server = Gateway::start(&sandbox, sandbox.command("bash", &["-c", &format!("exec {example}")]));
+                assert!(server.get("/", &[]).text().contains("apt archive"), "{example}");
+                assert!(server.get("/dists/trixie/InRelease", &[]).text().starts_with("-----BEGIN PGP SIGNED"), "{example}");
+                server.stop();
+                continue;
+            }
             let run = shell(&sandbox, &example);
             assert_eq!(run.code, 0, "{example}\n{}{}", run.out, run.err);
         }
@@ -282,6 +299,12 @@ fn json_answers_of_every_command_fit_their_schemas() {
     answer("fetch.json", deploy(&["fetch", "--all"]).ok());
     answer("lfs-agent.json", deploy(&["lfs-agent", "--install"]).ok());
     answer("lfs-agent.json", deploy(&["lfs-agent", "--uninstall"]).ok());
+    answer("export.json", publish(&["export", "exported"]).ok());
+    answer("failure.json", publish(&["export", "out"]).exits(2));
+    let stopped = "ddb-publish -C archive serve --listen 127.0.0.1:0 --json > said & \
+        until grep -qs '^}' said; do sleep 0.02; done; kill -TERM $!; wait $!; code=$?; cat said; exit $code";
+    answer("serve.json", shell(&sandbox, stopped).ok());
+    answer("doctor.json", deploy(&["doctor"]).ok());
     answer("key-extend.json", publish(&["key", "extend", "--valid-for", "forever"]).ok());
     answer("key-extend.json", publish(&["key", "extend", "--valid-for", "1y"]).ok());
     sandbox.write("bad/x_1_amd64.deb", "no deb");

@@ -10,6 +10,7 @@
 mod crc;
 mod cut;
 mod gz;
+pub mod retained;
 mod xz;
 mod zst;
 
@@ -57,14 +58,19 @@ pub enum BlockError {
 /// # Errors
 /// The compressor failed, or a range is not inside the text.
 pub fn compress(text: &[u8], blocks: &[Range<usize>], compression: Compression) -> Result<Vec<u8>, BlockError> {
-    let compressed = blocks
-        .par_iter()
-        .map(|range| {
-            let block = text.get(range.clone()).ok_or_else(|| BlockError::Range { range: range.clone(), length: text.len() })?;
-            compress_block(block, compression)
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    join(&compressed, compression)
+    join(&compress_each(text, blocks, compression)?, compression)
+}
+
+/// Compresses each block of a text, in parallel: what `join` takes.
+///
+/// # Errors
+/// The compressor failed, or a range is not inside the text.
+pub fn compress_each(text: &[u8], blocks: &[Range<usize>], compression: Compression) -> Result<Vec<Vec<u8>>, BlockError> {
+    let compress = |range: &Range<usize>| {
+        let block = text.get(range.clone()).ok_or_else(|| BlockError::Range { range: range.clone(), length: text.len() })?;
+        compress_block(block, compression)
+    };
+    blocks.par_iter().map(compress).collect()
 }
 
 /// Compresses one block to a whole file of this kind: what `join` takes, and what can be kept by the block's hash.

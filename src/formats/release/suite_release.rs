@@ -97,6 +97,8 @@ pub struct Release {
     pub codename: Codename,
     /// `Changelogs`
     pub changelogs: Option<String>,
+    /// `Snapshots`: where older states are, with `@SNAPSHOTID@` for which one
+    pub snapshots: Option<String>,
     /// `Date`
     pub date: Timestamp,
     /// `Valid-Until`
@@ -135,6 +137,7 @@ impl Release {
             version: suite.version.clone(),
             codename: codename.clone(),
             changelogs: suite.changelogs.clone(),
+            snapshots: identity.snapshots.clone(),
             date,
             valid_until: suite.valid_for.map(|span| date.plus(span)),
             not_automatic: suite.not_automatic,
@@ -165,6 +168,7 @@ impl Release {
         line("Version", optional(&self.version));
         line("Codename", Some(&self.codename));
         line("Changelogs", optional(&self.changelogs));
+        line("Snapshots", optional(&self.snapshots));
         line("Date", Some(&self.date.rfc1123()));
         line("Valid-Until", self.valid_until.map(Timestamp::rfc1123).as_ref().map(|date| date as &dyn Display));
         line("NotAutomatic", yes(self.not_automatic));
@@ -214,6 +218,7 @@ impl Release {
             version: fields.text("Version"),
             codename: fields.one("Codename")?,
             changelogs: fields.text("Changelogs"),
+            snapshots: fields.text("Snapshots"),
             date: fields.date("Date")?.ok_or(ReleaseError::Missing { field: "Date" })?,
             valid_until: fields.date("Valid-Until")?,
             not_automatic: fields.is("NotAutomatic", "yes")?,
@@ -367,7 +372,7 @@ mod tests {
     use crate::words::digest::ExtraDigests;
     use proptest::prelude::*;
 
-    const CONFIGURATION: &str = "[archive]\norigin = \"Example\"\nlabel = \"Ex\"\n[suites.trixie]\nsuite = \"stable\"\nversion = \"13\"\n\
+    const CONFIGURATION: &str = "[archive]\norigin = \"Example\"\nlabel = \"Ex\"\nsnapshots = \"https://x/@SNAPSHOTID@/\"\n[suites.trixie]\nsuite = \"stable\"\nversion = \"13\"\n\
         description = \"An example\"\nchangelogs = \"https://x/@CHANGEPATH@\"\narchitectures = [\"amd64\", \"all\"]\ncomponents = [\"main\", \"contrib\"]\n\
         valid-for = \"7d\"\nnot-automatic = true\nbut-automatic-upgrades = true\nsigned-by = [\"A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1\", \"B2B2B2B2B2B2B2B2B2B2B2B2B2B2B2B2B2B2B2B2\"]\nrelease-digests = [\"md5\"]\n";
 
@@ -384,7 +389,7 @@ mod tests {
     fn fields_and_lists_stand_in_debians_order() {
         let text = release(CONFIGURATION, &[("main/source/Sources", ""), ("main/binary-amd64/Packages", "x")]).text();
         let expected = "Origin: Example\nLabel: Ex\nSuite: stable\nVersion: 13\nCodename: trixie\nChangelogs: https://x/@CHANGEPATH@\n\
-            Date: Sat, 12 Sep 2026 07:55:41 UTC\nValid-Until: Sat, 19 Sep 2026 07:55:41 UTC\nNotAutomatic: yes\nButAutomaticUpgrades: yes\n\
+            Snapshots: https://x/@SNAPSHOTID@/\nDate: Sat, 12 Sep 2026 07:55:41 UTC\nValid-Until: Sat, 19 Sep 2026 07:55:41 UTC\nNotAutomatic: yes\nButAutomaticUpgrades: yes\n\
             Acquire-By-Hash: yes\nNo-Support-for-Architecture-all: Packages\nSigned-By: A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1A1, B2B2B2B2B2B2B2B2B2B2B2B2B2B2B2B2B2B2B2B2\nArchitectures: all amd64\n\
             Components: main contrib\nDescription: An example\nMD5Sum:\n \
             9dd4e461268c8034f5c8564e155c67a6        1 main/binary-amd64/Packages\n \
@@ -441,7 +446,7 @@ mod tests {
         check(" b/Packages", " ../b/Packages", "the field MD5Sum holds");
         check(" b/Packages", " c/Packages", "does not name the same files");
         check("        1 b/Packages", "        2 b/Packages", "does not name the same files");
-        check("        1 b/Packages", " 1 b/Packages", "from line 19 on");
+        check("        1 b/Packages", " 1 b/Packages", "from line 20 on");
         check("SHA256:\n", "SHA256:\n\n", "not one paragraph");
         let cut = good.get(..good.len() - 1).unwrap();
         assert!(matches!(Release::parse(cut.as_bytes()), Err(ReleaseError::Form { .. })));

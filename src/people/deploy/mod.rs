@@ -3,6 +3,7 @@
 mod adopt;
 mod commit;
 mod fetch;
+mod doctor;
 mod fsck;
 mod inbox;
 mod init;
@@ -135,6 +136,15 @@ Examples:
     LfsAgent(lfs_agent::LfsAgent),
     /// Show, land or withdraw what deploy jobs parked
     Inbox(inbox::Inbox),
+    /// Check what the bucket and the Git remote honour, by trying
+    #[command(after_help = "\
+Writes below a random name in the bucket, pushes branches ddb/doctor/… and ddb/inbox/doctor-… to the remote, and removes all of it \
+again; the archive is not touched. Each check says what was seen and what follows. Exits with 4 when one failed.
+
+Examples:
+  $ ddb-deploy -C archive doctor
+  $ ddb-deploy -C archive doctor --json")]
+    Doctor(doctor::Doctor),
 }
 
 /// Runs `ddb-deploy`.
@@ -151,6 +161,7 @@ pub fn main() -> ExitCode {
         Command::LfsAgent(options) => lfs_agent::run(&common, options),
         Command::Upload(options) => upload::run(&common, *options),
         Command::Inbox(options) => inbox::run(&common, options),
+        Command::Doctor(options) => doctor::run(&common, options),
     };
     match done {
         Ok(exit) => exit.into(),

@@ -1,6 +1,8 @@
 //! `ddb-publish`: its command line, one file a command.
 
 mod dists;
+mod export;
+mod serve;
 
 use std::process::ExitCode;
 
@@ -11,6 +13,7 @@ use super::keys;
 use super::{environment, exit};
 
 pub use dists::DistsAnswers;
+pub use serve::ServeAnswer;
 
 /// Publish an apt archive from Git
 #[derive(Debug, Parser)]
@@ -36,6 +39,27 @@ Examples:
   $ ddb-publish -C archive dists trixie
   $ ddb-publish -C archive dists trixie --renew-before 2d --json")]
     Dists(Box<dists::Dists>),
+    /// Put what was published into a folder of plain files, for any web server, for file: or for rsync
+    #[command(after_help = "\
+The folder holds dists/ and pool/ of every suite as clients see them now, or saw them at --snapshot. It is made beside its \
+place and renamed into it. Package files share the bytes of the object store where the file system can do that.
+
+Examples:
+  $ ddb-publish -C archive export exported
+  $ ddb-publish -C archive export exported --suite trixie --json")]
+    Export(export::Export),
+    /// Answer apt, Git-LFS and browsers over HTTP, read-only, from the repository or a published folder
+    #[command(after_help = "\
+What is served is the newest Release of each suite that `dists` published; new ones are seen while it runs, and nothing that \
+was not published is shown. Package files come from the object store. Every older state stays at snapshots/ID/, where ID is a \
+commit of the archive or a time such as 20261125T084413Z. The Git-LFS batch API is at /lfs, for `lfs.url` in .lfsconfig. It \
+speaks plain HTTP: a reverse proxy before it does TLS. SIGTERM or SIGINT lets running answers finish and ends it with exit \
+code 0. With -v every request is a line on standard error.
+
+Examples:
+  $ ddb-publish -C archive serve --listen 127.0.0.1:0
+  $ ddb-publish serve --tree archive/public --listen 127.0.0.1:0")]
+    Serve(serve::Serve),
     /// Make, show and extend the archive's signing keys
     Key(keys::Key),
 }
@@ -47,6 +71,8 @@ pub fn main() -> ExitCode {
     let common = arguments.common;
     let done = match arguments.command {
         Command::Dists(options) => dists::run(&common, *options),
+        Command::Export(options) => export::run(&common, options),
+        Command::Serve(options) => serve::run(&common, options),
         Command::Key(options) => keys::run(&common, options).map(ExitCode::from),
     };
     match done {

@@ -7,6 +7,7 @@
 mod changes;
 mod compare;
 pub mod credential;
+pub mod history;
 mod hydrate;
 pub mod land;
 pub mod read;

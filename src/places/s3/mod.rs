@@ -10,6 +10,7 @@ mod connect;
 mod copy;
 mod count;
 mod error;
+mod probe;
 mod read;
 mod runtime;
 mod upload;
@@ -31,6 +32,7 @@ use bytes::Bytes;
 use tokio::runtime::Runtime;
 
 pub use error::{Failed, S3Error};
+pub use probe::{Stranger, Wrong};
 pub use read::Body;
 pub use upload::{Open, Unfinished, UploadError};
 

@@ -40,6 +40,17 @@ impl FolderTarget {
         &self.root
     }
 
+    /// Removes what a publisher leaves in the tree for the next one.
+    ///
+    /// # Errors
+    /// It is there and cannot be removed.
+    pub fn clear(&self) -> io::Result<()> {
+        match fs::remove_dir_all(self.root.join(INCOMING)) {
+            Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(fault),
+            _ => Ok(()),
+        }
+    }
+
     fn failed(&self, operation: &'static str, path: &str) -> impl Fn(io::Error) -> TargetError + use<> {
         let (target, path) = (self.describe(), path.to_owned());
         move |source| TargetError::Io { target: target.clone(), operation, path: path.clone(), source }
@@ -208,10 +219,8 @@ impl PublishTarget for FolderTarget {
         self.make_folder_of(&self.root.join(LOCK)).map_err(&failed)?;
         let lock = File::options().create(true).append(true).open(self.root.join(LOCK)).map_err(&failed)?;
         lock.lock().map_err(&failed)?;
-        match fs::remove_dir_all(self.root.join(INCOMING)) {
-            Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(self.failed("clear", INCOMING)(fault)),
-            _ => Ok(Box::new(lock)),
-        }
+        self.clear().map_err(self.failed("clear", INCOMING))?;
+        Ok(Box::new(lock))
     }
 }
 

@@ -23,7 +23,7 @@ use crate::formats::suite::place::IndexName;
 use crate::formats::suite::record::Record;
 use crate::places::git::Repository;
 use crate::places::git::read::Snapshot;
-use crate::words::archive::{Archive, ExtraDigest, Suite};
+use crate::words::archive::{Archive, Compression, ExtraDigest, Suite};
 use crate::words::deb822::Paragraph;
 use crate::words::digest::{ExtraDigests, FileFacts};
 use crate::words::name::{Codename, Component};
@@ -34,6 +34,8 @@ pub struct Fold {
     pub files: Vec<IndexFile>,
     /// The bytes of those that are written, by path relative to Release.
     pub contents: BTreeMap<String, Vec<u8>>,
+    /// The compressed blocks of those that are compressed, by the same path.
+    pub blocks: BTreeMap<String, Compressed>,
     /// The files that the indices name, by path.
     pub pool: BTreeMap<PoolPath, Pointer>,
     /// How many binary packages the suite offers.
@@ -44,8 +46,20 @@ pub struct Fold {
     pub notes: Vec<String>,
 }
 
-/// The files of one index, each with its bytes if it is written.
-type Made = Vec<(IndexFile, Option<Vec<u8>>)>;
+/// The blocks of a compressed index, in order.
+pub struct Compressed {
+    /// How they are compressed.
+    pub compression: Compression,
+    /// Each a whole file of its kind.
+    pub blocks: Vec<Vec<u8>>,
+}
+
+/// One file of an index, with its bytes if it is written and its blocks if it is compressed.
+struct Made {
+    file: IndexFile,
+    bytes: Option<Vec<u8>>,
+    blocks: Option<Compressed>,
+}
 
 /// Folds a suite.
 ///
@@ -68,7 +82,7 @@ pub fn fold(repository: &Repository, snapshot: &Snapshot<'_>, archive: &Archive,
         .map(|record| record.place.component.clone())
         .collect();
     let indices = expected_indices(suite, &installer);
-    let made: Vec<Made> = indices
+    let made: Vec<Vec<Made>> = indices
         .par_iter()
         .map(|index| {
             let text = match &index.kind {
@@ -78,16 +92,15 @@ pub fn fold(repository: &Repository, snapshot: &Snapshot<'_>, archive: &Archive,
             make_files(index, text, codename, suite, archive)
         })
         .collect::<Result<_, PublishError>>()?;
-    let mut contents = BTreeMap::new();
+    let (mut contents, mut compressed) = (BTreeMap::new(), BTreeMap::new());
     let mut files = Vec::new();
-    for (file, bytes) in made.into_iter().flatten() {
-        if let Some(bytes) = bytes {
-            contents.insert(file.path.clone(), bytes);
-        }
+    for Made { file, bytes, blocks } in made.into_iter().flatten() {
+        contents.extend(bytes.map(|bytes| (file.path.clone(), bytes)));
+        compressed.extend(blocks.map(|blocks| (file.path.clone(), blocks)));
         files.push(file);
     }
     let sources = loaded.iter().filter(|record| record.place.index == IndexName::Source).count();
-    Ok(Fold { files, contents, pool, packages: loaded.len() - sources, sources, notes: notes(&loaded, &selection) })
+    Ok(Fold { files, contents, blocks: compressed, pool, packages: loaded.len() - sources, sources, notes: notes(&loaded, &selection) })
 }
 
 /// Takes the lines of an override file of one kind.
@@ -160,26 +173,32 @@ fn translations(index: &Index, loaded: &[Loaded], records: &[Record<'_>], style:
 }
 
 /// Returns the plain form (listed, not written), the compressed forms and the folder's Release.
-fn make_files(index: &Index, text: String, codename: &Codename, suite: &Suite, archive: &Archive) -> Result<Made, PublishError> {
+fn make_files(index: &Index, text: String, codename: &Codename, suite: &Suite, archive: &Archive) -> Result<Vec<Made>, PublishError> {
     let path = index.path();
     let wanted = |digest| suite.release_digests.contains(&digest);
     let extra = ExtraDigests { sha1: wanted(ExtraDigest::Sha1), sha512: wanted(ExtraDigest::Sha512) };
-    let written = |path: String, bytes: Vec<u8>| (IndexFile { facts: FileFacts::of(&bytes, extra), path, written: true }, Some(bytes));
-    let mut files = vec![(IndexFile { path: path.clone(), facts: FileFacts::of(text.as_bytes(), extra), written: false }, None)];
+    let written = |path: String, bytes: Vec<u8>, blocks| Made {
+        file: IndexFile { facts: FileFacts::of(&bytes, extra), path, written: true },
+        bytes: Some(bytes),
+        blocks,
+    };
+    let plain = IndexFile { path: path.clone(), facts: FileFacts::of(text.as_bytes(), extra), written: false };
+    let mut files = vec![Made { file: plain, bytes: None, blocks: None }];
     let cuts = blocks::cut(text.as_bytes());
     let compressed: Vec<_> = suite
         .compression
         .par_iter()
         .map(|compression| {
             let path = format!("{path}{}", compression.suffix());
-            let bytes = blocks::compress(text.as_bytes(), &cuts, *compression)
-                .map_err(|source| PublishError::Compress { path: path.clone(), source })?;
-            Ok(written(path, bytes))
+            let failed = |source| PublishError::Compress { path: path.clone(), source };
+            let each = blocks::compress_each(text.as_bytes(), &cuts, *compression).map_err(failed)?;
+            let joined = blocks::join(&each, *compression).map_err(failed)?;
+            Ok(written(path, joined, Some(Compressed { compression: *compression, blocks: each })))
         })
         .collect::<Result<_, PublishError>>()?;
     files.extend::<Vec<_>>(compressed);
     if let Some((path, text)) = folder_release(index, codename, suite, &archive.archive) {
-        files.push(written(path, text.into_bytes()));
+        files.push(written(path, text.into_bytes(), None));
     }
     Ok(files)
 }

@@ -9,12 +9,15 @@ mod fold;
 mod known;
 mod plan;
 mod records;
+pub mod retain;
 pub mod stage;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use fold::{Fold, fold};
+pub use plan::KEYRING;
+pub use records::pool;
 
 use crate::formats::blocks::BlockError;
 use crate::formats::index::RenderError;
@@ -25,7 +28,7 @@ use crate::places::git::read::Snapshot;
 use crate::places::git::{Author, GitError, Oid};
 use crate::places::requests::Requests;
 use crate::places::sign::{SignError, SignedRelease, Signer};
-use crate::places::store::ObjectStore;
+use crate::places::store::{ObjectStore, StoreError};
 use crate::places::target::plan::{Applied, Class, Plan};
 use crate::places::target::{PublishTarget, TargetError};
 use crate::stories::archive::{OpenArchive, OpenError};
@@ -195,6 +198,9 @@ pub enum PublishError {
         #[source]
         source: BlockError,
     },
+    /// A block cannot be retained.
+    #[error("cannot keep the blocks of the indices")]
+    Retain(#[from] StoreError),
     /// The new Release would not be read again as it was written.
     #[error("the Release of {codename} that these values of ddb.toml give cannot be read again; it was not staged")]
     Unreadable {
@@ -442,7 +448,8 @@ fn stage_new(
     plan::check_objects(request, places, edition)?;
     let sequence = last.map_or(1, |last| last.inputs.sequence + 1);
     let inputs = Inputs { sequence, base: edition.base.to_string(), date: edition.release.date, ddb: env!("CARGO_PKG_VERSION").to_owned() };
-    let commit = stage::stage(places.open, &request.codename, last, text.as_bytes(), &inputs, &request.author)?;
+    let blocks = retain::keep(places.open, &request.codename, edition, last)?;
+    let commit = stage::stage(places.open, &request.codename, last, text.as_bytes(), &inputs, &blocks, &request.author)?;
     Ok(commit.map(|commit| (signed, commit)))
 }
 

@@ -21,7 +21,7 @@ use crate::words::archive::{Archive, Suite};
 use crate::words::digest::ObjectId;
 
 /// The keyring's path in the published tree.
-pub(super) const KEYRING: &str = "archive-keyring.asc";
+pub const KEYRING: &str = "archive-keyring.asc";
 
 /// Returns the sources stanza.
 pub(super) fn stanza(request: &DistsRequest, edition: &Edition) -> String {

@@ -71,6 +71,15 @@ pub(super) fn check<'a>(repository: &Repository, snapshot: &Snapshot<'_>, loaded
     if problems.is_empty() { Ok((records, pool)) } else { Err(PublishError::Records { commit: snapshot.commit().to_string(), problems }) }
 }
 
+/// Returns the files that the records of a suite name, each with the pointer at its path.
+///
+/// # Errors
+/// Git cannot be read, or records and pointers disagree.
+pub fn pool(repository: &Repository, snapshot: &Snapshot<'_>, codename: &Codename) -> Result<BTreeMap<PoolPath, Pointer>, PublishError> {
+    let loaded = load(snapshot, codename)?;
+    Ok(check(repository, snapshot, &loaded)?.1)
+}
+
 type Pointers = BTreeMap<PoolPath, Result<Pointer, String>>;
 
 fn pointers(

@@ -1,11 +1,12 @@
 //! The branch `ddb/releases/<codename>`: every Release that was ever staged, in order, and whether it was served.
 //!
-//! A staged commit holds `Release` and `inputs.json`, from which the same bytes can be made again; when clients see it, a
-//! second commit adds `InRelease`, `Release.gpg` and `served.json`. The branch moves by compare-and-swap: that is what keeps
+//! A staged commit holds `Release` and `inputs.json`, from which the same bytes can be made again, and `blocks.json`, which
+//! names the compressed blocks that its indices are joined from. When clients see it, a second commit adds `InRelease`, `Release.gpg` and `served.json`. The branch moves by compare-and-swap: that is what keeps
 //! two publishers apart on every kind of published tree.
 
 use serde::{Deserialize, Serialize};
 
+use crate::formats::blocks::retained::Retained;
 use crate::formats::release::{Release, ReleaseError};
 use crate::places::git::land::Edits;
 use crate::places::git::remote::RemoteError;
@@ -117,6 +118,19 @@ pub enum StageError {
     },
 }
 
+/// The file that names the retained blocks of the indices.
+pub const BLOCKS: &str = "blocks.json";
+
+/// Returns which retained blocks the indices of the Release at this commit of the branch are joined from; `None` where none
+/// were recorded.
+///
+/// # Errors
+/// Git cannot be read, or the file is not as ddb leaves it.
+pub fn blocks(repository: &Repository, codename: &Codename, commit: Oid) -> Result<Option<Retained>, StageError> {
+    let Some(bytes) = repository.snapshot(commit)?.file(BLOCKS)? else { return Ok(None) };
+    json(BLOCKS, &bytes, commit, &branch(codename)).map(Some)
+}
+
 /// Returns the branch's full name.
 pub fn branch(codename: &Codename) -> String {
     format!("refs/heads/ddb/releases/{codename}")
@@ -162,7 +176,11 @@ pub fn last_served(repository: &Repository, codename: &Codename) -> Result<Optio
     Ok(staged)
 }
 
-fn read(repository: &Repository, codename: &Codename, commit: Oid) -> Result<Staged, StageError> {
+/// Returns the Release at a commit of the branch.
+///
+/// # Errors
+/// The commit is not as ddb leaves it.
+pub fn read(repository: &Repository, codename: &Codename, commit: Oid) -> Result<Staged, StageError> {
     let branch = branch(codename);
     let snapshot = repository.snapshot(commit)?;
     let need = |path: &'static str| snapshot.file(path)?.ok_or_else(|| missing(path, commit, &branch));
@@ -207,9 +225,11 @@ pub fn stage(
     after: Option<&Staged>,
     release: &[u8],
     inputs: &Inputs,
+    blocks: &Retained,
     author: &Author,
 ) -> Result<Option<Oid>, StageError> {
     let mut edits = Edits::from([("Release".to_owned(), Some(release.to_vec())), ("inputs.json".to_owned(), to_json(inputs))]);
+    edits.insert(BLOCKS.to_owned(), to_json(blocks));
     if after.is_some_and(|staged| staged.signatures.is_some()) {
         for path in ["InRelease", "Release.gpg", "served.json"] {
             edits.insert(path.to_owned(), None);

@@ -74,6 +74,10 @@ pub struct Identity {
     /// The address that clients use (`https://deb.example.org/`), for the sources stanza; without it the stanza names the local folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// `Snapshots` of every Release: where clients find older states, with `@SNAPSHOTID@` for which one
+    /// (`https://deb.example.org/snapshots/@SNAPSHOTID@/` where `ddb-publish serve` answers).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshots: Option<String>,
 }
 
 /// Who signs.
@@ -122,6 +126,10 @@ impl Archive {
         one_line("archive.origin", self.archive.origin.as_deref())?;
         one_line("archive.label", self.archive.label.as_deref())?;
         one_line("archive.url", self.archive.url.as_deref())?;
+        places::address("archive.snapshots", self.archive.snapshots.as_deref())?;
+        if self.archive.snapshots.as_ref().is_some_and(|url| !url.contains("@SNAPSHOTID@") || url.contains(' ')) {
+            return Err("archive.snapshots needs @SNAPSHOTID@ where the snapshot's name belongs, and no blanks".to_owned());
+        }
         self.store.check()?;
         self.lfs.check()?;
         self.target.check(&self.store)?;
@@ -187,6 +195,8 @@ mod tests {
         check(&format!("{SMALL}signed-by = [\"A, B\"]\n"), "no fingerprint");
         check(&format!("[target]\npath = \"./\"\n{SMALL}"), "repository itself");
         check(&format!("[target]\npath = \"pool/x\"\n{SMALL}"), "own files");
+        check(&format!("[archive]\nsnapshots = \"https://x/\"\n{SMALL}"), "needs @SNAPSHOTID@");
+        check(&format!("[archive]\nsnapshots = \"ftp://x/@SNAPSHOTID@/\"\n{SMALL}"), "must begin with https://");
         check(&format!("{SMALL}valid-for = \"7\"\n"), "length of time");
         check(&format!("{SMALL}[suites.trixie.overrides.contrib]\n"), "no component contrib");
     }

@@ -251,7 +251,7 @@ impl RemoteSettings {
 }
 
 /// Checks an address: http or https, and no user name or password, which would be a secret in a committed file.
-fn address(key: &str, value: Option<&str>) -> Result<(), String> {
+pub(super) fn address(key: &str, value: Option<&str>) -> Result<(), String> {
     one_line(key, value)?;
     let Some(url) = value else { return Ok(()) };
     let Some(rest) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else {

@@ -6,6 +6,7 @@
 
 mod answer;
 mod clone;
+mod probe;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 pub use answer::Pushed;
 pub use clone::{Depth, is_address, managed_clone};
+pub use probe::{Fetched, Trial, version_of};
 
 use super::{GitError, Oid, Repository};
 
