@@ -3,7 +3,6 @@
 //! The packages are empty, their control fields those of Debian's own. With DDB_SLOW=1 there are 5,000 of them and the numbers
 //! are of interest; without it there are few, and what counts is that the requests do not depend on how many there are.
 
-use std::io::Write as _;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
@@ -34,8 +33,9 @@ fn debs(sandbox: &Sandbox, folder: &str, count: usize) {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "the numbers are for whoever runs this test alone")]
 fn say(line: &str) {
-    writeln!(std::io::stderr(), "{line}").unwrap();
+    eprintln!("{line}");
 }
 
 /// Runs a command and says what it cost.
