@@ -34,6 +34,7 @@ mod s3_costs;
 mod s3_stopped;
 mod s3_store;
 mod s3_target;
+mod same_second;
 mod sandbox;
 mod seaweed;
 mod server;
