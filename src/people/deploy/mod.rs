@@ -3,6 +3,7 @@
 mod commit;
 mod doctor;
 mod fsck;
+mod gc;
 mod inbox;
 mod init;
 mod upload;
@@ -16,6 +17,7 @@ use super::environment;
 use super::exit;
 use super::failure::Failure;
 use crate::places::git::remote::is_address;
+use crate::stories::archive::OpenError;
 use crate::stories::upstream::{Purpose, clone_of};
 use crate::words::date::Timestamp;
 
@@ -60,6 +62,20 @@ impl Common {
             None => Ok(self.archive.clone()),
         }
     }
+
+    /// Tells whether the archive is named by its address.
+    pub(crate) fn is_remote(&self) -> bool {
+        self.archive.to_str().is_some_and(is_address)
+    }
+
+    /// Brings ddb's own clone up to date, where the archive is named by its address.
+    ///
+    /// # Errors
+    /// The remote cannot be reached, or has no such branch any more.
+    pub(crate) fn follow(&self, purpose: Purpose) -> Result<(), OpenError> {
+        let Some(address) = self.archive.to_str().filter(|text| is_address(text)) else { return Ok(()) };
+        clone_of(address, &environment::cache_folder(), purpose, self.branch.as_deref()).map(drop)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -95,6 +111,16 @@ Examples:
   $ ddb-deploy -C archive fsck
   $ ddb-deploy -C archive fsck --full --json")]
     Fsck(fsck::Fsck),
+    /// Remove objects that no branch, tag, recent commit, parked statement or kept Release names
+    #[command(after_help = "\
+Without --delete, only a plan with byte counts is printed. With it, unneeded objects are marked; a later run, after --grace, \
+removes those that are still unneeded. Needs a whole clone, whose remote it fetches from. A store belongs to one archive, or name \
+the others with --also.
+
+Examples:
+  $ ddb-deploy -C archive gc
+  $ ddb-deploy -C archive gc --delete --retention 90d")]
+    Gc(gc::Gc),
     /// Show, land or withdraw what deploy jobs parked
     Inbox(inbox::Inbox),
     /// Check what the bucket and the Git remote honour, by trying
@@ -117,6 +143,7 @@ pub fn main() -> ExitCode {
         Command::Commit(options) => commit::run(&common, *options),
         Command::Upload(options) => upload::run(&common, *options),
         Command::Fsck(options) => fsck::run(&common, options),
+        Command::Gc(options) => gc::run(&common, options),
         Command::Inbox(options) => inbox::run(&common, options),
         Command::Doctor(options) => doctor::run(&common, options),
     };

@@ -448,7 +448,7 @@ fn stage_new(
     plan::check_objects(request, places, edition)?;
     let sequence = last.map_or(1, |last| last.inputs.sequence + 1);
     let inputs = Inputs { sequence, base: edition.base.to_string(), date: edition.release.date, ddb: env!("CARGO_PKG_VERSION").to_owned() };
-    let blocks = retain::keep(places.open, &request.codename, edition, last)?;
+    let blocks = retain::keep(places, &request.codename, edition, last)?;
     let commit = stage::stage(places.open, &request.codename, last, text.as_bytes(), &inputs, &blocks, &request.author)?;
     Ok(commit.map(|commit| (signed, commit)))
 }
