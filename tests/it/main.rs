@@ -26,6 +26,7 @@ mod git_lfs;
 mod git_server;
 mod indices;
 mod layers;
+mod pipeline;
 mod publishing;
 mod real_index;
 mod refused;
