@@ -16,7 +16,7 @@ use super::sandbox::{Run, Sandbox, cache};
 use super::specimens::{CONTROL, DEB, commit_by_hand, configure, copy, deb};
 
 /// The help pages in the order in which somebody who begins reads them.
-const PAGES: [&[&str]; 15] = [
+const PAGES: [&[&str]; 18] = [
     &["ddb-deploy", "init"],
     &["ddb-publish", "key", "generate"],
     &["ddb-deploy", "commit"],
@@ -26,6 +26,9 @@ const PAGES: [&[&str]; 15] = [
     &["ddb-publish", "export"],
     &["ddb-deploy", "fsck"],
     &["ddb-deploy", "gc"],
+    &["ddb-deploy", "adopt"],
+    &["ddb-deploy", "fetch"],
+    &["ddb-deploy", "lfs-agent"],
     &["ddb-deploy", "doctor"],
     &["ddb-publish", "key", "show"],
     &["ddb-publish", "key", "extend"],
@@ -312,6 +315,10 @@ fn json_answers_of_every_command_fit_their_schemas() {
     answer("fsck.json", deploy(&["fsck", "--full"]).ok());
     answer("gc.json", deploy(&["gc"]).ok());
     answer("gc.json", deploy(&["gc", "--delete", "--keep-releases", "all"]).ok());
+    answer("adopt.json", deploy(&["adopt"]).ok());
+    answer("fetch.json", deploy(&["fetch", "--all"]).ok());
+    answer("lfs-agent.json", deploy(&["lfs-agent", "--install"]).ok());
+    answer("lfs-agent.json", deploy(&["lfs-agent", "--uninstall"]).ok());
     answer("export.json", publish(&["export", "exported"]).ok());
     answer("failure.json", publish(&["export", "out"]).exits(2));
     let stopped = "ddb-publish -C archive serve --listen 127.0.0.1:0 --json > said & \

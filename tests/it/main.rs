@@ -13,6 +13,7 @@
     dead_code
 )]
 
+mod adopting;
 mod apt;
 mod client;
 mod command_line;
@@ -26,6 +27,9 @@ mod git_lfs;
 mod git_server;
 mod indices;
 mod layers;
+mod lfs_agent;
+mod lfs_server;
+mod lfs_store;
 mod pipeline;
 mod publishing;
 mod real_index;

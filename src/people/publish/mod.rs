@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::deploy::Common;
-use super::exit;
 use super::keys;
+use super::{environment, exit};
 
 pub use dists::DistsAnswers;
 pub use serve::ServeAnswer;
@@ -69,6 +69,7 @@ Examples:
 /// Runs `ddb-publish`.
 pub fn main() -> ExitCode {
     let arguments = Publish::parse();
+    environment::give_credentials();
     let common = arguments.common;
     let done = match arguments.command {
         Command::Dists(options) => dists::run(&common, *options),

@@ -4,6 +4,7 @@
 //! stores the objects that the edits need, commits and moves the branch by compare-and-swap. Whatever fails, the branch is as
 //! before.
 
+pub mod adopt;
 pub mod chain;
 pub(crate) mod compose;
 mod group;
@@ -24,7 +25,8 @@ use crate::places::requests::Requests;
 use crate::places::sign::seal::{SealError, Sealer};
 use crate::places::store::StoreError;
 use crate::stories::archive::{OpenArchive, OpenError};
-use crate::stories::event::Listener;
+use crate::stories::event::{Event, Listener};
+use crate::stories::lfs;
 use crate::words::archive::{Archive, ExtraDigest};
 use crate::words::date::{Span, Timestamp};
 use crate::words::digest::ExtraDigests;
@@ -262,6 +264,9 @@ pub fn commit(request: &CommitRequest, sealer: Option<&Sealer>, listener: Listen
     }
     let tip = open.tip()?;
     let archive = open.configuration(&tip)?;
+    if let Some(fault) = lfs::lfsconfig_fault(&tip, &archive)? {
+        listener(Event::Warning(fault));
+    }
     let uploaders = open.uploaders(&tip, &archive)?;
     let store = open.store_to_fill(&archive)?;
     let taking = take::Taking {
