@@ -16,9 +16,13 @@ use crate::stories::deploy::DeployError;
 use crate::stories::doctor::DoctorError;
 use crate::stories::export::ExportError;
 use crate::stories::fsck::FsckError;
+use crate::stories::gc::GcError;
 use crate::stories::inbox::InboxError;
 use crate::stories::init::InitError;
 use crate::stories::key::KeyError;
+use crate::stories::lfs::CloneError;
+use crate::stories::lfs::fetch::FetchError;
+use crate::stories::lfs::install::InstallError;
 use crate::stories::publish::PublishError;
 use crate::stories::publish::stage::StageError;
 use crate::stories::serve::ServeError;
@@ -96,6 +100,7 @@ fn of_git(error: &GitError) -> Exit {
         | GitError::NoBranch { .. }
         | GitError::DetachedHead { .. }
         | GitError::NoRemote { .. }
+        | GitError::NotWhole { .. }
         | GitError::Content { .. } => Exit::Archive,
         GitError::Contended { .. } | GitError::Locked { .. } => Exit::Contended,
         GitError::Git { .. } | GitError::File { .. } | GitError::Hydrate { .. } => Exit::Failed,
@@ -128,7 +133,7 @@ impl From<InitError> for Failure {
         let exit = match &error {
             InitError::Git(fault) => of_git(fault),
             InitError::Values(_) => Exit::Usage,
-            InitError::Exists { .. } | InitError::InTheWay { .. } | InitError::Inside { .. } => Exit::Archive,
+            InitError::LfsConfig { .. } | InitError::Exists { .. } | InitError::InTheWay { .. } | InitError::Inside { .. } => Exit::Archive,
         };
         Self::new(&error, exit, Vec::new())
     }
@@ -182,11 +187,24 @@ impl From<InboxError> for Failure {
 impl From<UploadError> for Failure {
     fn from(error: UploadError) -> Self {
         let exit = match error {
-            UploadError::Deploy(error) => return error.into(),
+            UploadError::Deploy(error) => return (*error).into(),
             UploadError::Settings { .. } | UploadError::Manifest(_) => Exit::Archive,
             UploadError::Seal(_) => Exit::Key,
             UploadError::Occupied { .. } => Exit::Usage,
             UploadError::NotStored { .. } | UploadError::Io { .. } => Exit::Failed,
+        };
+        Self::new(&error, exit, Vec::new())
+    }
+}
+
+impl From<GcError> for Failure {
+    fn from(error: GcError) -> Self {
+        let exit = match &error {
+            GcError::Open(fault) => of_open(fault),
+            GcError::Git(fault) | GcError::Also { source: fault, .. } => of_git(fault),
+            GcError::Forge | GcError::Marks(_) => Exit::Archive,
+            GcError::Lease { .. } => Exit::Usage,
+            GcError::Remote(_) | GcError::Store(_) => Exit::Failed,
         };
         Self::new(&error, exit, Vec::new())
     }
@@ -257,6 +275,42 @@ impl From<OpenError> for Failure {
 impl From<GitError> for Failure {
     fn from(error: GitError) -> Self {
         let exit = of_git(&error);
+        Self::new(&error, exit, Vec::new())
+    }
+}
+
+fn of_clone(error: &CloneError) -> Exit {
+    match error {
+        CloneError::Open(error) => of_open(error),
+        CloneError::Local { .. } => Exit::Archive,
+    }
+}
+
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Self {
+        let exit = match &error {
+            FetchError::Clone(fault) => of_clone(fault),
+            FetchError::Open(fault) => of_open(fault),
+            FetchError::Git(fault) => of_git(fault),
+            FetchError::Store(_) => Exit::Failed,
+            FetchError::Selection(_) | FetchError::Objects { .. } => Exit::Archive,
+        };
+        let problems = match &error {
+            FetchError::Objects { problems, .. } => {
+                problems.iter().map(|problem| FailureProblem { file: problem.path.clone(), reason: problem.reason.clone() }).collect()
+            }
+            _ => Vec::new(),
+        };
+        Self::new(&error, exit, problems)
+    }
+}
+
+impl From<InstallError> for Failure {
+    fn from(error: InstallError) -> Self {
+        let exit = match &error {
+            InstallError::Git(fault) => of_git(fault),
+            _ => Exit::Failed,
+        };
         Self::new(&error, exit, Vec::new())
     }
 }

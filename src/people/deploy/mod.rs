@@ -1,10 +1,14 @@
 //! `ddb-deploy`: its command line, one file a command.
 
+mod adopt;
 mod commit;
 mod doctor;
+mod fetch;
 mod fsck;
+mod gc;
 mod inbox;
 mod init;
+mod lfs_agent;
 mod upload;
 
 use std::path::PathBuf;
@@ -95,6 +99,16 @@ Examples:
   $ ddb-deploy -C archive commit out/
   $ ddb-deploy -C archive commit out/ --suite trixie --dry-run")]
     Commit(Box<commit::Commit>),
+    /// Make records for packages that plain Git-LFS put into the pool
+    #[command(after_help = "\
+For a repository made with git lfs track \"pool/**\" and git add: run ddb-deploy init in it first. Packages that no record names \
+are read from the store, or from .git/lfs/objects, and checked as by commit; those in another folder of pool/ are moved to their \
+place.
+
+Examples:
+  $ ddb-deploy -C archive adopt --suite trixie --dry-run
+  $ ddb-deploy -C archive adopt --suite trixie")]
+    Adopt(adopt::Adopt),
     /// Send build output to the object store, leaving pointers and a manifest in place of the files
     #[command(after_help = "\
 For the build job: `commit` takes the folder later as it takes files. Every file is checked as by `commit`, but for what needs \
@@ -110,6 +124,42 @@ Examples:
   $ ddb-deploy -C archive fsck
   $ ddb-deploy -C archive fsck --full --json")]
     Fsck(fsck::Fsck),
+    /// Remove objects that no branch, tag, recent commit, parked statement or kept Release names
+    #[command(after_help = "\
+Without --delete, only a plan with byte counts is printed. With it, unneeded objects are marked; a later run, after --grace, \
+removes those that are still unneeded. Needs a whole clone, whose remote it fetches from. A store belongs to one archive, or name \
+the others with --also.
+
+Examples:
+  $ ddb-deploy -C archive gc
+  $ ddb-deploy -C archive gc --delete --retention 90d")]
+    Gc(gc::Gc),
+    /// Put the objects of a clone where git lfs checkout finds them
+    #[command(after_help = "\
+The objects come from the store that ddb.toml names, not from a Git-LFS server, and are checked. Which commit is meant says \
+HEAD, or --branch. What is there already is skipped: after an interruption, run it again.
+
+Examples:
+  $ ddb-deploy -C archive fetch
+  $ ddb-deploy -C archive fetch --suite trixie --source hostname
+  $ ddb-deploy -C archive fetch pool/main/h --json
+  $ ddb-deploy -C archive fetch --all")]
+    Fetch(fetch::Fetch),
+    /// Move objects between git-lfs and the archive's store, as git-lfs's standalone transfer agent
+    #[command(after_help = "\
+git-lfs runs this program and speaks with it; people use --install, once in a clone, or once with --url for all archives whose \
+.lfsconfig names that address. Without installing, a clone takes one command:
+
+  git -c lfs.standalonetransferagent=ddb -c lfs.customtransfer.ddb.path=ddb-deploy -c lfs.customtransfer.ddb.args=lfs-agent clone URL
+
+With --url, the agent follows the ddb.toml of any repository with that address: name one that only your archives use.
+
+Examples:
+  $ ddb-deploy -C archive lfs-agent --install
+  $ ddb-deploy -C archive lfs-agent --uninstall
+  $ ddb-deploy lfs-agent --install --url https://deb.example.org/lfs
+  $ ddb-deploy lfs-agent --uninstall --url https://deb.example.org/lfs")]
+    LfsAgent(lfs_agent::LfsAgent),
     /// Show, land or withdraw what deploy jobs parked
     Inbox(inbox::Inbox),
     /// Check what the bucket and the Git remote honour, by trying
@@ -126,12 +176,17 @@ Examples:
 /// Runs `ddb-deploy`.
 pub fn main() -> ExitCode {
     let arguments = Deploy::parse();
+    environment::give_credentials();
     let common = arguments.common;
     let done = match arguments.command {
         Command::Init(options) => init::run(&common, options),
         Command::Commit(options) => commit::run(&common, *options),
-        Command::Upload(options) => upload::run(&common, *options),
+        Command::Adopt(options) => adopt::run(&common, options),
         Command::Fsck(options) => fsck::run(&common, options),
+        Command::Gc(options) => gc::run(&common, options),
+        Command::Fetch(options) => fetch::run(&common, options),
+        Command::LfsAgent(options) => lfs_agent::run(&common, options),
+        Command::Upload(options) => upload::run(&common, *options),
         Command::Inbox(options) => inbox::run(&common, options),
         Command::Doctor(options) => doctor::run(&common, options),
     };
