@@ -68,9 +68,8 @@ pub(super) fn run(common: &Common, options: Gc) -> Result<Exit, Failure> {
 impl Answer for GcAnswer {
     fn text(&self) -> String {
         let mut text = format!("read {} refs, {} commits, {} of Releases\n", self.refs, self.commits, self.releases);
-        for collected in [&self.objects, &self.blocks] {
-            text.push_str(&self.part(collected));
-        }
+        let used = [&self.objects, &self.blocks].into_iter().filter(|collected| collected.stored.objects > 0);
+        used.for_each(|collected| text.push_str(&self.part(collected)));
         for oid in &self.endangered {
             text.push_str(&format!("object {oid} was removed while a commit began to name it: deploy that build output again\n"));
         }

@@ -89,15 +89,13 @@ fn store_objects(
     let pointers: std::collections::BTreeSet<Pointer> = added.chain(pool.values().copied()).collect();
     confirm_objects(store, edits, files)?;
     listener(Event::Begin { step: "storing objects", parts: pointers.len() });
-    let stored: Vec<(Put, u64)> = pointers
-        .par_iter()
-        .filter_map(|pointer| files.get(pointer).map(|file| (pointer, file)))
-        .map(|(pointer, file): (&Pointer, &PathBuf)| {
-            let put = store.put(pointer, Source::File(file))?;
-            listener(Event::Part { name: file_name(file) });
-            Ok((put, pointer.size))
-        })
-        .collect::<Result<_, StoreError>>()?;
+    let here: Vec<(&Pointer, &PathBuf)> = pointers.iter().filter_map(|pointer| Some((pointer, files.get(pointer)?))).collect();
+    let put = |(pointer, file): &(&Pointer, &PathBuf)| {
+        let put = store.put(pointer, Source::File(file))?;
+        listener(Event::Part { name: file_name(file) });
+        Ok((put, pointer.size))
+    };
+    let stored: Vec<(Put, u64)> = in_parallel(store, || here.par_iter().map(put).collect::<Result<_, StoreError>>())?;
     listener(Event::End);
     let new = || stored.iter().filter(|(put, _)| *put == Put::New);
     Ok(New { objects: new().count(), bytes: new().map(|(_, size)| size).sum() })
