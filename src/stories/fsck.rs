@@ -3,13 +3,14 @@
 //! Looks and changes nothing. Every finding names the file and says what it means; with `full`, every object and every
 //! published pool file is hashed again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::formats::git_lfs::lfsconfig;
 use crate::formats::index::object_path;
 use crate::formats::pool::path::PoolPath;
 use crate::formats::pool::pointer::Pointer;
@@ -19,12 +20,14 @@ use crate::places::digest_of;
 use crate::places::git::GitError;
 use crate::places::git::read::{Snapshot, read_blobs};
 use crate::places::lanes::{LANES, in_lanes};
-use crate::places::store::{Listing, ObjectStore, StoreError, in_parallel};
+use crate::places::store::{Intent, Listing, ObjectStore, StoreError, Stored, in_parallel};
 use crate::places::target::{PublishTarget, TargetError};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
+use crate::stories::lfs;
 use crate::stories::publish::stage::{self, StageError};
 use crate::words::archive::Archive;
+use crate::words::date::Timestamp;
 use crate::words::digest::{ExtraDigests, FileFacts, ObjectId};
 use crate::words::name::Codename;
 
@@ -56,8 +59,9 @@ pub struct FsckAnswer {
     pub published: usize,
     /// What is wrong.
     pub findings: Vec<Finding>,
-    /// Objects that no pointer of this commit names: of earlier commits, or of deploys that did not land.
-    pub unreferenced_objects: usize,
+    /// Objects that no pointer of this commit names: of earlier commits, or of deploys that did not land. `null` where the store
+    /// cannot be listed: then only the objects that pointers name were asked for.
+    pub unreferenced_objects: Option<usize>,
 }
 
 /// What is wrong with one file.
@@ -83,6 +87,8 @@ pub enum FindingKind {
     Object,
     /// A file of the published tree.
     Published,
+    /// A file that configures other programs.
+    Configuration,
 }
 
 /// Why nothing could be looked at.
@@ -116,6 +122,9 @@ pub fn fsck(request: &FsckRequest, listener: Listener<'_>) -> Result<FsckAnswer,
     let store = open.store(&archive)?;
     let target = open.target(&archive, request.target.as_deref())?;
     let mut findings = Vec::new();
+    if let Some(fault) = lfs::lfsconfig_fault(&snapshot, &archive)? {
+        findings.push(Finding { kind: FindingKind::Configuration, path: lfsconfig::PATH.to_owned(), fault });
+    }
     let pool = check_pool(&open, &snapshot, &mut findings)?;
     let records = check_records(&snapshot, &archive, &pool, &mut findings)?;
     let (objects, unreferenced_objects) = check_objects(store.as_ref(), &pool, request.full, listener, &mut findings)?;
@@ -194,8 +203,11 @@ fn check_objects(
     full: bool,
     listener: Listener<'_>,
     findings: &mut Vec<Finding>,
-) -> Result<(usize, usize), FsckError> {
-    let Listing { objects, strangers } = store.list()?;
+) -> Result<(usize, Option<usize>), FsckError> {
+    let (Listing { objects, strangers }, listed) = match store.list() {
+        Err(StoreError::Unlisted { .. }) => (ask_for_objects(store, pool, listener, findings)?, false),
+        listing => (listing?, true),
+    };
     for path in strangers {
         findings.push(Finding { kind: FindingKind::Object, path, fault: "it is no object; nothing refers to it".to_owned() });
     }
@@ -233,7 +245,41 @@ fn check_objects(
         listener(Event::End);
         findings.extend(wrong);
     }
-    Ok((present.len(), present.keys().filter(|oid| !named.contains_key(oid)).count()))
+    let unreferenced = listed.then(|| present.keys().filter(|oid| !named.contains_key(oid)).count());
+    Ok((present.len(), unreferenced))
+}
+
+/// Returns the objects of the pool that a store has which cannot be listed.
+fn ask_for_objects(
+    store: &dyn ObjectStore,
+    pool: &Pool,
+    listener: Listener<'_>,
+    findings: &mut Vec<Finding>,
+) -> Result<Listing, StoreError> {
+    let pointers: BTreeSet<Pointer> = pool.values().copied().collect();
+    let pointers: Vec<Pointer> = pointers.into_iter().collect();
+    listener(Event::Begin { step: "asking for objects", parts: pointers.len() });
+    let mut listing = Listing::default();
+    for chunk in pointers.chunks(1000) {
+        store.announce(Intent::Open, chunk)?;
+        let ask = |Pointer { oid, .. }: &Pointer| {
+            let size = match store.size(oid) {
+                Err(fault @ StoreError::OtherSize { .. }) => Err(fault.to_string()),
+                size => Ok(size?),
+            };
+            listener(Event::Part { name: oid.to_string() });
+            Ok((*oid, size))
+        };
+        for (oid, size) in chunk.par_iter().map(ask).collect::<Result<Vec<_>, StoreError>>()? {
+            match size {
+                Ok(Some(size)) => listing.objects.push(Stored { oid, size, modified: Timestamp(0) }),
+                Ok(None) => {}
+                Err(fault) => findings.push(Finding { kind: FindingKind::Object, path: oid.to_string(), fault }),
+            }
+        }
+    }
+    listener(Event::End);
+    Ok(listing)
 }
 
 /// Says what is wrong with an object's bytes, `None` where nothing is.

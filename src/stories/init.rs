@@ -1,6 +1,6 @@
 //! `ddb-deploy init`: an archive repository in an empty folder, or in a Git repository that is none yet.
 //!
-//! Writes `ddb.toml`, `.gitattributes`, `.gitignore` and `keys/`, and commits them. Nothing that exists is overwritten: an
+//! Writes `ddb.toml`, `.gitattributes`, `.gitignore`, `keys/` and, where it is asked for, `.lfsconfig`, and commits them. Nothing that exists is overwritten: an
 //! existing `.gitattributes` or `.gitignore` gets the missing lines, anything else in the way is an error.
 
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::formats::git_lfs::lfsconfig;
 use crate::places::git::land::Edits;
 use crate::places::git::{Author, GitError, Repository};
 use crate::places::store::fs::FolderStore;
@@ -31,6 +32,8 @@ pub struct InitRequest {
     pub origin: Option<String>,
     /// The address that clients will use.
     pub url: Option<String>,
+    /// The batch API that stock Git-LFS is to ask.
+    pub lfs_url: Option<String>,
     /// Who commits.
     pub author: Author,
 }
@@ -78,6 +81,12 @@ pub enum InitError {
         /// The repository around it.
         outer: PathBuf,
     },
+    /// There is another `.lfsconfig`.
+    #[error("nothing was changed: {reason}")]
+    LfsConfig {
+        /// What is wrong and what to do.
+        reason: String,
+    },
     /// The values given make no archive.
     #[error("these values make no archive")]
     Values(#[source] ArchiveError),
@@ -99,7 +108,7 @@ pub fn init(request: &InitRequest) -> Result<InitAnswer, InitError> {
     let repository = Repository::open_or_init(&request.folder, request.bare)?;
     let branch = repository.branch(None)?;
     let (commit, files) = repository.land(&branch, "ddb-deploy init", |tip| {
-        let edits = first_files(&repository, tip, &toml, &branch)?;
+        let edits = first_files(&repository, tip, &toml, request.lfs_url.as_deref(), &branch)?;
         check_way(&repository, tip, &edits)?;
         let commit =
             repository.commit(tip, &edits, &format!("Make an apt archive with the suite {}.\n", request.suite), &request.author)?;
@@ -127,7 +136,13 @@ fn same_folder(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
-fn first_files(repository: &Repository, tip: Option<crate::places::git::Oid>, toml: &str, branch: &str) -> Result<Edits, InitError> {
+fn first_files(
+    repository: &Repository,
+    tip: Option<crate::places::git::Oid>,
+    toml: &str,
+    lfs_url: Option<&str>,
+    branch: &str,
+) -> Result<Edits, InitError> {
     let snapshot = tip.map(|commit| repository.snapshot(commit)).transpose()?;
     let present = |path: &str| snapshot.as_ref().map(|snapshot| snapshot.file(path)).transpose().map(Option::flatten);
     if present("ddb.toml")?.is_some() {
@@ -136,6 +151,17 @@ fn first_files(repository: &Repository, tip: Option<crate::places::git::Oid>, to
     let mut edits = Edits::from([("ddb.toml".to_owned(), Some(toml.as_bytes().to_vec()))]);
     if present("keys/README")?.is_none() {
         edits.insert("keys/README".to_owned(), Some(KEYS_README.as_bytes().to_vec()));
+    }
+    if let Some(url) = lfs_url {
+        let text = present(lfsconfig::PATH)?;
+        match text.as_deref().map(String::from_utf8_lossy) {
+            None => drop(edits.insert(lfsconfig::PATH.to_owned(), Some(lfsconfig::write(url).into_bytes()))),
+            Some(text) => {
+                if let Some(reason) = lfsconfig::disagreement(Some(&text), Some(url)) {
+                    return Err(InitError::LfsConfig { reason });
+                }
+            }
+        }
     }
     for (path, line) in [(".gitattributes", ATTRIBUTES), (".gitignore", "/public/")] {
         let mut text = present(path)?.unwrap_or_default();
@@ -187,6 +213,9 @@ fn configuration(request: &InitRequest) -> String {
     }
     if let Some(url) = &request.url {
         text.push_str(&format!("url = {}\n", quoted(url)));
+    }
+    if let Some(url) = &request.lfs_url {
+        text.push_str(&format!("\n[lfs]\nurl = {}\n", quoted(url)));
     }
     let components = list(request.components.iter().map(Component::as_str).collect());
     let named = request.architectures.iter().filter(|architecture| !architecture.is_all()).map(Architecture::as_str);

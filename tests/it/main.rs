@@ -13,6 +13,7 @@
     dead_code
 )]
 
+mod adopting;
 mod apt;
 mod client;
 mod command_line;
@@ -26,17 +27,23 @@ mod git_lfs;
 mod git_server;
 mod indices;
 mod layers;
+mod lfs_agent;
+mod lfs_server;
+mod lfs_store;
 mod publishing;
 mod real_index;
 mod refused;
 mod s3_archive;
 mod s3_client;
+mod s3_costs;
 mod s3_stopped;
 mod s3_store;
 mod s3_target;
 mod sandbox;
 mod seaweed;
+mod serve;
 mod server;
+mod shared;
 mod specimens;
 mod stopped;
 mod upload;

@@ -9,7 +9,7 @@ use crate::words::limits;
 const VERSION: &str = "version https://git-lfs.github.com/spec/v1";
 
 /// Why a blob is not a pointer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PointerError {
     /// Longer than any pointer may be: probably the file itself, committed without Git-LFS.
     #[error("it has {size} bytes: not a Git-LFS pointer but probably the file itself, committed without Git-LFS")]
@@ -17,6 +17,11 @@ pub enum PointerError {
         /// Length in bytes.
         size: usize,
     },
+    /// With an extension: what lies in the store is not the file but what a program made of it.
+    #[error(
+        "it is a Git-LFS pointer with the extension \"{0}\", so its object is not the file itself; `git lfs ext` says what set it: remove it, then `git add --renormalize pool`"
+    )]
+    Extension(String),
     /// Not the one encoding of a pointer.
     #[error("it is not a Git-LFS pointer (version, oid sha256 and size, in this order)")]
     Malformed,
@@ -45,6 +50,9 @@ impl Pointer {
         if bytes.len() > limits::POINTER {
             return Err(PointerError::TooLong { size: bytes.len() });
         }
+        if let Some(extension) = extension(bytes) {
+            return Err(PointerError::Extension(extension));
+        }
         Self::decode_lines(bytes).filter(|pointer| pointer.encode().as_bytes() == bytes).ok_or(PointerError::Malformed)
     }
 
@@ -55,6 +63,14 @@ impl Pointer {
         let size = lines.next()?.strip_prefix("size ")?.parse().ok()?;
         Some(Self { oid, size })
     }
+}
+
+/// Returns the name of the first extension of a pointer: its line is `ext-<priority>-<name> sha256:<oid>`.
+fn extension(bytes: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(bytes).ok()?.strip_prefix(VERSION)?;
+    let (key, value) = text.lines().find_map(|line| line.strip_prefix("ext-")?.split_once(' '))?;
+    let name = key.split_once('-').map_or(key, |(_, name)| name);
+    value.starts_with("sha256:").then(|| name.chars().filter(|letter| !letter.is_control()).collect())
 }
 
 impl From<&FileFacts> for Pointer {
@@ -86,6 +102,9 @@ mod tests {
         ] {
             assert_eq!(Pointer::decode(bad.as_bytes()), Err(PointerError::Malformed), "{bad:?}");
         }
+        let oid = pointer.oid;
+        let extended = text.replace("oid", &format!("ext-0-squeeze sha256:{oid}\noid"));
+        assert_eq!(Pointer::decode(extended.as_bytes()), Err(PointerError::Extension("squeeze".to_owned())));
         assert_eq!(Pointer::decode(&[0; 5000]), Err(PointerError::TooLong { size: 5000 }));
     }
 }

@@ -42,11 +42,14 @@ impl Answer for FsckAnswer {
             text.push_str(&format!("{}: {}\n", finding.path, finding.fault));
         }
         text.push_str(&format!(
-            "{} pointers, {} records, {} objects ({} not named by this commit), {} published files: {}\n",
+            "{} pointers, {} records, {} objects ({}), {} published files: {}\n",
             self.pointers,
             self.records,
             self.objects,
-            self.unreferenced_objects,
+            match self.unreferenced_objects {
+                Some(number) => format!("{number} not named by this commit"),
+                None => "the store cannot be listed; each was asked for by name".to_owned(),
+            },
             self.published,
             match self.findings.len() {
                 0 => "clean".to_owned(),

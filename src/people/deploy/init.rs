@@ -32,6 +32,9 @@ pub(super) struct Init {
     /// The address that clients will use
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// The Git-LFS address that git lfs pull asks in every clone, written to .lfsconfig: that of ddb-publish serve
+    #[arg(long, value_name = "URL")]
+    lfs_url: Option<String>,
     /// Make a bare repository, without a work tree
     #[arg(long)]
     bare: bool,
@@ -53,6 +56,7 @@ pub(super) fn run(common: &Common, options: Init) -> Result<Exit, Failure> {
         architectures,
         origin: options.origin,
         url: options.url,
+        lfs_url: options.lfs_url,
     })?;
     answer::print(&answer, common.json);
     Ok(Exit::Done)

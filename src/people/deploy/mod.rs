@@ -1,11 +1,14 @@
 //! `ddb-deploy`: its command line, one file a command.
 
+mod adopt;
 mod commit;
 mod doctor;
+mod fetch;
 mod fsck;
 mod gc;
 mod inbox;
 mod init;
+mod lfs_agent;
 mod upload;
 
 use std::path::PathBuf;
@@ -17,6 +20,7 @@ use super::environment;
 use super::exit;
 use super::failure::Failure;
 use crate::places::git::remote::is_address;
+use crate::stories::archive::OpenError;
 use crate::stories::upstream::{Purpose, clone_of};
 use crate::words::date::Timestamp;
 
@@ -61,6 +65,20 @@ impl Common {
             None => Ok(self.archive.clone()),
         }
     }
+
+    /// Tells whether the archive is named by its address.
+    pub(crate) fn is_remote(&self) -> bool {
+        self.archive.to_str().is_some_and(is_address)
+    }
+
+    /// Brings ddb's own clone up to date, where the archive is named by its address.
+    ///
+    /// # Errors
+    /// The remote cannot be reached, or has no such branch any more.
+    pub(crate) fn follow(&self, purpose: Purpose) -> Result<(), OpenError> {
+        let Some(address) = self.archive.to_str().filter(|text| is_address(text)) else { return Ok(()) };
+        clone_of(address, &environment::cache_folder(), purpose, self.branch.as_deref()).map(drop)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -81,6 +99,16 @@ Examples:
   $ ddb-deploy -C archive commit out/
   $ ddb-deploy -C archive commit out/ --suite trixie --dry-run")]
     Commit(Box<commit::Commit>),
+    /// Make records for packages that plain Git-LFS put into the pool
+    #[command(after_help = "\
+For a repository made with git lfs track \"pool/**\" and git add: run ddb-deploy init in it first. Packages that no record names \
+are read from the store, or from .git/lfs/objects, and checked as by commit; those in another folder of pool/ are moved to their \
+place.
+
+Examples:
+  $ ddb-deploy -C archive adopt --suite trixie --dry-run
+  $ ddb-deploy -C archive adopt --suite trixie")]
+    Adopt(adopt::Adopt),
     /// Send build output to the object store, leaving pointers and a manifest in place of the files
     #[command(after_help = "\
 For the build job: `commit` takes the folder later as it takes files. Every file is checked as by `commit`, but for what needs \
@@ -106,6 +134,32 @@ Examples:
   $ ddb-deploy -C archive gc
   $ ddb-deploy -C archive gc --delete --retention 90d")]
     Gc(gc::Gc),
+    /// Put the objects of a clone where git lfs checkout finds them
+    #[command(after_help = "\
+The objects come from the store that ddb.toml names, not from a Git-LFS server, and are checked. Which commit is meant says \
+HEAD, or --branch. What is there already is skipped: after an interruption, run it again.
+
+Examples:
+  $ ddb-deploy -C archive fetch
+  $ ddb-deploy -C archive fetch --suite trixie --source hostname
+  $ ddb-deploy -C archive fetch pool/main/h --json
+  $ ddb-deploy -C archive fetch --all")]
+    Fetch(fetch::Fetch),
+    /// Move objects between git-lfs and the archive's store, as git-lfs's standalone transfer agent
+    #[command(after_help = "\
+git-lfs runs this program and speaks with it; people use --install, once in a clone, or once with --url for all archives whose \
+.lfsconfig names that address. Without installing, a clone takes one command:
+
+  git -c lfs.standalonetransferagent=ddb -c lfs.customtransfer.ddb.path=ddb-deploy -c lfs.customtransfer.ddb.args=lfs-agent clone URL
+
+With --url, the agent follows the ddb.toml of any repository with that address: name one that only your archives use.
+
+Examples:
+  $ ddb-deploy -C archive lfs-agent --install
+  $ ddb-deploy -C archive lfs-agent --uninstall
+  $ ddb-deploy lfs-agent --install --url https://deb.example.org/lfs
+  $ ddb-deploy lfs-agent --uninstall --url https://deb.example.org/lfs")]
+    LfsAgent(lfs_agent::LfsAgent),
     /// Show, land or withdraw what deploy jobs parked
     Inbox(inbox::Inbox),
     /// Check what the bucket and the Git remote honour, by trying
@@ -122,13 +176,17 @@ Examples:
 /// Runs `ddb-deploy`.
 pub fn main() -> ExitCode {
     let arguments = Deploy::parse();
+    environment::give_credentials();
     let common = arguments.common;
     let done = match arguments.command {
         Command::Init(options) => init::run(&common, options),
         Command::Commit(options) => commit::run(&common, *options),
-        Command::Upload(options) => upload::run(&common, *options),
+        Command::Adopt(options) => adopt::run(&common, options),
         Command::Fsck(options) => fsck::run(&common, options),
         Command::Gc(options) => gc::run(&common, options),
+        Command::Fetch(options) => fetch::run(&common, options),
+        Command::LfsAgent(options) => lfs_agent::run(&common, options),
+        Command::Upload(options) => upload::run(&common, *options),
         Command::Inbox(options) => inbox::run(&common, options),
         Command::Doctor(options) => doctor::run(&common, options),
     };

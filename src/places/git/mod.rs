@@ -6,12 +6,14 @@
 
 mod changes;
 mod compare;
+pub mod credential;
 pub mod history;
 mod hydrate;
 pub mod land;
 pub mod read;
 pub mod remote;
 pub mod roots;
+pub mod settings;
 pub mod worktree;
 
 use std::collections::BTreeMap;
@@ -291,6 +293,23 @@ impl Repository {
     /// Returns a setting of the user's and the machine's Git configuration, outside any repository.
     pub fn user_setting(key: &str) -> Option<String> {
         git2::Config::open_default().and_then(|mut config| config.snapshot()).ok()?.get_string(key).ok()
+    }
+
+    /// Returns the refs that say what is current here: HEAD, and what was last seen of its branch on each remote.
+    pub fn checked_out(&self) -> Vec<String> {
+        let branch = self.branch(None).ok();
+        let short = branch.as_deref().and_then(|branch| branch.strip_prefix("refs/heads/"));
+        let remotes = self.git.remotes().ok();
+        let names = remotes.iter().flat_map(|names| names.iter().filter_map(|name| name.ok().flatten()));
+        let tracking = names.filter_map(|name| Some(format!("refs/remotes/{name}/{}", short?)));
+        std::iter::once("HEAD".to_owned()).chain(tracking).collect()
+    }
+
+    /// Returns the addresses of all remotes.
+    pub fn remote_urls(&self) -> Vec<String> {
+        let names = self.git.remotes().ok();
+        let names = names.iter().flat_map(|names| names.iter().filter_map(|name| name.ok().flatten()));
+        names.filter_map(|name| Some(self.git.find_remote(name).ok()?.url().ok()?.to_owned())).collect()
     }
 
     /// Writes a setting into the repository's own configuration, unless it has that value there already.

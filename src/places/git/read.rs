@@ -2,7 +2,7 @@
 //!
 //! Everything is read from the object database; no checkout is needed, and no path is followed out of the tree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use git2::{ObjectType, Tree};
@@ -39,6 +39,38 @@ impl Repository {
     pub fn snapshot(&self, commit: Oid) -> Result<Snapshot<'_>, GitError> {
         let tree = self.git().find_commit(commit).and_then(|found| found.tree()).map_err(failed(format!("read commit {commit}")))?;
         Ok(Snapshot { repository: self, commit, tree })
+    }
+
+    /// Returns the blobs of every file that was ever in the pool, in a commit or one before it, with their paths. A folder that
+    /// is the same in many commits is looked at once.
+    ///
+    /// # Errors
+    /// An object cannot be read.
+    pub fn history_of_pool(&self, commit: Oid) -> Result<BTreeSet<(String, Oid)>, GitError> {
+        let mut walk = self.git().revwalk().map_err(failed("walk the history"))?;
+        walk.push(commit).map_err(failed(format!("walk the history of {commit}")))?;
+        let (mut files, mut seen) = (BTreeSet::new(), BTreeSet::new());
+        for commit in walk {
+            let snapshot = self.snapshot(commit.map_err(failed("walk the history"))?)?;
+            let mut folders: Vec<(String, Tree<'_>)> = snapshot.folder("pool")?.into_iter().map(|tree| ("pool".to_owned(), tree)).collect();
+            while let Some((path, tree)) = folders.pop() {
+                if !seen.insert((path.clone(), tree.id())) {
+                    continue;
+                }
+                for entry in tree.iter() {
+                    let path = format!("{path}/{}", entry.name().unwrap_or("?"));
+                    match entry.kind() {
+                        Some(ObjectType::Tree) => {
+                            let below = self.git().find_tree(entry.id()).map_err(failed(format!("read {path}")))?;
+                            folders.push((path, below));
+                        }
+                        Some(ObjectType::Blob) => drop(files.insert((path, entry.id()))),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        Ok(files)
     }
 }
 

@@ -5,6 +5,31 @@ use super::{Listing, ObjectId, ObjectStore, Pointer, Put, Source, StoreError, Ti
 /// Runs the whole contract on an empty store.
 pub(crate) fn check(store: &dyn ObjectStore) {
     assert_eq!(store.list().unwrap(), Listing::default());
+    let (pointer, wrong) = check_unlisted(store);
+    let listing = store.list().unwrap();
+    let names: Vec<_> = listing.objects.iter().map(|stored| (stored.oid, stored.size)).collect();
+    let mut expected = vec![(pointer.oid, 10), (ObjectId::of(b"racing"), 6)];
+    expected.sort();
+    assert_eq!((names, listing.strangers), (expected, Vec::new()));
+    assert!(store.refresh(&pointer).unwrap());
+    assert!(!store.refresh(&Pointer { size: 11, ..pointer }).unwrap());
+    assert!(!store.refresh(&wrong).unwrap());
+    let written = store.modified(&pointer.oid).unwrap().unwrap();
+    assert_eq!(store.modified(&wrong.oid).unwrap(), None);
+    assert!(!store.remove_older(&pointer.oid, written).unwrap(), "it is not older than itself");
+    assert_eq!(store.size(&pointer.oid).unwrap(), Some(10));
+    let racing = ObjectId::of(b"racing");
+    assert!(store.remove_older(&racing, Timestamp(written.0 + 100)).unwrap());
+    assert_eq!(store.size(&racing).unwrap(), None);
+    assert!(store.remove_older(&racing, written).unwrap(), "it is gone");
+    for _ in 0..2 {
+        store.remove(&pointer.oid).unwrap();
+        assert_eq!(store.size(&pointer.oid).unwrap(), None);
+    }
+}
+
+/// Runs what holds for a store that can neither list nor remove, too; returns an object that it has and one that it has not.
+pub(crate) fn check_unlisted(store: &dyn ObjectStore) -> (Pointer, Pointer) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, b"some bytes").unwrap();
@@ -40,24 +65,5 @@ pub(crate) fn check(store: &dyn ObjectStore) {
             });
         }
     });
-    let listing = store.list().unwrap();
-    let names: Vec<_> = listing.objects.iter().map(|stored| (stored.oid, stored.size)).collect();
-    let mut expected = vec![(pointer.oid, 10), (ObjectId::of(b"racing"), 6)];
-    expected.sort();
-    assert_eq!((names, listing.strangers), (expected, Vec::new()));
-    assert!(store.refresh(&pointer).unwrap());
-    assert!(!store.refresh(&Pointer { size: 11, ..pointer }).unwrap());
-    assert!(!store.refresh(&wrong).unwrap());
-    let written = store.modified(&pointer.oid).unwrap().unwrap();
-    assert_eq!(store.modified(&wrong.oid).unwrap(), None);
-    assert!(!store.remove_older(&pointer.oid, written).unwrap(), "it is not older than itself");
-    assert_eq!(store.size(&pointer.oid).unwrap(), Some(10));
-    let racing = ObjectId::of(b"racing");
-    assert!(store.remove_older(&racing, Timestamp(written.0 + 100)).unwrap());
-    assert_eq!(store.size(&racing).unwrap(), None);
-    assert!(store.remove_older(&racing, written).unwrap(), "it is gone");
-    for _ in 0..2 {
-        store.remove(&pointer.oid).unwrap();
-        assert_eq!(store.size(&pointer.oid).unwrap(), None);
-    }
+    (pointer, wrong)
 }

@@ -10,6 +10,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Timespec, Timestamps};
+use tempfile::NamedTempFile;
 
 use super::{Listing, ObjectStore, Put, Source, StoreError, Stored, key};
 use crate::formats::pool::pointer::Pointer;
@@ -43,6 +44,81 @@ impl FolderStore {
         let lfs = repository.git_dir().join("lfs");
         let derived = repository.git_dir().join("ddb/derived");
         Self { objects: lfs.join("objects"), temporary: lfs.join("tmp"), derived }
+    }
+
+    /// Returns where stock Git-LFS keeps objects of a clone: below `lfs.storage` where that is set, else as the default store.
+    pub fn of_clone(repository: &Repository) -> Self {
+        match repository.setting("lfs.storage").filter(|path| !path.is_empty()) {
+            Some(path) => {
+                let lfs = repository.git_dir().join(path);
+                Self { objects: lfs.join("objects"), temporary: lfs.join("tmp"), ..Self::of_repository(repository) }
+            }
+            None => Self::of_repository(repository),
+        }
+    }
+
+    /// Copies an object from another store into this one, checked on the way; what does not match leaves nothing.
+    ///
+    /// # Errors
+    /// The other store does not have it or sends other bytes, or this one cannot be written.
+    pub fn take(&self, pointer: &Pointer, from: &dyn ObjectStore) -> Result<Put, StoreError> {
+        if self.size(&pointer.oid)? == Some(pointer.size) {
+            return Ok(Put::Present);
+        }
+        if let Some(path) = from.local_path(&pointer.oid) {
+            if !path.exists() {
+                return Err(StoreError::Missing { store: from.describe(), oid: pointer.oid });
+            }
+            self.copy_in(pointer, Source::File(&path))?;
+            return Ok(Put::New);
+        }
+        let incoming = self.receive(pointer, from, &mut |_| Ok(()))?;
+        self.keep(pointer, incoming)?;
+        Ok(Put::New)
+    }
+
+    /// Fetches an object from another store into a temporary file here, checked on the way. The listener is told how many bytes
+    /// came each time, and may give up.
+    ///
+    /// # Errors
+    /// The other store does not have it or sends other bytes, or this one cannot be written.
+    pub fn receive(
+        &self,
+        pointer: &Pointer,
+        from: &dyn ObjectStore,
+        listener: &mut dyn FnMut(u64) -> io::Result<()>,
+    ) -> Result<NamedTempFile, StoreError> {
+        let store = |source| self.failed(format!("write object {}", pointer.oid), source);
+        let read = |source| StoreError::Io { store: from.describe(), operation: format!("read object {}", pointer.oid), source };
+        let mut reader = from.open(&pointer.oid)?;
+        fs::create_dir_all(&self.temporary).map_err(store)?;
+        let mut incoming = tempfile::Builder::new().prefix("ddb-").tempfile_in(&self.temporary).map_err(store)?;
+        let mut hasher = Hasher::new(ExtraDigests::default());
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            let length = reader.read(&mut buffer).map_err(read)?;
+            let bytes = buffer.get(..length).unwrap_or_default();
+            if bytes.is_empty() {
+                break;
+            }
+            hasher.update(bytes);
+            incoming.write_all(bytes).map_err(store)?;
+            listener(length as u64).map_err(store)?;
+        }
+        let found = Pointer::from(&hasher.finish());
+        if found == *pointer { Ok(incoming) } else { Err(StoreError::Damaged { store: from.describe(), expected: *pointer, found }) }
+    }
+
+    fn keep(&self, pointer: &Pointer, incoming: NamedTempFile) -> Result<(), StoreError> {
+        let store = |source| self.failed(format!("write object {}", pointer.oid), source);
+        incoming.as_file().set_permissions(Permissions::from_mode(0o444)).map_err(store)?;
+        incoming.as_file().sync_all().map_err(store)?;
+        let target = self.path(&pointer.oid);
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).map_err(store)?;
+        }
+        incoming.persist(&target).map_err(|fault| store(fault.error))?;
+        Ok(())
     }
 
     /// Makes stock Git-LFS leave the default store's objects alone, also after a push.
@@ -143,14 +219,7 @@ impl FolderStore {
         if found != *pointer {
             return Err(StoreError::Changed { path: source.path(), expected: *pointer, found });
         }
-        incoming.as_file().set_permissions(Permissions::from_mode(0o444)).map_err(store)?;
-        incoming.as_file().sync_all().map_err(store)?;
-        let target = self.path(&pointer.oid);
-        if let Some(folder) = target.parent() {
-            fs::create_dir_all(folder).map_err(store)?;
-        }
-        incoming.persist(&target).map_err(|fault| store(fault.error))?;
-        Ok(())
+        self.keep(pointer, incoming)
     }
 }
 
@@ -254,6 +323,10 @@ impl ObjectStore for FolderStore {
             Err(fault) if fault.kind() != io::ErrorKind::NotFound => Err(self.failed(format!("remove object {oid}"), fault)),
             _ => Ok(()),
         }
+    }
+
+    fn beside(&self, kind: &str) -> Option<Box<dyn ObjectStore>> {
+        Some(Box::new(self.derived(kind)))
     }
 
     fn local_path(&self, oid: &ObjectId) -> Option<PathBuf> {

@@ -7,6 +7,7 @@
 //! - nobody sees a part of an object.
 
 pub mod fs;
+pub mod lfs;
 pub mod s3;
 
 use std::fs::File;
@@ -55,6 +56,42 @@ pub enum StoreError {
         /// The object.
         oid: ObjectId,
     },
+    /// The store's bytes are not what the object's name says.
+    #[error("object store {store}: object {} should have {} bytes, but what came has {} bytes and sha256 {}", expected.oid, expected.size, found.size, found.oid)]
+    Damaged {
+        /// The store.
+        store: String,
+        /// The pointer.
+        expected: Pointer,
+        /// What came.
+        found: Pointer,
+    },
+    /// The store may have the object, but not of this size.
+    #[error("object store {store} has no object {} of {} bytes, perhaps one of another size: {said}", expected.oid, expected.size)]
+    OtherSize {
+        /// The store.
+        store: String,
+        /// The pointer; its size is 0 where nobody knows it.
+        expected: Pointer,
+        /// The server's words.
+        said: String,
+    },
+    /// A server refused, or answered what cannot be.
+    #[error("object store {store}: cannot {operation}: {answer}")]
+    Answer {
+        /// The store.
+        store: String,
+        /// What was tried.
+        operation: String,
+        /// What was answered, without any secret.
+        answer: String,
+    },
+    /// The store cannot say what it holds.
+    #[error("object store {store} cannot be listed: the Git-LFS API has no such request; objects can only be asked for by name")]
+    Unlisted {
+        /// The store.
+        store: String,
+    },
 }
 
 /// Whether an object was new to the store.
@@ -64,6 +101,15 @@ pub enum Put {
     New,
     /// It was there already, with the same size.
     Present,
+}
+
+/// What will be done with objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    /// They will be put.
+    Put,
+    /// They will be opened, or asked for.
+    Open,
 }
 
 /// Where the bytes of an object come from.
@@ -137,6 +183,15 @@ pub trait ObjectStore: Send + Sync {
     /// # Errors
     /// They are other bytes, or the store cannot be written; the store is then as before.
     fn put(&self, pointer: &Pointer, source: Source<'_>) -> Result<Put, StoreError>;
+
+    /// Tells the store what will be done next with many objects, so that it can ask its server about them together. Needed for
+    /// nothing, and best done for some thousands at a time.
+    ///
+    /// # Errors
+    /// The store cannot be asked.
+    fn announce(&self, _intent: Intent, _pointers: &[Pointer]) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Returns the size of an object in bytes, `None` where it is not there.
     ///
@@ -212,6 +267,12 @@ pub trait ObjectStore: Send + Sync {
     /// The address cannot be signed.
     fn download_address(&self, _oid: &ObjectId, _seconds: u32) -> Result<Option<String>, StoreError> {
         Ok(None)
+    }
+
+    /// Returns the store for objects of this kind that are derived from others, beside this one and with the same connections
+    /// and counters; `None` where this kind of store has no room for them.
+    fn beside(&self, _kind: &str) -> Option<Box<dyn ObjectStore>> {
+        None
     }
 
     /// Tells whether every operation is a request over the network, so that many should be under way at one time.

@@ -14,7 +14,7 @@ use crate::formats::statement::Statement;
 use crate::places::git::land::Edits;
 use crate::places::git::{GitError, Oid};
 use crate::places::requests::Requests;
-use crate::places::store::{ObjectStore, Put, Source, StoreError, in_parallel};
+use crate::places::store::{Intent, ObjectStore, Put, Source, StoreError, in_parallel};
 use crate::stories::archive::OpenArchive;
 use crate::stories::event::{Event, Listener};
 
@@ -89,13 +89,14 @@ fn store_objects(
     let pointers: std::collections::BTreeSet<Pointer> = added.chain(pool.values().copied()).collect();
     confirm_objects(store, edits, files)?;
     listener(Event::Begin { step: "storing objects", parts: pointers.len() });
-    let here: Vec<(&Pointer, &PathBuf)> = pointers.iter().filter_map(|pointer| Some((pointer, files.get(pointer)?))).collect();
-    let put = |(pointer, file): &(&Pointer, &PathBuf)| {
+    store.announce(Intent::Put, &pointers.iter().filter(|pointer| files.contains_key(pointer)).copied().collect::<Vec<_>>())?;
+    let put = |(pointer, file): (&Pointer, &PathBuf)| {
         let put = store.put(pointer, Source::File(file))?;
         listener(Event::Part { name: file_name(file) });
         Ok((put, pointer.size))
     };
-    let stored: Vec<(Put, u64)> = in_parallel(store, || here.par_iter().map(put).collect::<Result<_, StoreError>>())?;
+    let here = || pointers.par_iter().filter_map(|pointer| files.get(pointer).map(|file| (pointer, file)));
+    let stored: Vec<(Put, u64)> = in_parallel(store, || here().map(put).collect::<Result<_, StoreError>>())?;
     listener(Event::End);
     let new = || stored.iter().filter(|(put, _)| *put == Put::New);
     Ok(New { objects: new().count(), bytes: new().map(|(_, size)| size).sum() })

@@ -4,6 +4,7 @@
 //! stores the objects that the edits need, commits and moves the branch by compare-and-swap. Whatever fails, the branch is as
 //! before.
 
+pub mod adopt;
 pub mod chain;
 pub(crate) mod compose;
 mod group;
@@ -24,7 +25,8 @@ use crate::places::requests::Requests;
 use crate::places::sign::seal::{SealError, Sealer};
 use crate::places::store::StoreError;
 use crate::stories::archive::{OpenArchive, OpenError};
-use crate::stories::event::Listener;
+use crate::stories::event::{Event, Listener};
+use crate::stories::lfs;
 use crate::words::archive::{Archive, ExtraDigest};
 use crate::words::date::{Span, Timestamp};
 use crate::words::digest::ExtraDigests;
@@ -262,6 +264,9 @@ pub fn commit(request: &CommitRequest, sealer: Option<&Sealer>, listener: Listen
     }
     let tip = open.tip()?;
     let archive = open.configuration(&tip)?;
+    if let Some(fault) = lfs::lfsconfig_fault(&tip, &archive)? {
+        listener(Event::Warning(fault));
+    }
     let uploaders = open.uploaders(&tip, &archive)?;
     let store = open.store_to_fill(&archive)?;
     let taking = take::Taking {
@@ -278,14 +283,14 @@ pub fn commit(request: &CommitRequest, sealer: Option<&Sealer>, listener: Listen
     let answer = match open.remote.clone() {
         Some(remote) => {
             let remote = remote.with_push_options(&archive.remote.push_options);
-            if archive.store.is_local() && !request.local_objects {
-                let local = || DeployError::LocalObjects { store: store.describe(), remote: remote.describe() };
-                // Without a credential nothing would be pushed, whatever the store is.
-                if request.push == PushMode::Require || remote.has_credential().map_err(OpenError::Remote)? {
-                    return Err(local());
+            match archive.store.is_local() && !request.local_objects {
+                true if request.push != PushMode::Require && remote.lacks_credential().map_err(OpenError::Remote)? => {
+                    // Nothing could be pushed, whatever the store is: the commit stays here, as debdistbuild does it.
+                    group::stay(&job, &remote)
                 }
+                true => Err(DeployError::LocalObjects { store: store.describe(), remote: remote.describe() }),
+                false => group::land(&job, &remote, &archive, uploaders.as_ref(), sealer),
             }
-            group::land(&job, &remote, &archive, uploaders.as_ref(), sealer)
         }
         None if request.push == PushMode::Require => Err(DeployError::NoRemote),
         None if request.park => Err(DeployError::NoInbox),

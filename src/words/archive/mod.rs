@@ -12,7 +12,9 @@ use super::name::Codename;
 mod places;
 mod suite;
 
-pub use places::{BucketSettings, InboxSettings, LfsSettings, Links, RemoteSettings, StoreSettings, TargetMode, TargetSettings};
+pub use places::{
+    BucketSettings, GitLfsSettings, InboxSettings, LfsSettings, Links, RemoteSettings, StoreSettings, TargetMode, TargetSettings,
+};
 pub use suite::{Compression, Descriptions, ExtraDigest, OverrideFiles, Suite};
 
 /// Why a text is not a usable `ddb.toml`.
@@ -36,6 +38,9 @@ pub struct Archive {
     /// Where objects are kept.
     #[serde(default)]
     pub store: StoreSettings,
+    /// What stock Git-LFS is told in every clone.
+    #[serde(default)]
+    pub lfs: GitLfsSettings,
     /// Where the published tree is written.
     #[serde(default)]
     pub target: TargetSettings,
@@ -126,6 +131,7 @@ impl Archive {
             return Err("archive.snapshots needs @SNAPSHOTID@ where the snapshot's name belongs, and no blanks".to_owned());
         }
         self.store.check()?;
+        self.lfs.check()?;
         self.target.check(&self.store)?;
         self.remote.check()?;
         let mut names = BTreeSet::new();

@@ -59,6 +59,22 @@ pub struct LfsSettings {
     pub url: String,
 }
 
+/// What stock Git-LFS is told in every clone, by `.lfsconfig`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct GitLfsSettings {
+    /// The batch API that `git lfs pull` asks: the gateway's (`ddb-publish serve`), or an address that `ddb-deploy lfs-agent
+    /// --install --url` was given. `.lfsconfig` must say the same; without this key it is left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+impl GitLfsSettings {
+    pub(super) fn check(&self) -> Result<(), String> {
+        address("lfs.url", self.url.as_deref())
+    }
+}
+
 /// Where the published tree is written: a folder, or a bucket.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -216,7 +232,11 @@ impl TargetSettings {
 }
 
 impl BucketSettings {
-    fn check(&self, table: &str) -> Result<(), String> {
+    /// Checks the values; `table` is what they are called in the message.
+    ///
+    /// # Errors
+    /// A value that no bucket has, or a secret in the address.
+    pub fn check(&self, table: &str) -> Result<(), String> {
         one_line(&format!("{table}.bucket"), Some(&self.bucket))?;
         address(&format!("{table}.endpoint"), self.endpoint.as_deref())?;
         one_line(&format!("{table}.region"), self.region.as_deref())?;
