@@ -2,8 +2,8 @@
 
 mod adopt;
 mod commit;
-mod fetch;
 mod doctor;
+mod fetch;
 mod fsck;
 mod inbox;
 mod init;
