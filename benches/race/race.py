@@ -7,6 +7,7 @@ say to try again. Three of four jobs have sources of their own, the others deplo
 
 lost   = packages of deploys that succeeded which the final index lists neither in that version nor in a newer one of another
          deploy that succeeded
+stale  = more of these missing for the client that read all the while (an answer "not modified" that is not true)
 broken = packages that the final index lists and that cannot be downloaded with the size and digest listed
 """
 
@@ -82,8 +83,12 @@ def run_job(tool, job, outs, start, log):
                 failure = tool.deploy(job, deploy, out)
             except Exception as fault:  # the tool's failure in whatever form: a refused connection, a broken answer
                 failure = f"{type(fault).__name__}: {fault}"
-            packages = [deb.name.split("_")[:2] for deb in sorted(out.glob("*.deb"))]
-            lines.append({"job": job, "packages": packages, "seconds": time.monotonic() - started, "failure": failure})
+            line = {"job": job, "packages": [], "seconds": time.monotonic() - started, "failure": failure, "superseded": False}
+            if failure is tools.SUPERSEDED:
+                line.update(failure=None, superseded=True)
+            elif failure is None:
+                line["packages"] = [deb.name.split("_")[:2] for deb in sorted(out.glob("*.deb"))]
+            lines.append(line)
     finally:
         log.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
@@ -124,12 +129,13 @@ def race(tool, outs, jobs, deploys, work):
     if len(done) != jobs * deploys:
         sys.exit(f"race: only {len(done)} of {jobs * deploys} deploys are in the logs of {work}")
     good = [line for line in done if line["failure"] is None]
-    lost = client.lost(good, reader.index())
-    broken = client.broken(tool.base_url(), reader.paragraphs())
-    again = lost if not lost else client.lost(good, reader.index()) if not tool.publish_once_more() else None
-    if again is None:
-        again = client.lost(good, reader.index())
-    tool.finish()
+    # A client that comes for the first time sees what is there; the one that read all the while should see the same.
+    fresh = client.Client(work / "apt-fresh", tool.source_line(), tool.keyring())
+    lost = client.lost(good, fresh.index())
+    broken = client.broken(tool.base_url(), fresh.paragraphs())
+    stale = len(client.lost(good, reader.index())) - len(lost)
+    again = client.lost(good, fresh.index()) if lost and tool.publish_once_more() else lost
+    notes = tool.notes()
 
     seconds = sorted(line["seconds"] for line in done)
     failures = {}
@@ -142,9 +148,11 @@ def race(tool, outs, jobs, deploys, work):
     return {
         "tool": tool.title,
         "succeeded": len(good),
+        "superseded": sum(line["superseded"] for line in good),
         "failed": len(done) - len(good),
         "lost": len(lost),
         "lost after one more publish": len(again),
+        "stale": stale,
         "broken": len(broken),
         "wall": round(wall, 1),
         "until published": round(settled, 1),
@@ -155,6 +163,7 @@ def race(tool, outs, jobs, deploys, work):
         "job slowest": round(max(by_job), 1),
         "apt": read,
         "failures": sorted(failures.values(), reverse=True)[:5],
+        "notes": notes,
         "lost examples": lost[:4],
         "broken examples": broken[:4],
     }
@@ -165,9 +174,11 @@ def table(rows):
     columns = {
         "tool": lambda row: row["tool"],
         "ok": lambda row: row["succeeded"],
+        "older": lambda row: row["superseded"],
         "failed": lambda row: row["failed"],
         "lost": lambda row: row["lost"],
         "lost*": lambda row: row["lost after one more publish"],
+        "stale": lambda row: row["stale"],
         "broken": lambda row: row["broken"],
         "wall s": lambda row: row["wall"],
         "ok/s": lambda row: row["rate"],
@@ -195,6 +206,7 @@ def main():
     parser.add_argument("--work", type=Path, help="folder to work in, kept; default is a temporary one")
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--bin", type=Path, required=True)
+    parser.add_argument("--weed", type=Path, required=True)
     arguments = parser.parse_args()
     unknown = [tool for tool in arguments.tools if tool not in tools.ALL]
     if unknown:
@@ -223,14 +235,15 @@ def main():
 
 {table(rows)}
 
-ok, failed: deploys that said so.  lost: packages of successful deploys that the final index lacks, superseded ones not counted;
-lost*: still so after one more publish.  broken: listed in the final index, but not downloadable as listed.
+ok, failed: deploys that said so.  older: those of ok that said something newer was there.  lost: packages of successful deploys that the final index lacks, superseded ones not counted;
+lost*: still so after one more publish.  stale: more of them missed by the client that read all the while.
+broken: listed in the final index, but not downloadable as listed.
 job max/med: slowest job against the median one.  apt: an apt client that updates and downloads in a loop all the while.
 """
     for row in rows:
         for count, kind in row["failures"]:
             text += f"\n{row['tool']}: {count} failed with: {kind}"
-        for note in [f"lost, for example {row['lost examples']}"] * bool(row["lost"]) + [
+        for note in row["notes"] + [f"lost, for example {row['lost examples']}"] * bool(row["lost"]) + [
             f"apt said: {said}" for said in row["apt"]["said"]
         ]:
             text += f"\n{row['tool']}: {note}"

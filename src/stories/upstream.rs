@@ -53,7 +53,11 @@ pub fn clone_of(address: &str, cache: &Path, purpose: Purpose, branch: Option<&s
         Purpose::Deploy => remote.fetch_to(&[&branch], if known { Depth::Known } else { Depth::Trees }),
         Purpose::Publish if known => remote.fetch(&[&branch, releases]),
         Purpose::Publish => {
-            remote.fetch_to(&[&branch], Depth::Commits(1)).and_then(|()| remote.fetch_to(&[releases], Depth::Commits(RELEASES)))
+            remote.fetch_to(&[&branch], Depth::Commits(1)).and_then(|()| match remote.list(&[releases])?.is_empty() {
+                // Git fails without a word where a depth is asked for and no branch fits the pattern.
+                true => Ok(()),
+                false => remote.fetch_to(&[releases], Depth::Commits(RELEASES)),
+            })
         }
         Purpose::Whole => remote.fetch(&["refs/heads/*"]),
     }

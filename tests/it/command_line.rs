@@ -13,27 +13,28 @@ use ddb::people::{deploy::Deploy, publish::Publish, schemas};
 
 use super::gateway::Gateway;
 use super::sandbox::{Run, Sandbox, cache};
-use super::specimens::{CONTROL, DEB, commit_by_hand, copy, deb};
+use super::specimens::{CONTROL, DEB, commit_by_hand, configure, copy, deb};
 
 /// The help pages in the order in which somebody who begins reads them.
-const PAGES: [&[&str]; 17] = [
+const PAGES: [&[&str]; 18] = [
     &["ddb-deploy", "init"],
     &["ddb-publish", "key", "generate"],
     &["ddb-deploy", "commit"],
     &["ddb-deploy", "upload"],
     &["ddb-publish", "dists"],
-    &["ddb-deploy", "inbox", "list"],
-    &["ddb-deploy", "inbox", "land"],
-    &["ddb-deploy", "inbox", "withdraw"],
     &["ddb-publish", "serve"],
     &["ddb-publish", "export"],
     &["ddb-deploy", "fsck"],
     &["ddb-deploy", "adopt"],
     &["ddb-deploy", "fetch"],
     &["ddb-deploy", "lfs-agent"],
+    &["ddb-deploy", "gc"],
     &["ddb-deploy", "doctor"],
     &["ddb-publish", "key", "show"],
     &["ddb-publish", "key", "extend"],
+    &["ddb-deploy", "inbox", "list"],
+    &["ddb-deploy", "inbox", "land"],
+    &["ddb-deploy", "inbox", "withdraw"],
 ];
 
 /// Commands that run until they are told to stop: their examples are started, asked for something and stopped.
@@ -75,6 +76,14 @@ fn examples(help: &str) -> Vec<String> {
     help.lines().filter_map(|line| line.strip_prefix("  $ ")).map(str::to_owned).collect()
 }
 
+/// Gives the archive a remote with an inbox.
+fn share(sandbox: &Sandbox) {
+    sandbox.run("git", &["init", "-q", "--bare", "--initial-branch=main", "remote.git"]).ok();
+    configure(sandbox, "", "\n[inbox]\nprotected = true\n");
+    sandbox.git(&["remote", "add", "origin", sandbox.path("remote.git").to_str().unwrap()]).ok();
+    sandbox.git(&["push", "-q", "-u", "origin", "main"]).ok();
+}
+
 #[test]
 fn every_example_of_every_help_page_works_in_order() {
     let known: Vec<Vec<String>> = all_pages().into_iter().map(|(words, _)| words).collect();
@@ -85,6 +94,11 @@ fn every_example_of_every_help_page_works_in_order() {
     let mut sandbox = workshop();
     sandbox.environment.insert("COLUMNS".to_owned(), "80".to_owned());
     for page in PAGES {
+        match page {
+            ["ddb-deploy", "inbox", "list"] => share(&sandbox),
+            ["ddb-deploy", "inbox", "withdraw"] => drop(sandbox.git(&["push", "-q", "origin", "HEAD:refs/heads/ddb/inbox/0123abcd"]).ok()),
+            _ => {}
+        }
         let help = sandbox.run(page[0], &[&page[1..], &["--help"]].concat()).ok().out;
         let found = examples(&help);
         assert!(!found.is_empty(), "{page:?} has no example");
@@ -122,8 +136,10 @@ fn examples_are_printed_as_they_are_written_on_a_narrow_terminal_too() {
 
 #[test]
 fn help_texts_are_imperative_and_without_full_stop() {
-    const VERBS: [&str; 13] =
-        ["Make", "Store", "Send", "Check", "Generate", "Show", "Move", "Put", "Publish", "Print", "Work", "Use", "Answer"];
+    const VERBS: [&str; 16] = [
+        "Make", "Store", "Send", "Check", "Generate", "Show", "Move", "Put", "Publish", "Print", "Work", "Use", "Answer", "Land", "Take",
+        "Remove",
+    ];
     fn check(command: &Command, words: &str) {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
         let verb = about.split([' ', ',']).next().unwrap();
@@ -212,6 +228,8 @@ fn the_readmes_table_of_exit_codes_is_that_of_the_programs() {
         Exit::Damaged,
         Exit::Contended,
         Exit::AlreadyLanded,
+        Exit::NotPushed,
+        Exit::Parked,
     ];
     assert_eq!(codes.map(|exit| exit as u8).to_vec(), help.keys().copied().collect::<Vec<_>>());
     for program in ["ddb-deploy", "ddb-publish"] {
@@ -299,6 +317,8 @@ fn json_answers_of_every_command_fit_their_schemas() {
     answer("fetch.json", deploy(&["fetch", "--all"]).ok());
     answer("lfs-agent.json", deploy(&["lfs-agent", "--install"]).ok());
     answer("lfs-agent.json", deploy(&["lfs-agent", "--uninstall"]).ok());
+    answer("gc.json", deploy(&["gc"]).ok());
+    answer("gc.json", deploy(&["gc", "--delete", "--keep-releases", "all"]).ok());
     answer("export.json", publish(&["export", "exported"]).ok());
     answer("failure.json", publish(&["export", "out"]).exits(2));
     let stopped = "ddb-publish -C archive serve --listen 127.0.0.1:0 --json > said & \
@@ -318,6 +338,14 @@ fn json_answers_of_every_command_fit_their_schemas() {
     std::fs::remove_file(sandbox.public().join("pool/main/h/hostname/hostname_3.23+nmu1_amd64.deb")).unwrap();
     answer("fsck.json", deploy(&["fsck"]).exits(8));
     answer("dists.json", publish(&["dists", "trixie"]).ok());
+    share(&sandbox);
+    sandbox.deb("parked", "parked", "1", "amd64", "");
+    answer("commit.json", deploy(&["commit", "parked", "--local-objects", "--park", "--wait", "0s"]).exits(12));
+    answer("inbox-list.json", deploy(&["inbox", "list"]).ok());
+    answer("inbox-land.json", deploy(&["inbox", "land"]).ok());
+    sandbox.git(&["push", "-q", "origin", "HEAD:refs/heads/ddb/inbox/0123abcd"]).ok();
+    answer("inbox-list.json", deploy(&["inbox", "list"]).ok());
+    answer("inbox-withdraw.json", deploy(&["inbox", "withdraw", "0123"]).ok());
     let toml = |path: &Path| std::fs::read_to_string(path).unwrap();
     documents.push(("ddb.toml.json", toml(&sandbox.archive().join("ddb.toml"))));
     documents.push(("ddb.toml.json", readme_toml()));

@@ -96,6 +96,10 @@ fn a_bucket_and_a_remote_that_honour_everything_are_well() {
     sandbox.git(&["remote", "set-url", "origin", &server.file_url()]).ok();
     assert_eq!(unwell(&checks(&doctor(&sandbox).ok())), Vec::<&str>::new());
     nothing_is_left(&server, &sandbox, &bucket);
+    // From a runner that has no clone.
+    let run = sandbox.deploy(&["-C", &server.url(), "doctor", "--json"]).ok();
+    assert_eq!(unwell(&checks(&run)), Vec::<&str>::new());
+    nothing_is_left(&server, &sandbox, &bucket);
 }
 
 #[test]

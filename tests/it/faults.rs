@@ -117,6 +117,11 @@ impl Faults {
         }
     }
 
+    /// Tells whether a fault happened since `log` was called.
+    pub fn hit(&self) -> bool {
+        self.state.lock().unwrap().log.iter().any(|logged| logged.fault.is_some())
+    }
+
     /// Returns the requests since the last call.
     pub fn log(&self) -> Vec<Logged> {
         std::mem::take(&mut self.state.lock().unwrap().log)

@@ -213,7 +213,7 @@ fn without_the_guard_git_lfs_prune_does_delete_the_only_copy() {
         assert!(objects(&sandbox).len() < before.len(), "{prune:?} deletes nothing, so the test of the guard proves nothing");
         // The next deploy puts the guard back.
         sandbox.deb("guard", "guard", "1.0", "amd64", "");
-        sandbox.commit("guard", &[]).ok();
+        sandbox.commit("guard", &["--no-push"]).ok();
         assert_eq!(sandbox.git(&["config", "--local", "lfs.pruneverifyremotealways"]).ok().out, "true\n");
     }
 }
@@ -238,7 +238,7 @@ fn the_guard_holds_against_settings_of_the_user_and_does_not_disturb_push_and_fe
     // With Git-LFS's own pre-push hook the objects go to the remote too; ddb's settings do not stand in its way.
     sandbox.git(&["lfs", "install", "--local"]).ok();
     sandbox.deb("more", "more", "1", "amd64", "");
-    sandbox.commit("more", &[]).ok();
+    sandbox.commit("more", &["--no-push"]).ok();
     sandbox.git(&["push", "-q", "origin", "main"]).ok();
     sandbox.git(&["lfs", "push", "--all", "origin"]).ok();
     let there = sandbox.run("find", &["remote/lfs/objects", "-type", "f"]).ok().out.lines().count();

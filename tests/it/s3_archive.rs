@@ -142,6 +142,104 @@ fn a_server_that_stops_is_said_nothing_lands_and_the_same_command_finishes_later
     fsck(&sandbox, &["--full"]).ok();
 }
 
+/// A package of 11 MiB, which goes in three parts.
+fn large(sandbox: &Sandbox, out: &str, package: &str, seed: u64) {
+    let control = format!("Package: {package}\nVersion: 1\nArchitecture: amd64\nMaintainer: Test <test@example.org>\nDescription: large\n");
+    sandbox.write(format!("tree-{package}/DEBIAN/control"), control);
+    sandbox.write(format!("tree-{package}/usr/share/large"), crate::s3_client::bytes(11 << 20, seed));
+    std::fs::create_dir_all(sandbox.path(out)).unwrap();
+    sandbox.run("dpkg-deb", &["-Znone", "--root-owner-group", "-b", &format!("tree-{package}"), out]).ok();
+}
+
+fn small_parts(sandbox: &Sandbox) {
+    let before = std::fs::read_to_string(sandbox.archive().join("ddb.toml")).unwrap();
+    sandbox.write("archive/ddb.toml", before.replace("\n[store.s3]", "\n[store]\npart-size = 5242880\n\n[store.s3]"));
+    sandbox.git(&["commit", "-qam", "Small parts"]).ok();
+}
+
+#[test]
+fn a_deploy_killed_at_any_request_leaves_nothing_wrong_and_finishes_when_run_again() {
+    let bucket = Seaweed::shared().bucket("archive-killed");
+    let faults = Faults::before(&bucket.endpoint);
+    let sandbox = archive(&bucket.behind(&faults.endpoint()));
+    small_parts(&sandbox);
+    for killed_at in 0.. {
+        let out = format!("out-{killed_at}");
+        large(&sandbox, &out, &format!("large{killed_at}"), killed_at as u64);
+        let before = sandbox.git(&["rev-parse", "HEAD"]).ok().out;
+        faults.heal().add("", "", killed_at, 1, Fault::Hang).log();
+        let path = sandbox.path(&out);
+        let mut command = sandbox.command(env!("CARGO_BIN_EXE_ddb-deploy"), &["-C", "archive", "commit", path.to_str().unwrap()]);
+        let mut child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        let ended = loop {
+            if faults.hit() {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                break false;
+            }
+            if child.try_wait().unwrap().is_some_and(|status| status.success()) {
+                break true;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        };
+        faults.heal();
+        if ended {
+            assert!(killed_at >= 8, "a deploy has HEAD, list, create, three parts, complete and HEAD: {killed_at}");
+            break;
+        }
+        assert_eq!(sandbox.git(&["rev-parse", "HEAD"]).ok().out, before, "killed at request {killed_at}");
+        fsck(&sandbox, &[]).ok();
+        sandbox.commit(&out, &[]).ok();
+    }
+    fsck(&sandbox, &["--full"]).ok();
+    faults.wait_until_quiet();
+    assert_eq!(bucket.client("", Limits::default()).unfinished_uploads("").unwrap(), []);
+}
+
+#[test]
+fn a_proxy_that_the_environment_names_is_used() {
+    let bucket = Seaweed::shared().bucket("archive-proxy");
+    let proxy = Faults::before(&bucket.endpoint);
+    let mut sandbox = archive(&bucket);
+    sandbox.environment.insert("http_proxy".to_owned(), proxy.endpoint());
+    sandbox.commit("out", &[]).ok();
+    assert!(proxy.log().iter().any(|logged| logged.method == "PUT"));
+    sandbox.environment.insert("no_proxy".to_owned(), "127.0.0.1".to_owned());
+    fsck(&sandbox, &["--full"]).ok();
+    assert_eq!(proxy.log(), []);
+}
+
+#[test]
+fn a_deploy_under_lasting_faults_fails_clearly_and_finishes_when_they_end() {
+    let bucket = Seaweed::shared().bucket("archive-faults");
+    let faults = Faults::before(&bucket.endpoint);
+    let sandbox = archive(&bucket.behind(&faults.endpoint()));
+    let before = sandbox.git(&["rev-parse", "HEAD"]).ok().out;
+    for (method, fault, says) in [
+        ("", Fault::Status(503, "SlowDown"), "503"),
+        ("PUT", Fault::Status(503, "SlowDown"), "SlowDown"),
+        ("PUT", Fault::Status(500, "InternalError"), "InternalError"),
+        ("", Fault::Drop, "check the endpoint"),
+        ("PUT", Fault::Drop, "check the endpoint"),
+        ("PUT", Fault::CutRequest(10), "check the endpoint"),
+    ] {
+        faults.heal().always(method, "", fault);
+        sandbox.commit("out", &[]).exits(1).says(says);
+        assert_eq!(sandbox.git(&["rev-parse", "HEAD"]).ok().out, before, "{fault:?}");
+    }
+    faults.heal();
+    assert!(bucket.client("", Limits::default()).list("").unwrap().is_empty(), "nothing was half written");
+    // A server that did it and did not say so, and one that takes its time.
+    faults.add("PUT", "", 0, 1, Fault::LoseAnswer).always("", "", Fault::Delay(std::time::Duration::from_millis(20)));
+    sandbox.commit("out", &[]).ok();
+    faults.heal().always("GET", "", Fault::CutAnswer(1));
+    sandbox.dists(&[]).exits(1).says("broke off");
+    assert!(!sandbox.public().join("dists/trixie/InRelease").exists());
+    faults.heal();
+    sandbox.dists(&[]).ok();
+    fsck(&sandbox, &["--full"]).ok();
+}
+
 /// Peak memory of a running program in KiB, as the kernel counts it.
 fn peak(child: &mut std::process::Child) -> u64 {
     let mut peak = 0;
@@ -162,10 +260,7 @@ fn memory_is_bounded_however_large_a_file_is() {
     const SIZE: usize = 200 << 20;
     let bucket = Seaweed::shared().bucket("archive-memory");
     let sandbox = archive(&bucket);
-    let small = std::fs::read_to_string(sandbox.archive().join("ddb.toml")).unwrap();
-    let small = small.replace("\n[store.s3]", "\n[store]\npart-size = 5242880\n\n[store.s3]");
-    sandbox.write("archive/ddb.toml", small);
-    sandbox.git(&["commit", "-qam", "Small parts"]).ok();
+    small_parts(&sandbox);
     let tree = sandbox.path("tree");
     let control = "Package: large\nVersion: 1\nArchitecture: amd64\nMaintainer: Test <test@example.org>\nDescription: large\n";
     sandbox.write("tree/DEBIAN/control", control);
@@ -182,4 +277,39 @@ fn memory_is_bounded_however_large_a_file_is() {
     assert!(much < little + (60 << 10), "{little} KiB for small files, {much} KiB for a large one");
     let large = pointer(&sandbox, "pool/main/l/large/large_1_amd64.deb");
     assert_eq!(bucket.client(PREFIX, Limits::default()).head(&key(&large)).unwrap().unwrap().size, large.size);
+}
+
+/// With DDB_SLOW=1.
+#[test]
+fn a_cluster_that_loses_a_volume_server_and_a_master_loses_no_object() {
+    if std::env::var_os("DDB_SLOW").is_none() {
+        return;
+    }
+    let mut cluster = crate::seaweed::cluster::Cluster::start();
+    let bucket = cluster.bucket("archive-cluster");
+    let mut sandbox = archive(&bucket);
+    sandbox.environment.remove("AWS_MAX_ATTEMPTS");
+    let mut deployed = 0;
+    let mut deploy = |sandbox: &Sandbox, count: u64| {
+        for _ in 0..count {
+            deployed += 1;
+            large(sandbox, &format!("out-{deployed}"), &format!("large{deployed}"), deployed);
+            sandbox.commit(format!("out-{deployed}"), &[]).ok();
+        }
+    };
+    deploy(&sandbox, 4);
+    cluster.kill("volume-1");
+    deploy(&sandbox, 4);
+    cluster.kill("master-2");
+    deploy(&sandbox, 4);
+    fsck(&sandbox, &["--full"]).ok();
+    cluster.bring_back("volume-1");
+    cluster.bring_back("master-2");
+    deploy(&sandbox, 2);
+    cluster.kill("volume-0");
+    deploy(&sandbox, 2);
+    sandbox.dists(&[]).ok();
+    fsck(&sandbox, &["--full"]).ok();
+    cluster.bring_back("volume-0");
+    fsck(&sandbox, &["--full"]).ok();
 }

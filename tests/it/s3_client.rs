@@ -146,3 +146,26 @@ fn many_threads_share_a_client() {
     });
     assert_eq!(client.list("").unwrap().len(), 64);
 }
+
+#[test]
+fn signed_addresses_serve_one_purpose() {
+    let bucket = Seaweed::shared().bucket("client-signed");
+    let client = bucket.client("lfs", Limits::default());
+    let content = b"0123456789";
+    let send = |key: &str, bytes: &[u8]| {
+        let signed = client.presign_put(key, &ObjectId::of(content), content.len() as u64, 60).unwrap();
+        let mut request = ureq::put(&signed.url);
+        for (name, value) in &signed.headers {
+            request = request.header(name, value);
+        }
+        request.send(bytes).map(|answer| answer.status().as_u16())
+    };
+    assert_eq!(send("key", content).unwrap(), 200);
+    assert_eq!(all(&client, "key"), content);
+    assert!(matches!(send("other", b"9876543210"), Err(ureq::Error::StatusCode(400..=403))));
+    assert_eq!(client.head("other").unwrap(), None);
+    let address = client.presign_get("key", 60).unwrap();
+    assert_eq!(ureq::get(&address).call().unwrap().body_mut().read_to_vec().unwrap(), content);
+    assert!(matches!(ureq::get(address.replace("/key?", "/other?")).call(), Err(ureq::Error::StatusCode(403))));
+    assert!(client.presign_get("key", 8 * 86400).is_err(), "a week is the most");
+}

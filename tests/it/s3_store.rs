@@ -23,7 +23,7 @@ pub fn store(bucket: &Bucket) -> S3Store {
 
 /// The store, with a client that gives up soon.
 fn impatient(bucket: &Bucket) -> S3Store {
-    let limits = Limits { part_size: PART, tries: Some(3), ..Limits::default() };
+    let limits = Limits { part_size: PART, tries: Some(3), patience: Duration::from_millis(500), ..Limits::default() };
     S3Store::of(bucket.client("lfs/objects", limits))
 }
 
@@ -213,6 +213,20 @@ fn lasting_faults_end_in_a_clear_error_and_leave_nothing_half_written() {
         assert_eq!(uploads_left(&bucket), 0, "{fault:?}");
     }
     assert_eq!(store.put(&object, Source::Bytes(&content)).unwrap(), Put::New);
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up() {
+    let bucket = Seaweed::shared().bucket("store-hangs");
+    let faults = Faults::before(&bucket.endpoint);
+    let store = impatient(&bucket.behind(&faults.endpoint()));
+    let object = pointer(b"object");
+    faults.add("PUT", "", 0, 2, Fault::Hang);
+    store.put(&object, Source::Bytes(b"object")).unwrap();
+    faults.always("", "", Fault::Hang);
+    let Err(StoreError::S3(error)) = store.size(&object.oid) else { panic!("no answer came") };
+    assert_eq!(error.failed, Failed::Unreachable, "{error}");
+    assert!(error.to_string().contains("time"), "{error}");
 }
 
 #[test]

@@ -11,6 +11,8 @@ use ddb::places::target::{Content, PublishTarget as _, TargetError};
 use ddb::words::digest::{ObjectId, Sha256};
 
 use crate::client::{Apt, Kind};
+use crate::faults::{Fault, Faults};
+use crate::s3_stopped::check_by_hash;
 use crate::sandbox::{Sandbox, Value, cache};
 use crate::seaweed::{self, Bucket, Seaweed, WRITER};
 
@@ -166,18 +168,18 @@ fn a_publish_costs_one_request_where_nothing_changed_and_else_what_changed() {
     sandbox.commit("many", &[]).ok();
     let (outcome, first) = publish(&sandbox, &[]);
     assert_eq!(outcome, "published");
-    // 20 packages, each looked at before it is sent and after; 11 indices under their hash (5 lists in two forms, one folder's
-    // Release) and their copies under their names; keyring, stanza, Release.gpg, Release, InRelease. One read of InRelease.
+    // 20 packages, each looked at after it was sent; every index once by its hash, and copied to its name; keyring, stanza,
+    // Release.gpg, Release, InRelease. One read of InRelease.
     let keys = tree(&bucket.client("public", Limits::default())).len() as u64;
     assert_eq!(first[1] + first[2], keys, "every file is written once");
-    assert_eq!(first[0], 1 + 2 * 20, "and packages are looked at before and after they are sent");
+    assert_eq!(first[0], 1 + 20, "and packages are looked at after they were sent");
 
     assert_eq!(publish(&sandbox, &[]), ("unchanged".to_owned(), [1, 0, 0, 0]));
     add(&sandbox, "more", "1.0");
     let (outcome, change) = publish(&sandbox, &[]);
     assert_eq!(outcome, "published");
     // The package; Packages and Translation-en in two forms, each once by hash and copied to its name; three of Release.
-    assert_eq!(change, [1 + 2, 1 + 4 + 3, 4, 0]);
+    assert_eq!(change, [1 + 1, 1 + 4 + 3, 4, 0]);
     assert_eq!(publish(&sandbox, &[]), ("unchanged".to_owned(), [1, 0, 0, 0]));
     // Nothing but the dates.
     assert_eq!(publish(&sandbox, &["--renew"]), ("published".to_owned(), [1, 3, 0, 0]));
@@ -270,6 +272,140 @@ fn apt_uses_a_bucket_where_indices_name_the_objects_themselves() {
     assert_eq!(publish(&sandbox, &[]).0, "published");
     assert!(client.list("pool/").unwrap().len() > 3);
     apts_use(&sandbox, &stanza_of(&bucket));
+}
+
+#[test]
+fn by_hash_files_are_removed_once_and_what_could_not_be_removed_is_tried_again() {
+    let (sandbox, bucket, faults) = behind_faults("target-removals");
+    configure(&sandbox, |text| text.replace("architectures", "keep-generations = 2\nkeep-for = \"1s\"\narchitectures"));
+    let client = bucket.client("deb", Limits::default());
+    let by_hash = || client.list("dists/").unwrap().iter().filter(|entry| entry.key.contains("/by-hash/")).count() as u64;
+    let (mut hour, mut removals) = (0, Vec::new());
+    let mut publish = || {
+        hour += 1;
+        add(&sandbox, &format!("more{hour}"), "1.0");
+        let answer = sandbox.dists_at(&format!("@{}", 1_800_000_000 + 3600 * hour), &["--json"]).ok().json();
+        (
+            suite(&answer)["requests"]["removals"].as_u64().unwrap(),
+            suite(&answer)["removed_files"].as_u64().unwrap(),
+            answer["suites"][0]["notes"].to_string(),
+        )
+    };
+    publish();
+    let first = by_hash();
+    publish();
+    let each = by_hash() - first;
+    for _ in 0..3 {
+        let (requests, files, _) = publish();
+        assert_eq!(requests, files);
+        removals.push(files);
+    }
+    // Packages and Translation-en in two forms; each generation's exactly once. The first one's indices were empty.
+    assert_eq!(removals, [each, each, each]);
+    assert_eq!(by_hash(), first + each);
+    faults.always("DELETE", "", Fault::Status(403, "AccessDenied"));
+    let (_, files, notes) = publish();
+    assert!(files == 0 && notes.contains("by-hash files stay") && notes.contains("AccessDenied"), "{files} {notes}");
+    faults.heal();
+    let (requests, ..) = publish();
+    assert_eq!(requests, 2 * each);
+    assert_eq!(by_hash(), first + each);
+    assert_eq!(publish().0, each);
+}
+
+/// The bucket of an archive behind a proxy that breaks things.
+fn behind_faults(name: &str) -> (Sandbox, Bucket, Faults) {
+    let (mut sandbox, bucket) = (Sandbox::with_archive(), Seaweed::shared().bucket(name));
+    let faults = Faults::before(&bucket.endpoint);
+    seaweed::give(&mut sandbox, WRITER);
+    sandbox.environment.insert("AWS_MAX_ATTEMPTS".to_owned(), "2".to_owned());
+    let proxied = bucket.behind(&faults.endpoint());
+    configure(&sandbox, |text| text + &proxied.table("store.s3", "deb/objects") + &proxied.table("target.s3", "deb"));
+    add(&sandbox, "one", "1.0");
+    (sandbox, bucket, faults)
+}
+
+#[test]
+fn a_server_that_fails_for_a_moment_is_asked_again() {
+    let (sandbox, bucket, faults) = behind_faults("target-hiccups");
+    publish(&sandbox, &[]);
+    add(&sandbox, "two", "1.0");
+    faults.add("PUT", "dists/trixie/InRelease", 0, 1, Fault::LoseAnswer);
+    faults.add("PUT", "pool/", 0, 1, Fault::Status(503, "SlowDown"));
+    faults.add("PUT", "by-hash", 0, 1, Fault::Drop);
+    faults.add("GET", "InRelease", 0, 1, Fault::CutAnswer(100));
+    let (outcome, [.., copies, _]) = publish(&sandbox, &[]);
+    assert_eq!(outcome, "published");
+    assert!(copies >= 2, "tries are counted");
+    let in_release = &tree(&bucket.client("deb", Limits::default()))["dists/trixie/InRelease"];
+    assert_eq!(sandbox.git(&["show", "ddb/releases/trixie:InRelease"]).ok().out.as_bytes(), in_release);
+    faults.heal();
+    assert_eq!(publish(&sandbox, &[]), ("unchanged".to_owned(), [1, 0, 0, 0]));
+    let conditional = faults.log().into_iter().filter(|logged| logged.path.contains("InRelease") && logged.method == "PUT").count();
+    assert!(conditional >= 2, "the lost answer was followed by another try");
+}
+
+#[test]
+fn a_server_that_fails_for_good_is_named_and_the_next_run_finishes() {
+    let (sandbox, bucket, faults) = behind_faults("target-broken");
+    publish(&sandbox, &[]);
+    add(&sandbox, "two", "1.0");
+    let client = bucket.client("deb", Limits::default());
+    let before = tree(&client)["dists/trixie/InRelease"].clone();
+    let ways = [
+        ("GET", "InRelease", Fault::Status(500, "InternalError")),
+        ("PUT", "pool/", Fault::Status(503, "SlowDown")),
+        ("PUT", "by-hash", Fault::Drop),
+        ("PUT", "Packages.xz", Fault::LoseAnswer),
+        ("PUT", "dists/trixie/Release", Fault::Status(403, "AccessDenied")),
+        ("PUT", "dists/trixie/InRelease", Fault::Drop),
+    ];
+    for (method, path, fault) in ways {
+        faults.always(method, path, fault);
+        let run = sandbox.dists(&[]).exits(1).says("published tree").says(&bucket.name);
+        assert!(!run.err.contains(WRITER.1), "{}", run.err);
+        assert_eq!(tree(&client)["dists/trixie/InRelease"], before, "{path}: nothing flipped");
+        faults.heal();
+    }
+    assert_eq!(publish(&sandbox, &[]).0, "published");
+    assert_eq!(publish(&sandbox, &[]), ("unchanged".to_owned(), [1, 0, 0, 0]));
+    sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
+}
+
+#[test]
+fn a_publish_that_is_killed_while_it_writes_to_a_bucket_is_finished_by_the_next_run() {
+    let (sandbox, bucket, faults) = behind_faults("target-killed");
+    publish(&sandbox, &[]);
+    // Every write waits a little, so that a kill falls between writes.
+    faults.always("PUT", "", Fault::Delay(std::time::Duration::from_millis(60)));
+    let mut killed = 0;
+    for turn in 0..6_u32 {
+        let name = format!("kill{turn}");
+        add(&sandbox, &name, "1.0");
+        let arguments = ["-C", "archive", "dists", "trixie"];
+        let mut command = sandbox.command(env!("CARGO_BIN_EXE_ddb-publish"), &arguments);
+        let mut program = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        // Killed when so many of its writes have come.
+        faults.log();
+        let mut writes = 0;
+        while writes < 2 + 3 * turn as usize && program.try_wait().unwrap().is_none() {
+            writes += faults.log().iter().filter(|logged| logged.method == "PUT").count();
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        program.kill().unwrap();
+        killed += u32::from(!program.wait().unwrap().success());
+        faults.wait_until_quiet();
+        let lock = sandbox.archive().join(".git/refs/heads/ddb/releases/trixie.lock");
+        if let Ok(lock) = std::fs::File::options().append(true).open(lock) {
+            lock.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(3600)).unwrap();
+        }
+        check_by_hash(&bucket.client("deb", Limits::default())).unwrap_or_else(|fault| panic!("turn {turn}: torn: {fault}"));
+        let answer = sandbox.dists(&["--json"]).ok().json();
+        assert_eq!(suite(&answer)["packages"], 2 + turn, "turn {turn}");
+    }
+    assert!(killed > 3, "only {killed} of 6 were killed in time");
+    faults.heal();
+    sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
 }
 
 #[test]

@@ -15,6 +15,8 @@ use ddb::words::archive::BucketSettings;
 
 use crate::sandbox::{Sandbox, cache};
 
+pub mod cluster;
+
 /// May do everything.
 pub const WRITER: (&str, &str) = ("ddb-writer", "ddb-writer-secret");
 /// May read and list.

@@ -9,6 +9,7 @@ use crate::people::exit::Exit;
 use crate::people::failure::Failure;
 use crate::people::progress::Progress;
 use crate::stories::doctor::{DoctorAnswer, DoctorRequest, Outcome, doctor};
+use crate::stories::upstream::Purpose;
 
 #[derive(Debug, Args)]
 pub(super) struct Doctor {}
@@ -16,12 +17,8 @@ pub(super) struct Doctor {}
 pub(super) fn run(common: &Common, _: Doctor) -> Result<Exit, Failure> {
     let progress = Progress::new(common.verbose);
     let now = environment::now(common.now);
-    let request = DoctorRequest {
-        archive: common.archive.clone(),
-        branch: common.branch.clone(),
-        author: environment::author(&common.archive, now),
-        now,
-    };
+    let archive = common.folder(Purpose::Deploy)?;
+    let request = DoctorRequest { author: environment::author(&archive, now), archive, branch: common.branch.clone(), now };
     let answer = doctor(&request, &|event| progress.show(event))?;
     answer::print(&answer, common.json);
     Ok(if answer.failed == 0 { Exit::Done } else { Exit::Archive })

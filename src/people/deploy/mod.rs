@@ -5,6 +5,7 @@ mod commit;
 mod doctor;
 mod fetch;
 mod fsck;
+mod gc;
 mod inbox;
 mod init;
 mod lfs_agent;
@@ -19,6 +20,7 @@ use super::environment;
 use super::exit;
 use super::failure::Failure;
 use crate::places::git::remote::is_address;
+use crate::stories::archive::OpenError;
 use crate::stories::upstream::{Purpose, clone_of};
 use crate::words::date::Timestamp;
 
@@ -62,6 +64,20 @@ impl Common {
             Some(address) => Ok(clone_of(address, &environment::cache_folder(), purpose, self.branch.as_deref())?),
             None => Ok(self.archive.clone()),
         }
+    }
+
+    /// Tells whether the archive is named by its address.
+    pub(crate) fn is_remote(&self) -> bool {
+        self.archive.to_str().is_some_and(is_address)
+    }
+
+    /// Brings ddb's own clone up to date, where the archive is named by its address.
+    ///
+    /// # Errors
+    /// The remote cannot be reached, or has no such branch any more.
+    pub(crate) fn follow(&self, purpose: Purpose) -> Result<(), OpenError> {
+        let Some(address) = self.archive.to_str().filter(|text| is_address(text)) else { return Ok(()) };
+        clone_of(address, &environment::cache_folder(), purpose, self.branch.as_deref()).map(drop)
     }
 }
 
@@ -134,6 +150,16 @@ Examples:
   $ ddb-deploy lfs-agent --install --url https://deb.example.org/lfs
   $ ddb-deploy lfs-agent --uninstall --url https://deb.example.org/lfs")]
     LfsAgent(lfs_agent::LfsAgent),
+    /// Remove objects that no branch, tag, recent commit, parked statement or kept Release names
+    #[command(after_help = "\
+Without --delete, only a plan with byte counts is printed. With it, unneeded objects are marked; a later run, after --grace, \
+removes those that are still unneeded. Needs a whole clone, whose remote it fetches from. A store belongs to one archive, or name \
+the others with --also.
+
+Examples:
+  $ ddb-deploy -C archive gc
+  $ ddb-deploy -C archive gc --delete --retention 90d")]
+    Gc(gc::Gc),
     /// Show, land or withdraw what deploy jobs parked
     Inbox(inbox::Inbox),
     /// Check what the bucket and the Git remote honour, by trying
@@ -160,6 +186,7 @@ pub fn main() -> ExitCode {
         Command::Fetch(options) => fetch::run(&common, options),
         Command::LfsAgent(options) => lfs_agent::run(&common, options),
         Command::Upload(options) => upload::run(&common, *options),
+        Command::Gc(options) => gc::run(&common, options),
         Command::Inbox(options) => inbox::run(&common, options),
         Command::Doctor(options) => doctor::run(&common, options),
     };

@@ -13,6 +13,7 @@ use crate::people::progress::Progress;
 use crate::stories::archive::OpenArchive;
 use crate::stories::export::{ExportAnswer, ExportRequest, export};
 use crate::stories::served::snapshot::SnapshotId;
+use crate::stories::upstream::Purpose;
 use crate::words::name::Codename;
 
 #[derive(Debug, Args)]
@@ -32,7 +33,7 @@ pub(super) struct Export {
 }
 
 pub(super) fn run(common: &Common, options: Export) -> Result<ExitCode, Failure> {
-    let open = OpenArchive::open(&common.archive, common.branch.as_deref())?;
+    let open = OpenArchive::open(&common.folder(Purpose::Whole)?, common.branch.as_deref())?;
     let progress = Progress::new(common.verbose);
     let Export { folder, codenames, snapshot, url } = options;
     let answer = export(&ExportRequest { folder, codenames, snapshot, url }, &open, &|event| progress.show(event))?;

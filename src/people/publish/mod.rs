@@ -30,14 +30,16 @@ enum Command {
     /// Generate, sign and write Packages, Sources, Release and InRelease of suites
     #[command(after_help = "\
 Clients see a whole old or a whole new archive at any moment; a run that was stopped is finished by the next one. Where \
-nothing changed since the last publish, nothing is written. The signing key is DDB_SIGNING_KEY (the key itself, for a \
+nothing changed since the last publish, nothing is written, and of a tree in S3 nothing but InRelease is read: files that somebody \
+removed there are found by `ddb-deploy fsck` and come back with --repair. The signing key is DDB_SIGNING_KEY (the key itself, for a \
 masked CI variable), else --key-file, else ~/.config/ddb/keys. Its passphrase is in DDB_SIGNING_KEY_PASSPHRASE, else in \
 --passphrase-file.
 
 Examples:
   $ ddb-publish -C archive dists trixie --dry-run
   $ ddb-publish -C archive dists trixie
-  $ ddb-publish -C archive dists trixie --renew-before 2d --json")]
+  $ ddb-publish -C archive dists trixie --renew-before 2d --json
+  $ ddb-publish -C archive dists trixie --repair")]
     Dists(Box<dists::Dists>),
     /// Put what was published into a folder of plain files, for any web server, for file: or for rsync
     #[command(after_help = "\

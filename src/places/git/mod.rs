@@ -12,6 +12,7 @@ mod hydrate;
 pub mod land;
 pub mod read;
 pub mod remote;
+pub mod roots;
 pub mod settings;
 pub mod worktree;
 
@@ -86,6 +87,16 @@ pub enum GitError {
         commit: String,
         /// What is wrong.
         fault: String,
+    },
+    /// Something of the repository is not here.
+    #[error("{} is {what}, which does not tell what is still needed; {remedy}", path.display())]
+    NotWhole {
+        /// The repository.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+        /// What to do.
+        remedy: &'static str,
     },
     /// A partial clone lacks objects and cannot get them.
     #[error("this clone lacks {count} objects and cannot fetch them: {fault}")]

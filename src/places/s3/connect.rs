@@ -1,4 +1,5 @@
-//! Makes the SDK's client: the standard AWS credential chain, timeouts, and which failures are tried again.
+//! Makes the SDK's client: the standard AWS credential chain, the proxy that the environment names, timeouts, and which
+//! failures are tried again.
 
 use std::time::Duration;
 
@@ -11,11 +12,13 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     BehaviorVersion, Builder, Region, RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
 };
+use aws_smithy_http_client::Connector;
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 
-use super::Credentials;
 use super::count::Count;
+use super::{Credentials, Limits};
 use crate::words::archive::BucketSettings;
 
 /// Tries of one request, the first included; waits between them are random, up to doubling limits.
@@ -26,9 +29,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(8);
 /// What the SDK takes where neither environment nor profile names a number of tries.
 const TRIES_OF_SDK: u32 = 3;
 
-/// How long a connection may take, an answer to begin after the whole request is sent, and a stream to stand still.
-const CONNECT: Duration = Duration::from_secs(10);
-const ANSWER: Duration = Duration::from_secs(120);
+/// How long a connection may take, and a stream stand still.
+pub(super) const CONNECT: Duration = Duration::from_secs(10);
 const STANDSTILL: Duration = Duration::from_secs(30);
 
 /// Returns the server's name for messages.
@@ -45,11 +47,16 @@ pub(super) fn server(settings: &BucketSettings) -> String {
 /// Returns the SDK's client. Reads configuration, asks nobody.
 pub(super) async fn connect(
     settings: &BucketSettings,
-    tries: Option<u32>,
+    limits: &Limits,
     count: Count,
     credentials: Option<Credentials>,
 ) -> aws_sdk_s3::Client {
-    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let http = aws_smithy_http_client::Builder::new().build_with_connector_fn(|settings, components| {
+        let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+        connector.set_connector_settings(settings.cloned());
+        connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
+        connector.tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
+    });
     // Not the SDK's own chain, which would ask a machine of Amazon's for its region and wait where there is none.
     let region = RegionProviderChain::first_try(settings.region.clone().map(Region::new))
         .or_else(EnvironmentVariableRegionProvider::new())
@@ -58,12 +65,12 @@ pub(super) async fn connect(
     let shared = aws_config::defaults(BehaviorVersion::v2026_01_12()).http_client(http).region(region).load().await;
     let named = shared.retry_config().map(RetryConfig::max_attempts).filter(|tries| *tries != TRIES_OF_SDK);
     let retries = RetryConfig::standard()
-        .with_max_attempts(tries.or(named).unwrap_or(TRIES))
+        .with_max_attempts(limits.tries.or(named).unwrap_or(TRIES))
         .with_initial_backoff(FIRST_WAIT)
         .with_max_backoff(LONGEST_WAIT);
     // The SDK's own bucket of retries runs dry when many requests fail at once, which is when retries are needed.
     let partition = RetryPartition::custom("ddb").token_bucket(TokenBucket::unlimited()).build();
-    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(ANSWER).build();
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(limits.patience).build();
     let mut builder = Builder::from(&shared)
         .force_path_style(settings.path_style.unwrap_or(settings.endpoint.is_some()))
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)

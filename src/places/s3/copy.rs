@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, MetadataDirective};
 use tokio::task::JoinSet;
 
-use super::{Client, Failed, Headers, S3Error, bare};
+use super::{COPIED, Client, Failed, Headers, S3Error, bare};
 
 impl Client {
     /// Has the server copy a key of any bucket (whole key, size as known) to a key below the prefix, with these headers in
@@ -27,13 +27,15 @@ impl Client {
             .metadata_directive(MetadataDirective::Replace)
             .set_content_type(headers.content_type.map(str::to_owned))
             .set_cache_control(headers.cache_control.map(str::to_owned))
-            .set_metadata(headers.metadata());
+            .set_metadata(headers.metadata())
+            .customize()
+            .config_override(self.patience(size, COPIED));
         self.send("copy an object to", key, request.send()).map(drop)
     }
 
     fn copy_in_parts(&self, from: &str, size: u64, key: &str, headers: Headers<'_>) -> Result<(), S3Error> {
         let upload = self.begin_parts(key, headers)?;
-        let copied = self.copy_parts(from, size, key, &upload).and_then(|parts| self.finish_parts(key, &upload, parts));
+        let copied = self.copy_parts(from, size, key, &upload).and_then(|parts| self.finish_parts(key, &upload, parts, size));
         if copied.is_err() {
             self.abort_parts(key, &upload);
         }
@@ -56,7 +58,9 @@ impl Client {
                 .upload_id(upload)
                 .part_number(number)
                 .copy_source(from)
-                .copy_source_range(format!("bytes={start}-{}", (start + part).min(size) - 1));
+                .copy_source_range(format!("bytes={start}-{}", (start + part).min(size) - 1))
+                .customize()
+                .config_override(self.patience(part, COPIED));
             let client = self.clone();
             let key = key.to_owned();
             under_way.spawn_on(
@@ -96,7 +100,7 @@ impl Client {
         answer.upload_id().map(str::to_owned).ok_or_else(|| self.fault("write", key, Failed::Other, "the server names no upload"))
     }
 
-    pub(super) fn finish_parts(&self, key: &str, upload: &str, mut parts: Vec<CompletedPart>) -> Result<(), S3Error> {
+    pub(super) fn finish_parts(&self, key: &str, upload: &str, mut parts: Vec<CompletedPart>, size: u64) -> Result<(), S3Error> {
         parts.sort_by_key(|part| part.part_number());
         let request = self
             .sdk()
@@ -104,7 +108,9 @@ impl Client {
             .bucket(self.bucket())
             .key(self.key(key))
             .upload_id(upload)
-            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build());
+            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build())
+            .customize()
+            .config_override(self.patience(size, COPIED));
         self.send("write", key, request.send()).map(drop)
     }
 

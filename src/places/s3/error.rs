@@ -118,6 +118,9 @@ fn hint(failed: Failed, code: &str, operation: &str) -> String {
             "these credentials may not write here; check the key's permissions (read-only?), the bucket's policy, and whether a token has expired"
         }
         (Failed::Denied, _) => "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, whether a token has expired, and the bucket's policy",
+        (_, "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => {
+            "the bucket is in another region; check region and endpoint in ddb.toml"
+        }
         (Failed::NoBucket, _) => "make the bucket first, or check its name, the endpoint and path-style in ddb.toml",
         (Failed::NoCredentials, _) => {
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give a profile, a web identity or a role as for any AWS tool"

@@ -20,8 +20,10 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
@@ -55,13 +57,19 @@ pub struct Limits {
     pub copy_part: u64,
     /// Tries of one request, the first included; `None` is what AWS_MAX_ATTEMPTS or the AWS configuration says, else 8.
     pub tries: Option<u32>,
+    /// How long an answer may take to begin; requests that carry or copy bytes get more, by their size.
+    pub patience: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { part_size: 16 << 20, parts: 4, copy_whole: 5 << 30, copy_part: 512 << 20, tries: None }
+        Self { part_size: 16 << 20, parts: 4, copy_whole: 5 << 30, copy_part: 512 << 20, tries: None, patience: Duration::from_secs(30) }
     }
 }
+
+/// The slowest connection that is waited for, in bytes a second, and the slowest copying within a server.
+const SENT: u64 = 50_000;
+const COPIED: u64 = 5_000_000;
 
 /// What is stored with the bytes and sent to whoever reads them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -184,7 +192,7 @@ impl Client {
         let runtime = runtime::start().map_err(|fault| {
             S3Error::new("reach", settings.prefix.clone(), place(&settings.bucket, &server), Failed::Other, fault.to_string())
         })?;
-        let sdk = runtime::block_on(runtime, connect::connect(settings, limits.tries, count.clone(), credentials));
+        let sdk = runtime::block_on(runtime, connect::connect(settings, &limits, count.clone(), credentials));
         let tries = sdk.config().retry_config().map_or(1, RetryConfig::max_attempts);
         let inner = Inner { sdk, runtime, count, settings: settings.clone(), server, limits, tries };
         Ok(Self { inner: Arc::new(inner), prefix: settings.prefix.clone() })
@@ -290,6 +298,7 @@ impl Client {
         headers: Headers<'_>,
         condition: Condition<'_>,
     ) -> Result<String, S3Error> {
+        let patience = self.patience(bytes.len() as u64, SENT);
         let request = self
             .sdk()
             .put_object()
@@ -302,7 +311,9 @@ impl Client {
             .set_metadata(headers.metadata())
             .set_if_none_match((condition == Condition::Absent).then(|| "*".to_owned()))
             .set_if_match(if let Condition::Unchanged(etag) = condition { Some(etag.to_owned()) } else { None })
-            .body(ByteStream::new(SdkBody::from(bytes)));
+            .body(ByteStream::new(SdkBody::from(bytes)))
+            .customize()
+            .config_override(patience);
         let answer = self.send("write", key, request.send())?;
         Ok(bare(answer.e_tag()))
     }
@@ -395,6 +406,12 @@ impl Client {
 
     fn bucket(&self) -> &str {
         &self.inner.settings.bucket
+    }
+
+    /// Returns how long this request may take: what any may, and what so many bytes need at so many a second.
+    fn patience(&self, bytes: u64, rate: u64) -> Builder {
+        let time = self.inner.limits.patience + Duration::from_secs(bytes / rate);
+        aws_sdk_s3::Config::builder().timeout_config(TimeoutConfig::builder().connect_timeout(connect::CONNECT).read_timeout(time).build())
     }
 
     fn fault(&self, operation: &'static str, key: &str, failed: Failed, said: impl Into<String>) -> S3Error {

@@ -10,6 +10,9 @@ use bytes::{Buf as _, Bytes};
 use super::{Client, Failed, Head, S3Error, bare, runtime};
 use crate::words::date::Timestamp;
 
+/// After so many bytes in one answer the connection is good, and the count of those that broke begins anew.
+const ENOUGH: u64 = 256 << 10;
+
 /// An open download.
 pub struct Body {
     client: Client,
@@ -20,8 +23,9 @@ pub struct Body {
     chunk: Bytes,
     position: u64,
     end: u64,
-    /// How often it broke off since a byte came.
+    /// How often it broke off since it last got on well, and where it was then.
     failures: u32,
+    went_on_at: u64,
 }
 
 impl Body {
@@ -60,6 +64,7 @@ impl Client {
             position: range.start,
             end: range.end,
             failures: 0,
+            went_on_at: range.start,
         }
     }
 
@@ -101,6 +106,7 @@ impl Body {
     fn go_on(&mut self, fault: &str) -> io::Result<()> {
         self.stream = None;
         self.failures += 1;
+        self.went_on_at = self.position;
         let so_far = format!("it broke off after {} bytes: {fault}", self.position);
         if self.failures >= self.client.inner.tries {
             let error = self.client.fault("read", &self.key, Failed::Unreachable, so_far);
@@ -136,10 +142,10 @@ impl Read for Body {
                         let error = self.client.fault("read", &self.key, Failed::Damaged, "more bytes came than were announced");
                         return Err(io::Error::other(error));
                     }
-                    if !chunk.is_empty() {
+                    self.position += chunk.len() as u64;
+                    if self.position - self.went_on_at >= ENOUGH {
                         self.failures = 0;
                     }
-                    self.position += chunk.len() as u64;
                     self.chunk = chunk;
                 }
                 Some(Err(fault)) => self.go_on(&fault.to_string())?,

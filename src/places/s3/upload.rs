@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
-use super::{Client, Condition, Failed, Headers, S3Error, bare, runtime};
+use super::{Client, Condition, Failed, Headers, S3Error, SENT, bare, runtime};
 use crate::formats::pool::pointer::Pointer;
 use crate::words::date::Timestamp;
 use crate::words::digest::{ExtraDigests, Hasher, Md5};
@@ -145,7 +145,7 @@ impl Client {
         };
         let sent = self
             .send_parts(key, &upload, &present, expected, part_size, open)
-            .and_then(|parts| self.finish_parts(key, &upload, parts).map_err(UploadError::from));
+            .and_then(|parts| self.finish_parts(key, &upload, parts, expected.size).map_err(UploadError::from));
         match &sent {
             // Others of these bytes are of no use any more: of killed jobs, or whose beginning was never answered. A job that is
             // still sending parts to one looks at the key and finds it whole.
@@ -205,7 +205,9 @@ impl Client {
                 .upload_id(upload)
                 .part_number(number)
                 .content_md5(STANDARD.encode(md5.as_bytes()))
-                .body(ByteStream::new(SdkBody::from(bytes)));
+                .body(ByteStream::new(SdkBody::from(bytes)))
+                .customize()
+                .config_override(self.patience(length, SENT));
             let client = self.clone();
             let key = key.to_owned();
             under_way.spawn_on(

@@ -329,6 +329,10 @@ impl ObjectStore for FolderStore {
         }
     }
 
+    fn beside(&self, kind: &str) -> Option<Box<dyn ObjectStore>> {
+        Some(Box::new(self.derived(kind)))
+    }
+
     fn local_path(&self, oid: &ObjectId) -> Option<PathBuf> {
         Some(self.path(oid))
     }
@@ -378,6 +382,19 @@ mod tests {
         assert_eq!(store.put(&pointer, Source::Bytes(b"bytes")).unwrap(), Put::Present);
         assert!(store.modified(&pointer.oid).unwrap().unwrap() >= written);
 
+        // However a put and a removal meet, what was put is there in the end.
+        for turn in 0..500 {
+            File::open(&path).unwrap().set_modified(long_ago).unwrap();
+            std::thread::scope(|scope| {
+                let put = scope.spawn(|| store.put(&pointer, Source::Bytes(b"bytes")).unwrap());
+                for _ in 0..turn % 50 {
+                    std::hint::spin_loop();
+                }
+                scope.spawn(|| store.remove_older(&pointer.oid, written).unwrap());
+                put.join().unwrap();
+            });
+            assert_eq!(store.size(&pointer.oid).unwrap(), Some(5), "turn {turn}");
+        }
         fs::rename(&path, folder.path().join(".incoming").join(format!("{ASIDE}{}", pointer.oid))).unwrap();
         assert_eq!(store.size(&pointer.oid).unwrap(), None);
         assert_eq!(store.list().unwrap().objects.len(), 1);

@@ -269,6 +269,12 @@ pub trait ObjectStore: Send + Sync {
         Ok(None)
     }
 
+    /// Returns the store for objects of this kind that are derived from others, beside this one and with the same connections
+    /// and counters; `None` where this kind of store has no room for them.
+    fn beside(&self, _kind: &str) -> Option<Box<dyn ObjectStore>> {
+        None
+    }
+
     /// Tells whether every operation is a request over the network, so that many should be under way at one time.
     fn is_remote(&self) -> bool {
         false

@@ -175,6 +175,10 @@ impl ObjectStore for S3Store {
         }))
     }
 
+    fn beside(&self, kind: &str) -> Option<Box<dyn ObjectStore>> {
+        Some(Box::new(self.derived(kind)))
+    }
+
     fn is_remote(&self) -> bool {
         true
     }

@@ -30,6 +30,9 @@ pub struct S3Target {
     seen: Mutex<BTreeMap<String, Option<String>>>,
 }
 
+/// From which size on a file is looked for before it is sent.
+const LOOK_FROM: u64 = 1 << 20;
+
 impl S3Target {
     /// Returns the tree in this bucket. Nothing is sent yet.
     ///
@@ -117,8 +120,8 @@ impl S3Target {
                 other => Ok(other?),
             };
         }
-        // What another suite brought need not be sent again: bytes cost more than a look.
-        if self.holds(path, pointer)? {
+        // What another suite brought, or a publish that was stopped, need not be sent again, where that costs more than a look.
+        if pointer.size >= LOOK_FROM && self.holds(path, pointer)? {
             return Ok(());
         }
         if store.size(&pointer.oid).map_err(object)? != Some(pointer.size) {

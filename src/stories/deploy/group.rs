@@ -440,18 +440,21 @@ impl Landing<'_> {
         Ok(Round::Done(Box::new(self.still_parked(reference, state))))
     }
 
-    /// There is no credential: the commit is made here, as debdistbuild does.
+    /// There is no credential: the commit is made here.
     fn stay_here(&self, url: &str, state: &State) -> Result<Round, DeployError> {
-        let Job { open, request, .. } = self.job;
-        if request.push == PushMode::Require || self.remote.is_managed() {
+        if self.job.request.push == PushMode::Require || self.remote.is_managed() {
             return Err(OpenError::Remote(RemoteError::NoCredential { url: url.to_owned() }).into());
         }
-        if let Some(base) = open.base()? {
-            open.catch_up(base)?;
-        }
-        let mut answer = super::land::land(self.job)?;
-        answer.not_pushed = Some(format!("{url} wants a credential and there is none (DDB_GIT_TOKEN, or a credential helper)"));
-        answer.tries = state.tries;
-        Ok(Round::Done(Box::new(answer)))
+        let answer = stay(self.job, self.remote)?;
+        Ok(Round::Done(Box::new(CommitAnswer { tries: state.tries, ..answer })))
     }
+}
+
+/// Lands a statement in this repository alone, on top of what was last seen of the remote, because nothing can be pushed.
+pub(super) fn stay(job: &Job<'_>, remote: &Remote) -> Result<CommitAnswer, DeployError> {
+    if let Some(base) = job.open.base()? {
+        job.open.catch_up(base)?;
+    }
+    let reason = format!("{} wants a credential and there is none (DDB_GIT_TOKEN, or a credential helper)", remote.describe());
+    Ok(CommitAnswer { not_pushed: Some(reason), ..super::land::land(job)? })
 }

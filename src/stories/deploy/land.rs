@@ -90,15 +90,13 @@ fn store_objects(
     confirm_objects(store, edits, files)?;
     listener(Event::Begin { step: "storing objects", parts: pointers.len() });
     store.announce(Intent::Put, &pointers.iter().filter(|pointer| files.contains_key(pointer)).copied().collect::<Vec<_>>())?;
-    let stored: Vec<(Put, u64)> = pointers
-        .par_iter()
-        .filter_map(|pointer| files.get(pointer).map(|file| (pointer, file)))
-        .map(|(pointer, file): (&Pointer, &PathBuf)| {
-            let put = store.put(pointer, Source::File(file))?;
-            listener(Event::Part { name: file_name(file) });
-            Ok((put, pointer.size))
-        })
-        .collect::<Result<_, StoreError>>()?;
+    let put = |(pointer, file): (&Pointer, &PathBuf)| {
+        let put = store.put(pointer, Source::File(file))?;
+        listener(Event::Part { name: file_name(file) });
+        Ok((put, pointer.size))
+    };
+    let here = || pointers.par_iter().filter_map(|pointer| files.get(pointer).map(|file| (pointer, file)));
+    let stored: Vec<(Put, u64)> = in_parallel(store, || here().map(put).collect::<Result<_, StoreError>>())?;
     listener(Event::End);
     let new = || stored.iter().filter(|(put, _)| *put == Put::New);
     Ok(New { objects: new().count(), bytes: new().map(|(_, size)| size).sum() })

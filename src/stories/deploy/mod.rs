@@ -283,14 +283,14 @@ pub fn commit(request: &CommitRequest, sealer: Option<&Sealer>, listener: Listen
     let answer = match open.remote.clone() {
         Some(remote) => {
             let remote = remote.with_push_options(&archive.remote.push_options);
-            if archive.store.is_local() && !request.local_objects {
-                let local = || DeployError::LocalObjects { store: store.describe(), remote: remote.describe() };
-                // Without a credential nothing would be pushed, whatever the store is.
-                if request.push == PushMode::Require || remote.has_credential().map_err(OpenError::Remote)? {
-                    return Err(local());
+            match archive.store.is_local() && !request.local_objects {
+                true if request.push != PushMode::Require && remote.lacks_credential().map_err(OpenError::Remote)? => {
+                    // Nothing could be pushed, whatever the store is: the commit stays here, as debdistbuild does it.
+                    group::stay(&job, &remote)
                 }
+                true => Err(DeployError::LocalObjects { store: store.describe(), remote: remote.describe() }),
+                false => group::land(&job, &remote, &archive, uploaders.as_ref(), sealer),
             }
-            group::land(&job, &remote, &archive, uploaders.as_ref(), sealer)
         }
         None if request.push == PushMode::Require => Err(DeployError::NoRemote),
         None if request.park => Err(DeployError::NoInbox),

@@ -448,7 +448,7 @@ fn stage_new(
     plan::check_objects(request, places, edition)?;
     let sequence = last.map_or(1, |last| last.inputs.sequence + 1);
     let inputs = Inputs { sequence, base: edition.base.to_string(), date: edition.release.date, ddb: env!("CARGO_PKG_VERSION").to_owned() };
-    let blocks = retain::keep(places.open, &request.codename, edition, last)?;
+    let blocks = retain::keep(places, &request.codename, edition, last)?;
     let commit = stage::stage(places.open, &request.codename, last, text.as_bytes(), &inputs, &blocks, &request.author)?;
     Ok(commit.map(|commit| (signed, commit)))
 }
@@ -493,9 +493,17 @@ fn serve(
     signatures.served.swept = if matches!(removed, Ok(Applied::Whole)) { sweep.swept } else { before };
     let sequence = staged.inputs.sequence;
     let marked = stage::mark_served(places.open, &request.codename, commit, sequence, &signatures, &request.author)?;
-    removed?;
     let mut answer = answer(request, places, edition, sequence, PublishOutcome::Published, &steps);
-    answer.removed_files = sweep.plan.steps().len();
+    match removed {
+        Ok(_) => answer.removed_files = sweep.plan.steps().len(),
+        // The new Release is what clients see. Some buckets let nothing be removed, and mean it.
+        Err(fault) if places.target.is_remote() => {
+            let sources: Vec<String> =
+                std::iter::successors(Some(&fault as &dyn std::error::Error), |fault| fault.source()).map(ToString::to_string).collect();
+            answer.notes.push(format!("old by-hash files stay, the next publish tries to remove them: {}", sources.join(": ")));
+        }
+        Err(fault) => return Err(fault.into()),
+    }
     match marked {
         None if places.target.is_remote() || places.open.remote.is_some() => Ok(Turn::Overtaken(Some(Box::new(answer)))),
         None => {

@@ -197,6 +197,8 @@ pub(super) fn removals(request: &DistsRequest, places: &Places<'_>, archive: &Ar
     Ok(sweep)
 }
 
+/// Returns the by-hash names of the files of a Release, without those of plain forms, which are listed and never written.
 fn names(release: &Release) -> impl Iterator<Item = String> + '_ {
-    release.files.iter().flat_map(|(path, listed)| by_hash_paths(path, listed))
+    let is_plain = |path: &str| [".gz", ".xz", ".zst"].iter().any(|suffix| release.files.contains_key(&format!("{path}{suffix}")));
+    release.files.iter().filter(move |(path, _)| !is_plain(path)).flat_map(|(path, listed)| by_hash_paths(path, listed))
 }

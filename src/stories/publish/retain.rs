@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 
 use super::stage::{self, Staged};
-use super::{Edition, PublishError};
+use super::{Edition, Places, PublishError};
 use crate::formats::blocks::retained::{KIND, Parts, Retained};
 use crate::formats::pool::pointer::Pointer;
 use crate::places::store::{Source, StoreError};
@@ -17,7 +17,8 @@ use crate::words::digest::Sha256;
 use crate::words::name::Codename;
 
 /// Keeps the blocks of this edition that the last Release does not have, and returns what is to be recorded.
-pub(super) fn keep(open: &OpenArchive, codename: &Codename, edition: &Edition, last: Option<&Staged>) -> Result<Retained, PublishError> {
+pub(super) fn keep(places: &Places<'_>, codename: &Codename, edition: &Edition, last: Option<&Staged>) -> Result<Retained, PublishError> {
+    let open = places.open;
     let known = match last {
         // A file that this ddb cannot read says nothing; then every block is offered to the store.
         Some(last) => stage::blocks(&open.repository, codename, last.commit).ok().flatten().map(|retained| retained.named()),
@@ -39,7 +40,7 @@ pub(super) fn keep(open: &OpenArchive, codename: &Codename, edition: &Edition, l
         files.insert(path.clone(), parts);
     }
     if !new.is_empty() {
-        let store = open.derived(&edition.archive, KIND)?;
+        let store = places.store.beside(KIND).map_or_else(|| open.derived(&edition.archive, KIND), Ok)?;
         let put = |(oid, block): (&Sha256, &&[u8])| {
             let pointer = Pointer { oid: *oid, size: block.len() as u64 };
             store.put(&pointer, Source::Bytes(block)).map(drop)

@@ -13,8 +13,9 @@ mod tree;
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -25,12 +26,14 @@ use crate::formats::http::path::RequestPath;
 use crate::places::git::history::NamedObjects;
 use crate::places::git::{GitError, Oid};
 use crate::places::http::{self, Answer, Content, Exchange, Limits, Request, ServerError, refusal};
+use crate::places::s3::{Client, S3Error};
 use crate::places::store::{ObjectStore, StoreError};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, SharedListener};
 use crate::stories::served::cache::Cache;
 use crate::stories::served::snapshot::{Commits, SnapshotFault, SnapshotId};
 use crate::stories::served::{ServedError, Whole};
+use crate::words::archive::BucketSettings;
 use crate::words::date::Timestamp;
 use crate::words::digest::Sha256;
 use state::{State, View, chain};
@@ -55,6 +58,14 @@ pub struct ServeOptions {
 /// Opens the archive once more: every thread that reads Git needs an own handle.
 pub type Reopen = Arc<dyn Fn() -> Result<OpenArchive, OpenError> + Send + Sync>;
 
+/// Brings the repository up to date with where it comes from.
+pub struct Refresh {
+    /// How often.
+    pub every: Duration,
+    /// Fetches.
+    pub fetch: Box<dyn Fn() -> Result<(), OpenError> + Send>,
+}
+
 /// Returns the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
@@ -70,11 +81,14 @@ pub enum ServeError {
     /// The server cannot run.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The bucket cannot be used.
+    #[error(transparent)]
+    Bucket(#[from] S3Error),
     /// The folder is not there.
     #[error("cannot serve the folder {}", path.display())]
     Tree {
         /// The folder.
-        path: std::path::PathBuf,
+        path: PathBuf,
         /// The cause.
         #[source]
         source: std::io::Error,
@@ -225,7 +239,11 @@ impl Gateway {
                 *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
             }
             Ok(Ok(None)) => {}
-            Ok(Err(fault)) => (self.events)(Event::Warning(chain(&fault))),
+            Ok(Err(fault)) => {
+                // A handle may hold on to packs that were replaced.
+                self.handles.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                (self.events)(Event::Warning(chain(&fault)));
+            }
             Err(fault) => (self.events)(Event::Warning(chain(&fault))),
         }
         *looked = Instant::now();
@@ -261,11 +279,14 @@ pub fn serve(
     listener: TcpListener,
     options: ServeOptions,
     reopen: Reopen,
+    refresh: Option<Refresh>,
     clock: Clock,
     events: SharedListener,
     ready: impl FnOnce(),
 ) -> Result<(), ServeError> {
     let limits = options.limits.clone();
+    // Dropped at the end, which is what the thread waits for.
+    let _fetching = refresh.map(|refresh| fetch_on(refresh, Arc::clone(&events)));
     let gateway = Arc::new(Gateway::new(options, reopen, clock, Arc::clone(&events))?);
     let told = Arc::clone(&events);
     let answerer: http::Answerer = Arc::new(move |request| {
@@ -275,18 +296,43 @@ pub fn serve(
     Ok(http::serve(listener, &limits, &answerer, &log(events), ready)?)
 }
 
-/// Serves a published folder until the program is told to stop; `ready` is called when it answers.
+/// Fetches now and then, on a thread of its own, until what is returned is dropped.
+fn fetch_on(refresh: Refresh, events: SharedListener) -> Sender<()> {
+    let (end, ended) = channel::<()>();
+    std::thread::spawn(move || {
+        while ended.recv_timeout(refresh.every) == Err(RecvTimeoutError::Timeout) {
+            if let Err(fault) = (refresh.fetch)() {
+                events(Event::Warning(chain(&fault)));
+            }
+        }
+    });
+    end
+}
+
+/// Where a published tree is.
+#[derive(Debug, Clone)]
+pub enum TreePlace {
+    /// A folder.
+    Folder(PathBuf),
+    /// A bucket.
+    Bucket(BucketSettings),
+}
+
+/// Serves a published folder or bucket until the program is told to stop; `ready` is called when it answers.
 ///
 /// # Errors
-/// The folder is not there, or the server cannot run.
+/// The folder is not there, the bucket cannot be used, or the server cannot run.
 pub fn serve_tree(
     listener: TcpListener,
     limits: &Limits,
-    root: &Path,
+    place: &TreePlace,
     events: SharedListener,
     ready: impl FnOnce(),
 ) -> Result<(), ServeError> {
-    let tree = Tree::new(root).map_err(|source| ServeError::Tree { path: root.to_owned(), source })?;
+    let tree = match place {
+        TreePlace::Folder(root) => Tree::folder(root).map_err(|source| ServeError::Tree { path: root.clone(), source })?,
+        TreePlace::Bucket(bucket) => Tree::Bucket(Client::new(bucket)?),
+    };
     let told = Arc::clone(&events);
     let answerer: http::Answerer = Arc::new(move |request| answered(&told, |path| tree.answer(path, request), &request.path));
     Ok(http::serve(listener, limits, &answerer, &log(events), ready)?)

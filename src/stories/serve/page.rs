@@ -25,7 +25,7 @@ pub(super) fn archive(state: &State, base: &str) -> String {
     let identity = &state.archive.archive;
     let name = identity.label.as_deref().or(identity.origin.as_deref()).unwrap_or("apt archive");
     let mut page = format!("{HEAD}<title>{name}</title>\n{STYLE}</head>\n<body>\n<h1>{name}</h1>\n", name = escape(name));
-    let _ = write!(page, "<p>This is an apt archive. Its state is commit <code>{}</code>.</p>\n", state.tip);
+    let _ = writeln!(page, "<p>This is an apt archive. Its state is commit <code>{}</code>.</p>", state.tip);
     if state.newest.is_empty() {
         page.push_str("<p>Nothing has been published yet.</p>\n");
     }

@@ -48,8 +48,17 @@ pub fn served(repository: &Repository, codename: &Codename, tip: Oid, known: &[E
             let inputs: Inputs = json("inputs.json", &inputs, codename, commit)?;
             let served: Served = json("served.json", &served, codename, commit)?;
             let base = inputs.base.parse().map_err(|_| wrong("inputs.json", codename, commit, "its base is no commit".to_owned()))?;
+            // A commit that only changes something beside Release is about the same one: the newer counts.
+            let again = editions.last().is_some_and(|newer: &Edition| newer.sequence == inputs.sequence);
             let codename = codename.clone();
-            editions.push(Edition { codename, commit, base, sequence: inputs.sequence, date: inputs.date, at: served.at });
+            editions.extend((!again).then_some(Edition {
+                codename,
+                commit,
+                base,
+                sequence: inputs.sequence,
+                date: inputs.date,
+                at: served.at,
+            }));
         }
         next = repository.parent(commit)?;
     }

@@ -232,7 +232,11 @@ impl TargetSettings {
 }
 
 impl BucketSettings {
-    fn check(&self, table: &str) -> Result<(), String> {
+    /// Checks the values; `table` is what they are called in the message.
+    ///
+    /// # Errors
+    /// A value that no bucket has, or a secret in the address.
+    pub fn check(&self, table: &str) -> Result<(), String> {
         one_line(&format!("{table}.bucket"), Some(&self.bucket))?;
         address(&format!("{table}.endpoint"), self.endpoint.as_deref())?;
         one_line(&format!("{table}.region"), self.region.as_deref())?;

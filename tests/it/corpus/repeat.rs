@@ -56,13 +56,16 @@ fn threads_and_places_do_not_change_a_byte() {
     for (name, value) in [("TZ", "Pacific/Auckland"), ("LC_ALL", "C"), ("RAYON_NUM_THREADS", "3")] {
         sandbox.environment.insert(name.to_owned(), value.to_owned());
     }
-    let published = sandbox.publish(&["-C", "elsewhere", "dists", "trixie", "--threads", "1", "--now", PUBLISHED_AT, "--json"]).ok().json();
+    let published = sandbox
+        .publish(&["-C", "elsewhere", "dists", "trixie", "--no-push", "--threads", "1", "--now", PUBLISHED_AT, "--json"])
+        .ok()
+        .json();
     assert_eq!(published["suites"][0]["outcome"], "published");
     same(&first, &unsigned_tree(&sandbox.path("elsewhere/public")));
 
     // Another time is another Release, so it was not for want of looking.
     sandbox.run("git", &["clone", "--quiet", "archive", "later"]).ok();
-    sandbox.publish(&["-C", "later", "dists", "trixie", "--now", "2026-09-13T00:00:00Z"]).ok();
+    sandbox.publish(&["-C", "later", "dists", "trixie", "--no-push", "--now", "2026-09-13T00:00:00Z"]).ok();
     let later = unsigned_tree(&sandbox.path("later/public"));
     let release = Path::new("dists/trixie/Release");
     assert!(first[release] != later[release]);

@@ -280,21 +280,19 @@ impl Remote {
         drop(set);
     }
 
-    /// Tells whether there is a credential for the remote. Always so where it is not reached by http: ssh and the file system
-    /// know who asks.
+    /// Tells whether the remote is reached by https and there is no credential for it: no token, no helper that knows one, none
+    /// in its address, and no header in Git's configuration.
     ///
     /// # Errors
     /// Git does not run.
-    pub fn has_credential(&self) -> Result<bool, RemoteError> {
-        let Some(host) = web_host(&self.address) else { return Ok(true) };
-        if host.len() + 3 < self.address.len() && self.address.contains('@') {
-            return Ok(true);
+    pub fn lacks_credential(&self) -> Result<bool, RemoteError> {
+        let Some(rest) = self.address.strip_prefix("https://") else { return Ok(false) };
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        if authority.contains('@') || self.git(&["config", "--get-urlmatch", "http.extraheader", &self.describe()], None)?.ok {
+            return Ok(false);
         }
-        let Some((scheme, host)) = host.split_once("://") else { return Ok(true) };
-        let header = self.git(&["config", "--get-urlmatch", "http.extraheader", &self.describe()], None)?;
-        let question = format!("protocol={scheme}\nhost={host}\n\n");
-        let said = self.git(&["credential", "fill"], Some(question.as_bytes()))?;
-        Ok(header.ok || said.ok && said.out.lines().any(|line| line.strip_prefix("password=").is_some_and(|secret| !secret.is_empty())))
+        let said = self.git(&["credential", "fill"], Some(format!("protocol=https\nhost={authority}\n\n").as_bytes()))?;
+        Ok(!(said.ok && said.out.lines().any(|line| line.strip_prefix("password=").is_some_and(|secret| !secret.is_empty()))))
     }
 
     /// Runs a command that changes nothing on the remote until the server answers, a few times.

@@ -1,3 +1,5 @@
+//! What needs no server: addresses, and the sentences of git and forges.
+
 use super::*;
 
 #[test]

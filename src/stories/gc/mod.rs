@@ -1,0 +1,330 @@
+//! `ddb-deploy gc`: which objects nobody needs any more, and their removal in two steps with a pause between them.
+//!
+//! Needed are objects that a ref names, its recent history, a parked statement or a retained Release (`places::git::roots`), and
+//! every object that was written or found present by a deploy or upload not long ago, whatever names it: that is the lease of
+//! unfinished work, since `ObjectStore::put` and `refresh` renew it. Without `delete` this is only said.
+//!
+//! With `delete`, what is not needed is *marked*, with the time, in an object beside the store (`marks`). A later run removes
+//! what was marked long enough ago, is not needed now either, and was not written since. It reads the refs again before every
+//! batch and after the last one. So a deploy loses an object that it found present only if it takes longer than the lease, or
+//! if the removal of a server that knows no condition on deletes falls between its refresh and its last look, milliseconds
+//! apart; the first is refused by `commit`, which looks again before it commits, the second is found by the last reading.
+
+pub mod marks;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::places::git::remote::{Remote, RemoteError};
+use crate::places::git::roots::{Named, Retention};
+use crate::places::git::{GitError, Oid, Repository};
+use crate::places::store::{ObjectStore, StoreError, Stored, in_parallel};
+use crate::stories::archive::{OpenArchive, OpenError};
+use crate::stories::event::{Event, Listener};
+use crate::words::date::{Span, Timestamp};
+use crate::words::digest::ObjectId;
+
+use marks::{Marks, MarksError};
+
+/// Shortest time for which unfinished work is safe, in seconds: stores renew it only once a day.
+pub const SHORTEST_LEASE: u32 = 2 * 86_400;
+
+/// How many objects are removed between two readings of the refs.
+const BATCH: usize = 500;
+
+/// What is kept, and whether anything is removed.
+#[derive(Debug, Clone)]
+pub struct GcRequest {
+    /// A folder in the archive repository.
+    pub archive: PathBuf,
+    /// The branch, where it is not the one that HEAD points at.
+    pub branch: Option<String>,
+    /// Other repositories whose objects lie in the same store.
+    pub also: Vec<PathBuf>,
+    /// How long the objects of a commit are kept after it was last current.
+    pub retention: Span,
+    /// How long the objects of a Release are kept after it was last current; `None` is for ever.
+    pub releases: Option<Span>,
+    /// How long an object is kept that nothing names yet.
+    pub unfinished: Span,
+    /// How long a marked object waits for its removal.
+    pub grace: Span,
+    /// Mark and remove.
+    pub delete: bool,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// A number of objects.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Amount {
+    /// How many.
+    pub objects: usize,
+    /// Their size in bytes.
+    pub bytes: u64,
+}
+
+/// What is kept, what is not, and what was done.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct GcAnswer {
+    /// The store, as messages name it.
+    pub store: String,
+    /// Whether objects were marked and removed, or the plan was only made.
+    pub delete: bool,
+    /// Refs that were read, in all repositories.
+    pub refs: usize,
+    /// Commits whose pointers were read.
+    pub commits: usize,
+    /// Everything in the store.
+    pub stored: Amount,
+    /// Named by a commit, statement or Release that is kept.
+    pub needed: Amount,
+    /// Named by nothing that is kept, and written or found present not long ago: unfinished deploys and uploads.
+    pub unfinished: Amount,
+    /// Needed by nobody, and not marked for long enough yet.
+    pub waiting: Amount,
+    /// Needed by nobody and marked long enough ago: what `--delete` removes.
+    pub removable: Amount,
+    /// What was removed.
+    pub removed: Amount,
+    /// When what waits may be removed at the earliest, ISO 8601; `null` where nothing is marked.
+    pub earliest: Option<String>,
+    /// Objects that a commit began to name while they were removed. Deploy those build outputs again.
+    pub endangered: Vec<ObjectId>,
+}
+
+/// Why no garbage was collected.
+#[derive(Debug, thiserror::Error)]
+pub enum GcError {
+    /// The archive cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The remote failed.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The marks failed.
+    #[error(transparent)]
+    Marks(#[from] MarksError),
+    /// Objects of a forge are the forge's.
+    #[error("the objects lie in a forge's own Git-LFS store, which removes what it does not need by its own rules")]
+    Forge,
+    /// The lease is too short.
+    #[error(
+        "objects that nothing names yet must be kept for {} at least, not {given}: deploys in progress need them",
+        Span::of_seconds(SHORTEST_LEASE)
+    )]
+    Lease {
+        /// What was asked for.
+        given: Span,
+    },
+    /// Two repositories were named that are one, or one is not usable.
+    #[error("the repository {}", path.display())]
+    Also {
+        /// The repository.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: GitError,
+    },
+}
+
+/// Makes the plan, and with `delete` marks and removes.
+///
+/// # Errors
+/// See [`GcError`]; nothing is removed unless everything that may need it was read. A run that is stopped is run again.
+pub fn gc(request: &GcRequest, listener: Listener<'_>) -> Result<GcAnswer, GcError> {
+    if request.unfinished.seconds() < i64::from(SHORTEST_LEASE) {
+        return Err(GcError::Lease { given: request.unfinished });
+    }
+    let open = OpenArchive::open(&request.archive, request.branch.as_deref())?;
+    open.repository.expect_whole()?;
+    let tip = open.tip()?;
+    let archive = open.configuration(&tip)?;
+    if archive.store.lfs.is_some() {
+        return Err(GcError::Forge);
+    }
+    let store = open.store(&archive)?;
+    let generations = archive.suites.values().map(|suite| suite.keep_generations).max().unwrap_or_default();
+    let since = |span: Span| request.now.minus(span);
+    let retention = Retention {
+        commits: since(request.retention),
+        releases: request.releases.map_or(Timestamp(i64::MIN), since),
+        generations: usize::try_from(generations).unwrap_or(usize::MAX),
+    };
+    listener(Event::Begin { step: "reading refs", parts: 0 });
+    let mut roots = Roots::open(&open, request, retention)?;
+    roots.read()?;
+    listener(Event::End);
+
+    let marks_store = open.derived(&archive, marks::KIND)?;
+    let marks = Marks::read(marks_store.as_ref())?;
+    let stored = store.list()?.objects;
+    let plan = Plan::new(&stored, &roots, &marks, request);
+    let mut answer = GcAnswer {
+        store: store.describe(),
+        delete: request.delete,
+        refs: roots.count(),
+        commits: roots.commits(),
+        stored: amount(&stored),
+        needed: plan.needed,
+        unfinished: plan.unfinished,
+        waiting: amount(&plan.waiting),
+        removable: amount(plan.removable.iter().map(|(stored, _)| stored)),
+        removed: Amount::default(),
+        earliest: None,
+        endangered: Vec::new(),
+    };
+    if request.delete {
+        // What is to be removed now stays marked until it is gone, should this run be stopped.
+        let unneeded = plan.waiting.iter().chain(plan.removable.iter().map(|(stored, _)| stored));
+        let times = marks.renewed(unneeded, request.now);
+        let written = Marks::replace(marks_store.as_ref(), &marks, times.clone(), request.now)?;
+        answer.earliest = plan.waiting.iter().filter_map(|stored| times.get(&stored.oid)).min().map(|at| at.plus(request.grace).iso8601());
+        let removed = remove(store.as_ref(), &plan, &mut roots, listener)?;
+        answer.removed = amount(&removed);
+        if !removed.is_empty() {
+            let gone: BTreeSet<ObjectId> = removed.iter().map(|stored| stored.oid).collect();
+            let left = times.into_iter().filter(|(oid, _)| !gone.contains(oid)).collect();
+            Marks::replace(marks_store.as_ref(), &written, left, request.now)?;
+        }
+        roots.read()?;
+        answer.endangered = removed.iter().map(|stored| stored.oid).filter(|oid| roots.names(oid)).collect();
+    } else {
+        answer.earliest = plan.waiting.iter().filter_map(|stored| marks.first(stored)).min().map(|at| at.plus(request.grace).iso8601());
+    }
+    Ok(answer)
+}
+
+fn amount<'a>(objects: impl IntoIterator<Item = &'a Stored>) -> Amount {
+    objects.into_iter().fold(Amount::default(), |sum, stored| Amount { objects: sum.objects + 1, bytes: sum.bytes + stored.size })
+}
+
+/// What becomes of every object.
+struct Plan {
+    needed: Amount,
+    unfinished: Amount,
+    waiting: Vec<Stored>,
+    /// Each with the time of its mark: what was written since is not removed.
+    removable: Vec<(Stored, Timestamp)>,
+}
+
+impl Plan {
+    fn new(stored: &[Stored], roots: &Roots, marks: &Marks, request: &GcRequest) -> Self {
+        let mut plan = Self { needed: Amount::default(), unfinished: Amount::default(), waiting: Vec::new(), removable: Vec::new() };
+        let (written_before, marked_before) = (request.now.minus(request.unfinished), request.now.minus(request.grace));
+        for object in stored {
+            let count = |amount: &mut Amount| {
+                amount.objects += 1;
+                amount.bytes += object.size;
+            };
+            if roots.names(&object.oid) {
+                count(&mut plan.needed);
+            } else if object.modified >= written_before {
+                count(&mut plan.unfinished);
+            } else {
+                match marks.first(object).filter(|mark| *mark <= marked_before) {
+                    Some(mark) => plan.removable.push((*object, mark)),
+                    None => plan.waiting.push(*object),
+                }
+            }
+        }
+        plan
+    }
+}
+
+/// Removes what the plan says, unless a ref names it meanwhile or somebody wrote it again.
+fn remove(store: &dyn ObjectStore, plan: &Plan, roots: &mut Roots, listener: Listener<'_>) -> Result<Vec<Stored>, GcError> {
+    let mut removed = Vec::new();
+    listener(Event::Begin { step: "removing objects", parts: plan.removable.len() });
+    for batch in plan.removable.chunks(BATCH) {
+        roots.read()?;
+        let unneeded: Vec<_> = batch.iter().filter(|(stored, _)| !roots.names(&stored.oid)).collect();
+        let remove = |(stored, mark): &&(Stored, Timestamp)| {
+            let gone = store.remove_older(&stored.oid, *mark)?;
+            listener(Event::Part { name: stored.oid.to_string() });
+            Ok(gone.then_some(*stored))
+        };
+        let gone = in_parallel(store, || unneeded.par_iter().map(remove).collect::<Result<Vec<_>, StoreError>>())?;
+        removed.extend(gone.into_iter().flatten());
+    }
+    listener(Event::End);
+    Ok(removed)
+}
+
+/// All repositories that may name objects of the store.
+struct Roots {
+    repositories: Vec<Known>,
+    retention: Retention,
+}
+
+struct Known {
+    repository: Repository,
+    remote: Option<Remote>,
+    tips: BTreeMap<String, Oid>,
+    named: Named,
+}
+
+impl Roots {
+    fn open(open: &OpenArchive, request: &GcRequest, retention: Retention) -> Result<Self, GcError> {
+        let mut repositories = vec![Known::new(Repository::open(open.repository.git_dir())?, &open.branch)?];
+        for path in &request.also {
+            let also = |source| GcError::Also { path: path.clone(), source };
+            let repository = Repository::discover(path).map_err(also)?;
+            let branch = repository.branch(None).unwrap_or_default();
+            repositories.push(Known::new(repository, &branch).map_err(|fault| match fault {
+                GcError::Git(source) => also(source),
+                fault => fault,
+            })?);
+        }
+        Ok(Self { repositories, retention })
+    }
+
+    /// Reads the refs as they are now, those of the remotes too, and what is new in them.
+    fn read(&mut self) -> Result<(), GcError> {
+        self.repositories.iter_mut().try_for_each(|known| known.read(self.retention))
+    }
+
+    fn names(&self, oid: &ObjectId) -> bool {
+        self.repositories.iter().any(|known| known.named.objects.contains(oid))
+    }
+
+    fn count(&self) -> usize {
+        self.repositories.iter().map(|known| known.tips.len()).sum()
+    }
+
+    fn commits(&self) -> usize {
+        let commits: BTreeSet<&Oid> = self.repositories.iter().flat_map(|known| &known.named.commits).collect();
+        commits.len()
+    }
+}
+
+impl Known {
+    fn new(repository: Repository, branch: &str) -> Result<Self, GcError> {
+        let remote = Remote::of_branch(&repository, branch, None)?;
+        repository.expect_whole()?;
+        Ok(Self { repository, remote, tips: BTreeMap::new(), named: Named::default() })
+    }
+
+    fn read(&mut self, retention: Retention) -> Result<(), GcError> {
+        if let Some(remote) = &self.remote {
+            remote.fetch(&["refs/heads/*", "refs/tags/*"])?;
+            self.repository.expect_whole()?;
+        }
+        let tips = self.repository.all_tips()?;
+        if tips != self.tips {
+            self.repository.add_named(&tips, retention, &mut self.named)?;
+            self.tips = tips;
+        }
+        Ok(())
+    }
+}
