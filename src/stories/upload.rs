@@ -17,7 +17,7 @@ use crate::formats::statement::Statement;
 use crate::places::build_output::uploaded::{self, Present, Uploaded};
 use crate::places::sign::seal::{SealError, Sealer};
 use crate::places::sign::uploaders::Uploaders;
-use crate::places::store::{ObjectStore, Put, Source, StoreError, in_parallel};
+use crate::places::store::{Intent, ObjectStore, Put, Source, StoreError, in_parallel};
 use crate::stories::archive::{OpenArchive, OpenError, store_in};
 use crate::stories::deploy::compose::{Files, Said};
 use crate::stories::deploy::take::{Manifests, Taking, Verify};
@@ -305,6 +305,7 @@ fn send(store: &dyn ObjectStore, files: &Files, listener: Listener<'_>) -> Resul
         listener(Event::Part { name: file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default() });
         Ok((put, pointer.size))
     };
+    store.announce(Intent::Put, &files.keys().copied().collect::<Vec<_>>())?;
     let sent: Vec<(Put, u64)> = in_parallel(store, || files.par_iter().map(send).collect::<Result<_, StoreError>>())?;
     listener(Event::End);
     let new = || sent.iter().filter(|(put, _)| *put == Put::New);
