@@ -25,10 +25,10 @@ const PAGES: [&[&str]; 18] = [
     &["ddb-publish", "serve"],
     &["ddb-publish", "export"],
     &["ddb-deploy", "fsck"],
+    &["ddb-deploy", "gc"],
     &["ddb-deploy", "adopt"],
     &["ddb-deploy", "fetch"],
     &["ddb-deploy", "lfs-agent"],
-    &["ddb-deploy", "gc"],
     &["ddb-deploy", "doctor"],
     &["ddb-publish", "key", "show"],
     &["ddb-publish", "key", "extend"],
@@ -313,12 +313,12 @@ fn json_answers_of_every_command_fit_their_schemas() {
     answer("dists.json", publish(&["dists", "trixie"]).ok());
     answer("dists.json", publish(&["dists", "--renew"]).ok());
     answer("fsck.json", deploy(&["fsck", "--full"]).ok());
+    answer("gc.json", deploy(&["gc"]).ok());
+    answer("gc.json", deploy(&["gc", "--delete", "--keep-releases", "all"]).ok());
     answer("adopt.json", deploy(&["adopt"]).ok());
     answer("fetch.json", deploy(&["fetch", "--all"]).ok());
     answer("lfs-agent.json", deploy(&["lfs-agent", "--install"]).ok());
     answer("lfs-agent.json", deploy(&["lfs-agent", "--uninstall"]).ok());
-    answer("gc.json", deploy(&["gc"]).ok());
-    answer("gc.json", deploy(&["gc", "--delete", "--keep-releases", "all"]).ok());
     answer("export.json", publish(&["export", "exported"]).ok());
     answer("failure.json", publish(&["export", "out"]).exits(2));
     let stopped = "ddb-publish -C archive serve --listen 127.0.0.1:0 --json > said & \

@@ -124,6 +124,16 @@ Examples:
   $ ddb-deploy -C archive fsck
   $ ddb-deploy -C archive fsck --full --json")]
     Fsck(fsck::Fsck),
+    /// Remove objects that no branch, tag, recent commit, parked statement or kept Release names
+    #[command(after_help = "\
+Without --delete, only a plan with byte counts is printed. With it, unneeded objects are marked; a later run, after --grace, \
+removes those that are still unneeded. Needs a whole clone, whose remote it fetches from. A store belongs to one archive, or name \
+the others with --also.
+
+Examples:
+  $ ddb-deploy -C archive gc
+  $ ddb-deploy -C archive gc --delete --retention 90d")]
+    Gc(gc::Gc),
     /// Put the objects of a clone where git lfs checkout finds them
     #[command(after_help = "\
 The objects come from the store that ddb.toml names, not from a Git-LFS server, and are checked. Which commit is meant says \
@@ -150,16 +160,6 @@ Examples:
   $ ddb-deploy lfs-agent --install --url https://deb.example.org/lfs
   $ ddb-deploy lfs-agent --uninstall --url https://deb.example.org/lfs")]
     LfsAgent(lfs_agent::LfsAgent),
-    /// Remove objects that no branch, tag, recent commit, parked statement or kept Release names
-    #[command(after_help = "\
-Without --delete, only a plan with byte counts is printed. With it, unneeded objects are marked; a later run, after --grace, \
-removes those that are still unneeded. Needs a whole clone, whose remote it fetches from. A store belongs to one archive, or name \
-the others with --also.
-
-Examples:
-  $ ddb-deploy -C archive gc
-  $ ddb-deploy -C archive gc --delete --retention 90d")]
-    Gc(gc::Gc),
     /// Show, land or withdraw what deploy jobs parked
     Inbox(inbox::Inbox),
     /// Check what the bucket and the Git remote honour, by trying
@@ -183,10 +183,10 @@ pub fn main() -> ExitCode {
         Command::Commit(options) => commit::run(&common, *options),
         Command::Adopt(options) => adopt::run(&common, options),
         Command::Fsck(options) => fsck::run(&common, options),
+        Command::Gc(options) => gc::run(&common, options),
         Command::Fetch(options) => fetch::run(&common, options),
         Command::LfsAgent(options) => lfs_agent::run(&common, options),
         Command::Upload(options) => upload::run(&common, *options),
-        Command::Gc(options) => gc::run(&common, options),
         Command::Inbox(options) => inbox::run(&common, options),
         Command::Doctor(options) => doctor::run(&common, options),
     };
