@@ -64,7 +64,7 @@ pub enum StoreError {
         /// The pointer.
         expected: Pointer,
         /// What came.
-        found: Pointer,
+        found: Box<Pointer>,
     },
     /// The store may have the object, but not of this size.
     #[error("object store {store} has no object {} of {} bytes, perhaps one of another size: {said}", expected.oid, expected.size)]
