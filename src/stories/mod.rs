@@ -13,6 +13,7 @@ pub mod gc;
 pub mod inbox;
 pub mod init;
 pub mod key;
+pub mod landing;
 pub mod lfs;
 pub mod publish;
 pub mod serve;

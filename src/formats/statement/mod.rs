@@ -5,6 +5,7 @@
 //! It is a value with one JSON form, whose SHA-256 is its name.
 
 pub mod checks;
+pub mod fit;
 pub mod message;
 pub mod replay;
 

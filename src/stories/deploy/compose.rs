@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use crate::formats::artifact::dsc::Dsc;
 use crate::formats::pool::path::PoolPath;
 use crate::formats::pool::pointer::Pointer;
+use crate::formats::statement::fit::{Problem, check_suite};
 use crate::formats::statement::{Binary, Build, PooledFile, SourcePackage, SourcePart, Statement};
 use crate::formats::suite::record::{self, Placement};
 use crate::places::build_output::{BuildOutput, OutputBinary, OutputEvidence, OutputFile, OutputSource};
@@ -16,15 +17,6 @@ use crate::words::archive::Archive;
 use crate::words::deb822::Paragraph;
 use crate::words::name::{Codename, Component, SourceName};
 use crate::words::version::Version;
-
-/// What is wrong with one file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The file's name, or what else is wrong.
-    pub file: String,
-    /// What is wrong and what to do.
-    pub reason: String,
-}
 
 /// What the CI job says about what it built.
 #[derive(Debug, Clone, Copy, Default)]
@@ -147,36 +139,6 @@ fn add_evidence(builds: &mut Builds, files: &mut Files, output: OutputEvidence) 
     let component =
         of_source.or_else(|| build.binaries.first().map(|binary| binary.file.path.component().clone())).unwrap_or_else(Component::main);
     build.evidence.push(pooled(files, &component, &source, &file));
-}
-
-/// Checks that the suite has every component and architecture that the statement needs.
-pub(crate) fn check_suite(statement: &Statement, archive: &Archive) -> Result<(), Vec<Problem>> {
-    let name = &statement.suite;
-    let Some(suite) = archive.suite(name) else {
-        return Err(vec![Problem { file: "ddb.toml".to_owned(), reason: format!("it has no suite {name} any more") }]);
-    };
-    let mut problems = Vec::new();
-    for build in &statement.builds {
-        let offered =
-            build.binaries.iter().map(|binary| &binary.file.path).chain(build.source_package.iter().map(|source| &source.file.path));
-        for path in offered.filter(|path| !suite.components.contains(path.component())) {
-            let reason = format!(
-                "it belongs to the component {component}, which suite {name} does not have; add \"{component}\" to suites.{name}.components of ddb.toml",
-                component = path.component()
-            );
-            problems.push(Problem { file: path.file().to_string(), reason });
-        }
-        for binary in
-            build.binaries.iter().filter(|binary| !binary.architecture.is_all() && !suite.architectures.contains(&binary.architecture))
-        {
-            let reason = format!(
-                "suite {name} has no architecture {architecture}; add \"{architecture}\" to suites.{name}.architectures of ddb.toml",
-                architecture = binary.architecture
-            );
-            problems.push(Problem { file: binary.file.path.file().to_string(), reason });
-        }
-    }
-    if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
 /// Checks that the build output is what the CI job says it built.

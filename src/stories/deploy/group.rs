@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::chain::{Chain, Unfit};
 use super::land::{Job, New, answer, behind};
 use super::{BuildAnswer, BuildState, CommitAnswer, DeployError, PushMode};
 use crate::formats::inbox::{INBOX, Parked, ParkedVerdict, STATEMENT, find_verdict, verdicts_branch};
@@ -20,8 +19,10 @@ use crate::places::sign::seal::Sealer;
 use crate::places::sign::uploaders::Uploaders;
 use crate::stories::archive::OpenError;
 use crate::stories::event::Event;
-use crate::stories::inbox::drain::{DrainError, Own, drain, verdict_files};
-use crate::stories::inbox::waiting::{self, Waiting};
+use crate::stories::landing::chain::{Chain, Replayed, Unfit};
+use crate::stories::landing::drain::{DrainError, Own, drain};
+use crate::stories::landing::verdicts;
+use crate::stories::landing::waiting::{self, Waiting};
 use crate::words::archive::Archive;
 
 /// How long the first in the inbox collects before it lands, in milliseconds: a range, so that jobs that began together do not
@@ -159,15 +160,16 @@ impl Landing<'_> {
     /// Fetches what this round needs, and tells whether somebody else's statement waits in the inbox.
     fn look(&self, state: &State) -> Result<bool, RemoteError> {
         let open = self.job.open;
-        let (inbox, verdicts) = (format!("{INBOX}*"), format!("{}*", verdicts_branch(&open.branch)));
+        let (inbox, judgements) = (format!("{INBOX}*"), format!("{}*", verdicts_branch(&open.branch)));
         if state.parked.is_some() {
-            return if state.turn == Turn::Lead { open.refresh(&[&inbox, &verdicts]) } else { open.refresh(&[&verdicts]) }.map(|()| false);
+            return if state.turn == Turn::Lead { open.refresh(&[&inbox, &judgements]) } else { open.refresh(&[&judgements]) }
+                .map(|()| false);
         }
         let mut seen = self.remote.list(&[&open.branch, &inbox])?;
         let tip = seen.remove(&open.branch);
         let others_wait = waiting::is_open(self.archive, self.uploaders) && seen.keys().any(|name| !waiting::is_probe(name));
         if others_wait && !state.may_park {
-            open.refresh(&[&inbox, &verdicts])?;
+            open.refresh(&[&inbox, &judgements])?;
         } else if tip.is_none() || tip != open.repository.tip(&self.remote.tracking(&open.branch))? {
             open.refresh(&[])?;
         }
@@ -178,7 +180,7 @@ impl Landing<'_> {
     fn push(&self, base: Oid, waiting: &[Waiting], state: &mut State) -> Result<Round, DeployError> {
         let Job { open, request, store, statement, .. } = self.job;
         let mut new = state.new;
-        let mut store_own = |replayed: &super::chain::Replayed| {
+        let mut store_own = |replayed: &Replayed| {
             let stored = self.job.store_objects(replayed)?;
             new = New { objects: new.objects + stored.objects, bytes: new.bytes + stored.bytes };
             Ok(())
@@ -309,8 +311,8 @@ impl Landing<'_> {
 
     /// Waits until there is a verdict, or until it is this job's turn to land what waits.
     fn wait(&self, reference: &str, commit: Oid, may_lead: bool) -> Result<Turn, DeployError> {
-        let (inbox, verdicts) = (format!("{INBOX}*"), verdicts_branch(&self.job.open.branch));
-        let judged_before = self.job.open.repository.tip(&self.remote.tracking(&verdicts))?;
+        let (inbox, judgements) = (format!("{INBOX}*"), verdicts_branch(&self.job.open.branch));
+        let judged_before = verdicts::tip(self.job.open)?;
         let mut seen = BTreeMap::new();
         let mut changed = Instant::now();
         loop {
@@ -321,14 +323,14 @@ impl Landing<'_> {
             let first = seen.first_key_value().is_none_or(|(first, _)| first == reference);
             let pause = fastrand::u64(GLANCE) + if first { 0 } else { others * fastrand::u64(GLANCE_MORE) };
             std::thread::sleep(Duration::from_millis(pause));
-            let mut found = match self.remote.list(&[&inbox, &verdicts]) {
+            let mut found = match self.remote.list(&[&inbox, &judgements]) {
                 Ok(found) => found,
                 Err(fault) => {
                     (self.job.listener)(Event::Detail(fault.to_string()));
                     continue;
                 }
             };
-            let judged = found.remove(&verdicts);
+            let judged = found.remove(&judgements);
             found.retain(|name, _| !waiting::is_probe(name));
             if found.get(reference) != Some(&commit) {
                 return Ok(Turn::Gone);
@@ -353,8 +355,7 @@ impl Landing<'_> {
     /// Reads what became of the parked statement, `None` where it still waits.
     fn judged(&self, commit: Oid, state: &State) -> Result<Option<CommitAnswer>, DeployError> {
         let open = self.job.open;
-        let tip = open.repository.tip(&self.remote.tracking(&verdicts_branch(&open.branch)))?;
-        let mut answer = match find_verdict(&verdict_files(open, tip)?, &commit.to_string()) {
+        let mut answer = match find_verdict(&verdicts::read(open)?, &commit.to_string()) {
             Some(verdict) => self.of_verdict(verdict, state)?,
             None if state.turn == Turn::Gone => self.without_verdict(state)?,
             None => return Ok(None),

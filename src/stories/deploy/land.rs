@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::chain::{Chain, Replayed, Unfit};
 use super::{BuildAnswer, CommitAnswer, CommitRequest, DeployError};
 use crate::formats::pool::path::PoolPath;
 use crate::formats::pool::pointer::Pointer;
@@ -17,6 +16,7 @@ use crate::places::requests::Requests;
 use crate::places::store::{Intent, ObjectStore, Put, Source, StoreError, in_parallel};
 use crate::stories::archive::OpenArchive;
 use crate::stories::event::{Event, Listener};
+use crate::stories::landing::chain::{Chain, Replayed, Unfit};
 
 /// A statement on its way: what lands it, what it says, and where the bytes of its objects are.
 pub(super) struct Job<'a> {

@@ -5,7 +5,6 @@
 //! before.
 
 pub mod adopt;
-pub mod chain;
 pub(crate) mod compose;
 mod group;
 mod land;
@@ -33,7 +32,7 @@ use crate::words::digest::ExtraDigests;
 use crate::words::name::{Codename, SourceName};
 use crate::words::version::Version;
 
-pub use compose::Problem;
+pub use crate::formats::statement::fit::Problem;
 use land::Job;
 pub use take::{UploadsAnswer, Verify};
 

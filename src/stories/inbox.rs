@@ -1,8 +1,5 @@
 //! `ddb-deploy inbox`: what other jobs parked: listed, landed, withdrawn.
 
-pub mod drain;
-pub mod waiting;
-
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -15,11 +12,11 @@ use crate::places::git::remote::{Move, Pushed, Remote, RemoteError};
 use crate::places::git::{Author, GitError, Oid};
 use crate::places::store::{ObjectStore, StoreError};
 use crate::stories::archive::{OpenArchive, OpenError};
-use crate::stories::deploy::chain::Unfit;
+use crate::stories::landing::chain::Unfit;
+use crate::stories::landing::drain::{DrainError, drain};
+use crate::stories::landing::waiting::{self, Waiting};
 use crate::words::archive::Archive;
 use crate::words::date::Timestamp;
-use drain::{DrainError, drain};
-use waiting::Waiting;
 
 /// Whose inbox, and who works on it.
 #[derive(Debug, Clone)]

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
+use super::chain::{Chain, Replayed, Unfit};
+use super::verdicts;
 use super::waiting::Waiting;
-use crate::formats::inbox::{BuildVerdict, Parked, ParkedVerdict, Verdicts, next_verdicts, verdicts_branch};
+use crate::formats::inbox::{BuildVerdict, Parked, ParkedVerdict, Verdicts};
 use crate::formats::pool::path::PoolPath;
 use crate::formats::pool::pointer::Pointer;
 use crate::formats::statement::Statement;
@@ -18,7 +20,6 @@ use crate::places::git::remote::Move;
 use crate::places::git::{Author, GitError, Oid};
 use crate::places::store::{Intent, ObjectStore, StoreError};
 use crate::stories::archive::OpenArchive;
-use crate::stories::deploy::chain::{Chain, Replayed, Unfit};
 
 /// A statement that was never parked, and what has to be done before its commit may be pushed.
 pub struct Own<'a> {
@@ -99,7 +100,7 @@ pub fn drain(
     }
     drained.tip = chain.tip();
     if !drained.verdicts.is_empty() {
-        drained.moves.push(leave_verdicts(open, &drained.verdicts, committer)?);
+        drained.moves.push(verdicts::leave(open, &drained.verdicts, committer)?);
     }
     if drained.tip != base {
         let old = open.remote.as_ref().map(|remote| open.repository.tip(&remote.tracking(&open.branch))).transpose()?.flatten();
@@ -160,29 +161,4 @@ fn missing_objects(store: &dyn ObjectStore, edits: &Edits) -> Result<Option<Stri
         None => format!("the object {} of {path} is not in {}; deploy again", pointer.oid, store.describe()),
         Some(size) => format!("the object {} of {path} has {size} bytes in {}, not {}", pointer.oid, store.describe(), pointer.size),
     }))
-}
-
-fn leave_verdicts(open: &OpenArchive, verdicts: &Verdicts, committer: &Author) -> Result<Move, GitError> {
-    let reference = verdicts_branch(&open.branch);
-    let old = open.remote.as_ref().map(|remote| open.repository.tip(&remote.tracking(&reference))).transpose()?.flatten();
-    let files = next_verdicts(verdict_files(open, old)?, verdicts);
-    let edits = files.into_iter().map(|(name, bytes)| (format!("verdicts/{name}"), Some(bytes))).collect();
-    let new = open.repository.commit(None, &edits, &format!("Leave {} verdicts.\n", verdicts.len()), committer)?;
-    Ok(Move { reference, old, new: Some(new) })
-}
-
-/// Returns the files of a verdicts commit by name.
-///
-/// # Errors
-/// An object cannot be read.
-pub fn verdict_files(open: &OpenArchive, commit: Option<Oid>) -> Result<BTreeMap<String, Vec<u8>>, GitError> {
-    let Some(commit) = commit else { return Ok(BTreeMap::new()) };
-    let snapshot = open.repository.snapshot(commit)?;
-    let mut files = BTreeMap::new();
-    for name in snapshot.files_in("verdicts")? {
-        if let Some(bytes) = snapshot.file(&format!("verdicts/{name}"))? {
-            files.insert(name, bytes);
-        }
-    }
-    Ok(files)
 }

@@ -3,9 +3,10 @@
 //! A statement counts if the inbox is protected like the archive's own branch (`inbox.protected`), or if a key of `uploaders`
 //! sealed it. Where neither is configured, nothing of the inbox is ever touched.
 
-use super::drain::verdict_files;
-use crate::formats::inbox::{INBOX, Parked, STATEMENT, judged, verdicts_branch};
+use super::verdicts;
+use crate::formats::inbox::{INBOX, Parked, STATEMENT, judged};
 use crate::formats::sealed::{Purpose, Sealed};
+use crate::formats::statement::checks;
 use crate::places::git::{Author, GitError, Oid};
 use crate::places::sign::uploaders::Uploaders;
 use crate::stories::archive::OpenArchive;
@@ -49,8 +50,7 @@ pub fn read(open: &OpenArchive, archive: &Archive, uploaders: Option<&Uploaders>
     let refs = open.repository.refs_below(&remote.tracking(INBOX))?;
     open.repository.hydrate(refs.values().copied())?;
     // A server that lets nobody remove a branch keeps statements that have their verdict.
-    let verdicts = open.repository.tip(&remote.tracking(&verdicts_branch(&open.branch)))?;
-    let judged = judged(&verdict_files(open, verdicts)?);
+    let judged = judged(&verdicts::read(open)?);
     let mut found = Vec::new();
     for (tracking, commit) in refs {
         let name = tracking.strip_prefix(&remote.tracking(INBOX)).unwrap_or_default();
@@ -89,6 +89,7 @@ fn judge(
         }
     };
     let parked = Parked::of(&sealed).map_err(|fault| fault.to_string())?;
+    checks::check(&parked.statement).map_err(|fault| format!("its statement contradicts itself: {fault}"))?;
     if now.minus(LONGEST_WAIT) > parked.at {
         return Err(format!("it was parked on {} and has waited for too long; deploy again", parked.at.iso8601()));
     }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::compose::{self, Problem};
 use crate::formats::pool::path::PoolPath;
 use crate::formats::pool::pointer::Pointer;
+use crate::formats::statement::fit::{Problem, check_suite};
 use crate::formats::statement::replay::{self, Conflict, Outcome, Rules};
 use crate::formats::statement::{Statement, message};
 use crate::places::git::land::Edits;
@@ -79,7 +79,7 @@ impl<'a> Chain<'a> {
     /// # Errors
     /// It does not fit.
     pub fn replay(&self, statement: &Statement, rules: Rules) -> Result<Replayed, Unfit> {
-        compose::check_suite(statement, &self.archive).map_err(Unfit::Suite)?;
+        check_suite(statement, &self.archive).map_err(Unfit::Suite)?;
         let snapshot = self.open.repository.snapshot(self.tip)?;
         let state = snapshot.tip_of(statement.builds.iter().map(|build| &build.source))?;
         let outcome = replay::replay(statement, &state, rules).map_err(Unfit::Conflicts)?;
