@@ -1,6 +1,7 @@
 //! Ceph's S3 gateway as second engine, with DDB_SLOW=1: what works on SeaweedFS works on it too, and what it does otherwise.
 
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::process::{Child, Command, Stdio};
 
 use ddb::places::s3::{Condition, Failed, Headers, Limits};
@@ -22,8 +23,9 @@ impl Ceph {
     fn start() -> Self {
         let [port, monitor] = free_ports();
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/ceph.sh");
-        let mut command = Command::new(script);
-        command.arg(cache("ceph")).args([port.to_string(), monitor.to_string()]);
+        let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+        let mut command = Command::new(if root { script } else { "sudo" });
+        command.args((!root).then_some(script)).arg(cache("ceph")).args([port.to_string(), monitor.to_string()]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

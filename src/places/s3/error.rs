@@ -50,15 +50,15 @@ pub struct S3Error {
     pub status: Option<u16>,
     /// What the server, or the connection, said.
     pub said: Box<str>,
-    hint: Box<str>,
+    /// What to do, in brackets, or nothing.
+    hint: &'static str,
 }
 
 impl S3Error {
     /// Returns a failure that is no answer of the server's.
     pub(super) fn new(operation: &'static str, key: String, place: String, failed: Failed, said: String) -> Self {
         let hint = hint(failed, "", operation);
-        let (key, place, said, hint) = (key.into(), place.into(), said.into(), hint.into());
-        Self { operation, key, place, failed, status: None, said, hint }
+        Self { operation, key: key.into(), place: place.into(), failed, status: None, said: said.into(), hint }
     }
 
     /// Returns the failure that the SDK's error means.
@@ -77,7 +77,7 @@ impl S3Error {
             (None, ..) if failed == Failed::NoCredentials => "no credentials were found".to_owned(),
             (None, ..) => causes(error),
         };
-        let hint = hint(failed, code, operation).into();
+        let hint = hint(failed, code, operation);
         Self { operation, key: key.into(), place: place.into(), failed, status, said: said.into(), hint }
     }
 }
@@ -109,29 +109,28 @@ fn classify<E>(error: &SdkError<E, HttpResponse>, status: Option<u16>, code: &st
 }
 
 /// What to do about it.
-fn hint(failed: Failed, code: &str, operation: &str) -> String {
+fn hint(failed: Failed, code: &str, operation: &str) -> &'static str {
     let writes = !["look at", "read", "list"].contains(&operation);
-    let text = match (failed, code) {
-        (Failed::Denied, "ExpiredToken" | "TokenRefreshRequired") => "the session token has expired; get new credentials",
-        (Failed::Denied, "InvalidAccessKeyId") => "the server does not know this access key; check AWS_ACCESS_KEY_ID and the endpoint",
-        (Failed::Denied, "SignatureDoesNotMatch") => "the secret key is wrong; check AWS_SECRET_ACCESS_KEY",
-        (Failed::Denied, "RequestTimeTooSkewed") => "the clock of this machine and the server's differ; set the clock",
+    match (failed, code) {
+        (Failed::Denied, "ExpiredToken" | "TokenRefreshRequired") => " (the session token has expired; get new credentials)",
+        (Failed::Denied, "InvalidAccessKeyId") => " (the server does not know this access key; check AWS_ACCESS_KEY_ID and the endpoint)",
+        (Failed::Denied, "SignatureDoesNotMatch") => " (the secret key is wrong; check AWS_SECRET_ACCESS_KEY)",
+        (Failed::Denied, "RequestTimeTooSkewed") => " (the clock of this machine and the server's differ; set the clock)",
         (Failed::Denied, _) if writes => {
-            "these credentials may not write here; check the key's permissions (read-only?), the bucket's policy, and whether a token has expired"
+            " (these credentials may not write here; check the key's permissions (read-only?), the bucket's policy, and whether a token has expired)"
         }
-        (Failed::Denied, _) => "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, whether a token has expired, and the bucket's policy",
+        (Failed::Denied, _) => " (check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, whether a token has expired, and the bucket's policy)",
         (_, "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => {
-            "the bucket is in another region; check region and endpoint in ddb.toml"
+            " (the bucket is in another region; check region and endpoint in ddb.toml)"
         }
-        (Failed::NoBucket, _) => "make the bucket first, or check its name, the endpoint and path-style in ddb.toml",
+        (Failed::NoBucket, _) => " (make the bucket first, or check its name, the endpoint and path-style in ddb.toml)",
         (Failed::NoCredentials, _) => {
-            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give a profile, a web identity or a role as for any AWS tool"
+            " (set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give a profile, a web identity or a role as for any AWS tool)"
         }
-        (Failed::Unreachable, _) => "check the endpoint in ddb.toml and the network; the same command can be run again",
-        (Failed::Overloaded, _) => "this was the answer at every try; the same command can be run again later",
-        _ => return String::new(),
-    };
-    format!(" ({text})")
+        (Failed::Unreachable, _) => " (check the endpoint in ddb.toml and the network; the same command can be run again)",
+        (Failed::Overloaded, _) => " (this was the answer at every try; the same command can be run again later)",
+        _ => "",
+    }
 }
 
 /// One line of a server's message, not too long, without control characters.
