@@ -496,4 +496,22 @@ fn a_fresh_runner_knows_from_git_what_the_tree_holds() {
     assert!(reads <= 3, "{reads} reads: nothing is looked at that is known");
     assert_eq!(with(&["--now", &at(20)]), ("unchanged".to_owned(), [1, 0, 0, 0]));
     check_by_hash(&bucket.client("deb", Limits::default())).unwrap();
+
+    // What lies behind the history of a fresh clone is removed all the same when its time is over.
+    if std::env::var_os("DDB_SLOW").is_some() {
+        for number in 21..38 {
+            sandbox.deb(&format!("more{number}"), &format!("more{number}"), "1.0", "amd64", "");
+            sandbox.commit(format!("more{number}"), &[]).ok();
+            sandbox.dists_at(&at(number), &[]).ok();
+        }
+        let by_hash = || {
+            bucket.client("deb", Limits::default()).list("dists/").unwrap().iter().filter(|entry| entry.key.contains("/by-hash/")).count()
+        };
+        let before = by_hash();
+        configure(sandbox, |text| text.replace("architectures", "keep-generations = 1\nkeep-for = \"1s\"\narchitectures"));
+        sandbox.git(&["push", "-q"]).ok();
+        let removed = with(&["--renew", "--now", &at(40)]).1[3];
+        assert!(removed >= 17 * 4 && by_hash() == before - usize::try_from(removed).unwrap() && by_hash() < 16, "{removed} of {before}");
+        check_by_hash(&bucket.client("deb", Limits::default())).unwrap();
+    }
 }
