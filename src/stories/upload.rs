@@ -17,7 +17,7 @@ use crate::formats::statement::Statement;
 use crate::places::build_output::uploaded::{self, Present, Uploaded};
 use crate::places::sign::seal::{SealError, Sealer};
 use crate::places::sign::uploaders::Uploaders;
-use crate::places::store::{ObjectStore, Put, Source, StoreError, in_parallel};
+use crate::places::store::{Intent, ObjectStore, Put, Source, StoreError, in_parallel};
 use crate::stories::archive::{OpenArchive, OpenError, store_in};
 use crate::stories::deploy::compose::{Files, Said};
 use crate::stories::deploy::take::{Manifests, Taking, Verify};
@@ -300,11 +300,14 @@ fn earlier(request: &UploadRequest<'_>, to: &Path) -> Result<Uploaded, UploadErr
 /// Sends files, a few at a time.
 fn send(store: &dyn ObjectStore, files: &Files, listener: Listener<'_>) -> Result<(usize, u64), UploadError> {
     listener(Event::Begin { step: "sending files", parts: files.len() });
+    let pointers: Vec<Pointer> = files.keys().copied().collect();
+    store.announce(Intent::Put, &pointers)?;
     let send = |(pointer, file): (&Pointer, &PathBuf)| {
         let put = store.put(pointer, Source::File(file))?;
         listener(Event::Part { name: file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default() });
         Ok((put, pointer.size))
     };
+    store.announce(Intent::Put, &files.keys().copied().collect::<Vec<_>>())?;
     let sent: Vec<(Put, u64)> = in_parallel(store, || files.par_iter().map(send).collect::<Result<_, StoreError>>())?;
     listener(Event::End);
     let new = || sent.iter().filter(|(put, _)| *put == Put::New);
@@ -313,6 +316,8 @@ fn send(store: &dyn ObjectStore, files: &Files, listener: Listener<'_>) -> Resul
 
 /// Asks the store for the size of every object: its word at sending is not enough to give up the file.
 fn confirm(store: &dyn ObjectStore, files: &Files) -> Result<(), UploadError> {
+    let pointers: Vec<Pointer> = files.keys().copied().collect();
+    store.announce(Intent::Open, &pointers)?;
     let confirm = |(pointer, file): (&Pointer, &PathBuf)| match store.size(&pointer.oid)? {
         Some(size) if size == pointer.size => Ok(()),
         _ => Err(UploadError::NotStored { store: store.describe(), file: file.display().to_string(), pointer: *pointer }),

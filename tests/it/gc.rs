@@ -109,7 +109,7 @@ fn objects(folder: &Path) -> Vec<PathBuf> {
 
 #[track_caller]
 fn amounts(answer: &Value, expected: [(&str, u64); 5]) {
-    let found = expected.map(|(name, _)| (name, answer[name]["objects"].as_u64().unwrap()));
+    let found = expected.map(|(name, _)| (name, answer["objects"][name]["objects"].as_u64().unwrap()));
     assert_eq!(found, expected, "{answer}");
 }
 
@@ -130,7 +130,7 @@ fn what_nobody_needs_is_marked_and_removed_by_a_later_run() {
     time.at(5.0);
     let plan = time.gc(&[]);
     amounts(&plan, [("stored", 3), ("needed", 2), ("unfinished", 1), ("waiting", 0), ("removable", 0)]);
-    assert!(plan["stored"]["bytes"].as_u64().unwrap() > plan["needed"]["bytes"].as_u64().unwrap());
+    assert!(plan["objects"]["stored"]["bytes"].as_u64().unwrap() > plan["objects"]["needed"]["bytes"].as_u64().unwrap());
     // The upload is not committed after a week; what left the branch is kept for a month.
     time.at(20.0);
     amounts(&time.gc(&[]), [("stored", 3), ("needed", 2), ("unfinished", 0), ("waiting", 1), ("removable", 0)]);
@@ -139,7 +139,7 @@ fn what_nobody_needs_is_marked_and_removed_by_a_later_run() {
     time.at(31.0);
     let marked = time.gc(&["--delete"]);
     amounts(&marked, [("needed", 2), ("waiting", 1), ("removable", 0), ("removed", 0), ("stored", 3)]);
-    assert_eq!(marked["earliest"], "2026-02-02T00:00:00Z");
+    assert_eq!(marked["objects"]["earliest"], "2026-02-02T00:00:00Z");
     time.at(40.0);
     amounts(&time.gc(&[]), [("needed", 1), ("waiting", 1), ("removable", 1), ("removed", 0), ("stored", 3)]);
     assert!(time.has(&three), "the plan removes nothing");
@@ -292,7 +292,7 @@ fn deploys_and_the_collector_at_once_lose_nothing() {
         assert!(deployed.status.success(), "{}", String::from_utf8_lossy(&deployed.stderr));
         assert!(collected.status.success(), "{}", String::from_utf8_lossy(&collected.stderr));
         let answer: Value = serde_json::from_slice(&collected.stdout).unwrap();
-        removed += answer["removed"]["objects"].as_u64().unwrap();
+        removed += answer["objects"]["removed"]["objects"].as_u64().unwrap();
         assert_eq!(answer["endangered"], serde_json::json!([]));
         assert!(time.has(oid), "turn {turn}: landed, and its object is gone");
         time.settle();
@@ -310,6 +310,38 @@ fn deploys_and_the_collector_at_once_lose_nothing() {
         time.gc(&[]);
     }
     assert!(removed > 0, "nothing was ever removed, so nothing raced");
+    time.sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
+}
+
+#[test]
+fn blocks_of_indices_go_with_the_releases_that_nobody_keeps() {
+    let mut time = Timeline::new();
+    time.sandbox.publish(&["-C", "archive", "key", "generate"]).ok();
+    let mut counts = Vec::new();
+    for (day, name) in [(0.0, "first"), (10.0, "second"), (20.0, "third"), (30.0, "fourth"), (40.0, "fifth"), (50.0, "sixth")] {
+        time.at(day);
+        let (_, out) = time.package(name);
+        time.commit(&out).ok();
+        time.sandbox.publish(&["-C", "archive", "dists", "trixie"]).ok();
+        for path in objects(&time.sandbox.path("objects/.derived/blocks-v1")) {
+            File::open(path).unwrap().set_modified(UNIX_EPOCH + Duration::from_secs(time_of(day))).unwrap();
+        }
+        counts.push(objects(&time.sandbox.path("objects/.derived/blocks-v1")).len() as u64);
+    }
+    assert!(counts[5] > counts[2], "every Release has blocks of its own: {counts:?}");
+    let all = counts[5];
+    let blocks_of = |answer: &Value| ["needed", "waiting", "removed"].map(|name| answer["blocks"][name]["objects"].as_u64().unwrap());
+    time.at(60.0);
+    assert_eq!(blocks_of(&time.gc(&["--delete"])), [all, 0, 0], "every Release is kept");
+    let some = time.gc(&["--delete", "--keep-releases", "15d"]);
+    let [needed, waiting, 0] = blocks_of(&some) else { panic!("{some}") };
+    assert!(needed > 0 && waiting > 0 && needed + waiting == all, "{some}");
+    time.at(62.0);
+    assert_eq!(blocks_of(&time.gc(&["--delete", "--keep-releases", "15d"])), [needed, 0, waiting]);
+    assert_eq!(objects(&time.sandbox.path("objects/.derived/blocks-v1")).len() as u64, needed);
+    // The newest Release is joined from what is left.
+    time.sandbox.publish(&["-C", "archive", "export", "exported"]).ok();
+    time.sandbox.publish(&["-C", "archive", "dists", "trixie"]).ok();
     time.sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
 }
 

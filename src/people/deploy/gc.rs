@@ -10,7 +10,7 @@ use crate::people::environment;
 use crate::people::exit::Exit;
 use crate::people::failure::Failure;
 use crate::people::progress::Progress;
-use crate::stories::gc::{Amount, GcAnswer, GcRequest, gc};
+use crate::stories::gc::{Amount, Collected, GcAnswer, GcRequest, gc};
 use crate::words::date::{DateError, Span};
 
 #[derive(Debug, Args)]
@@ -21,9 +21,9 @@ pub(super) struct Gc {
     /// How long the objects of a commit are kept after it was last current
     #[arg(long, value_name = "SPAN", default_value = "30d")]
     retention: Span,
-    /// How long the objects of a Release are kept after it was last current, or "all"; default is as --retention
-    #[arg(long, value_name = "SPAN")]
-    keep_releases: Option<Kept>,
+    /// How long the objects and indices of a Release are kept after it was last current, or "all": older ones are no snapshots any more
+    #[arg(long, value_name = "SPAN", default_value = "all")]
+    keep_releases: Kept,
     /// How long an object is kept that nothing names yet: the time that a deploy may take after its upload
     #[arg(long, value_name = "SPAN", default_value = "7d")]
     unfinished: Span,
@@ -54,7 +54,7 @@ pub(super) fn run(common: &Common, options: Gc) -> Result<Exit, Failure> {
         branch: common.branch.clone(),
         also: options.also,
         retention: options.retention,
-        releases: options.keep_releases.map_or(Some(options.retention), |kept| kept.0),
+        releases: options.keep_releases.0,
         unfinished: options.unfinished,
         grace: options.grace,
         delete: options.delete,
@@ -67,27 +67,36 @@ pub(super) fn run(common: &Common, options: Gc) -> Result<Exit, Failure> {
 
 impl Answer for GcAnswer {
     fn text(&self) -> String {
-        let mut text = format!("{}, read for {} refs and {} commits\n", self.store, self.refs, self.commits);
-        let mut line =
-            |what: &str, amount: Amount| text.push_str(&format!("  {what:<12}{:>8} objects {:>16} bytes\n", amount.objects, amount.bytes));
-        line("stored", self.stored);
-        line("needed", self.needed);
-        line("unfinished", self.unfinished);
-        line("waiting", self.waiting);
-        line("removable", self.removable);
-        if self.delete {
-            line("removed", self.removed);
-        }
-        match &self.earliest {
-            Some(at) => text.push_str(&format!("what waits may be removed from {at} on\n")),
-            None if self.waiting.objects > 0 => text.push_str("what waits is marked by --delete, and removed by a later run\n"),
-            None => {}
-        }
-        if !self.delete && self.removable.objects > 0 {
-            text.push_str("nothing was removed; --delete does that\n");
-        }
+        let mut text = format!("read {} refs, {} commits, {} of Releases\n", self.refs, self.commits, self.releases);
+        let used = [&self.objects, &self.blocks].into_iter().filter(|collected| collected.stored.objects > 0);
+        used.for_each(|collected| text.push_str(&self.part(collected)));
         for oid in &self.endangered {
             text.push_str(&format!("object {oid} was removed while a commit began to name it: deploy that build output again\n"));
+        }
+        text
+    }
+}
+
+impl GcAnswer {
+    fn part(&self, collected: &Collected) -> String {
+        let mut text = format!("{}\n", collected.store);
+        let mut line =
+            |what: &str, amount: Amount| text.push_str(&format!("  {what:<12}{:>8} objects {:>16} bytes\n", amount.objects, amount.bytes));
+        line("stored", collected.stored);
+        line("needed", collected.needed);
+        line("unfinished", collected.unfinished);
+        line("waiting", collected.waiting);
+        line("removable", collected.removable);
+        if self.delete {
+            line("removed", collected.removed);
+        }
+        match &collected.earliest {
+            Some(at) => text.push_str(&format!("  what waits may be removed from {at} on\n")),
+            None if collected.waiting.objects > 0 => text.push_str("  what waits is marked by --delete, and removed by a later run\n"),
+            None => {}
+        }
+        if !self.delete && collected.removable.objects > 0 {
+            text.push_str("  nothing was removed; --delete does that\n");
         }
         text
     }

@@ -18,6 +18,8 @@ use crate::words::limits;
 const WAITING: [&str; 2] = ["ddb/inbox/", "ddb/verdicts/"];
 /// What the names of branches begin with that hold Releases.
 const RELEASES: &str = "ddb/releases/";
+/// The file of a Release that names the blocks of its indices.
+const BLOCKS: &str = "blocks.json";
 /// Largest blob of a waiting statement that is read.
 const STATEMENT: u64 = (limits::SEALED + limits::SEAL) as u64;
 
@@ -37,8 +39,12 @@ pub struct Retention {
 pub struct Named {
     /// Objects that a pointer names.
     pub objects: HashSet<ObjectId>,
+    /// Blocks of indices that a kept Release is joined from.
+    pub blocks: HashSet<ObjectId>,
     /// Commits whose trees were read.
     pub commits: HashSet<Oid>,
+    /// Commits with a Release that is kept.
+    pub releases: HashSet<Oid>,
     read: HashSet<Oid>,
 }
 
@@ -121,8 +127,9 @@ impl Repository {
         while let Some(oid) = at {
             let commit = self.git().find_commit(oid).map_err(failed(format!("read commit {oid}")))?;
             let young = commit.time().seconds() >= retention.releases.0;
-            if young || current || generations < retention.generations {
+            if (young || current || generations < retention.generations) && named.releases.insert(oid) {
                 commit.parent_ids().skip(1).try_for_each(|base| self.add_commit(base, named))?;
+                self.add_blocks(&commit, named)?;
             }
             if commit.parent_count() > 1 {
                 generations += 1;
@@ -131,6 +138,14 @@ impl Repository {
             }
             at = commit.parent_ids().next();
         }
+        Ok(())
+    }
+
+    fn add_blocks(&self, release: &git2::Commit<'_>, named: &mut Named) -> Result<(), GitError> {
+        let tree = release.tree().map_err(failed(format!("read commit {}", release.id())))?;
+        let Some(blob) = tree.get_name(BLOCKS).map(|entry| entry.id()).filter(|blob| named.read.insert(*blob)) else { return Ok(()) };
+        let found = self.git().find_blob(blob).map_err(failed(format!("read {BLOCKS} of {}", release.id())))?;
+        named.blocks.extend(mentioned(found.content()));
         Ok(())
     }
 
@@ -234,8 +249,9 @@ mod tests {
         let parked = commit(&[], &Edits::from([("statement".into(), Some(format!("{{\"sha256\":\"{}\"}}", oid("d")).into_bytes()))]), 50);
         let begin = commit(&[], &Edits::new(), 50);
         let stray = commit(&[], &edits(&["e"], &[]), 10);
-        let old_release = commit(&[begin, stray], &Edits::from([("Release".into(), Some(b"1".to_vec()))]), 60);
-        let release = commit(&[old_release, first], &Edits::from([("Release".into(), Some(b"2".to_vec()))]), 110);
+        let blocks = format!("{{\"sha256\":\"{}\"}}", oid("block")).into_bytes();
+        let old_release = commit(&[begin, stray], &Edits::from([("blocks.json".into(), Some(blocks))]), 60);
+        let release = commit(&[old_release, first], &Edits::from([("blocks.json".into(), Some(b"{}".to_vec()))]), 110);
         let tips = |names: &[(&str, Oid)]| names.iter().map(|(name, oid)| ((*name).to_owned(), *oid)).collect::<BTreeMap<_, _>>();
         let all = tips(&[
             ("refs/heads/main", third),
@@ -246,6 +262,7 @@ mod tests {
             let mut named = Named::default();
             let retention = Retention { commits: Timestamp(commits), releases: Timestamp(releases), generations };
             repository.add_named(&all, retention, &mut named).unwrap();
+            assert_eq!(named.blocks.contains(&oid("block")), named.objects.contains(&oid("e")), "of one Release");
             names(&named, &["a", "b", "c", "d", "e"])
         };
         assert_eq!(keep(1000, 1000, 0), ["a", "c", "d"], "tips, what waits, and the newest Release");

@@ -22,7 +22,7 @@ use crate::places::build_output::uploaded::{LayOutError, Present, Uploaded, miss
 use crate::places::build_output::{self, BuildOutput, ReadOptions};
 use crate::places::digest_of;
 use crate::places::sign::uploaders::Uploaders;
-use crate::places::store::{ObjectStore, StoreError, in_parallel};
+use crate::places::store::{Intent, ObjectStore, StoreError, in_parallel};
 use crate::stories::event::{Event, Listener};
 use crate::words::archive::Archive;
 use crate::words::date::Timestamp;
@@ -126,6 +126,7 @@ impl Taking<'_> {
         let scratch = Scratch::make(work).map_err(|source| LayOutError::Io { path: work.to_owned(), source })?;
         (self.listener)(Event::Begin { step: "fetching uploaded files", parts: uploaded.files.len() });
         let done = |name: &str| (self.listener)(Event::Part { name: name.to_owned() });
+        store.announce(Intent::Open, &uploaded.files.iter().filter_map(|file| file.pointer).collect::<Vec<_>>())?;
         in_parallel(store, || uploaded.lay_out(self.out, store, scratch.folder(), &done)).map_err(|fault| match fault {
             LayOutError::Problems(problems) => refused(self.out, problems),
             fault => fault.into(),
@@ -183,6 +184,7 @@ impl Taking<'_> {
         }
         let pointers: Vec<_> = uploaded.files.iter().filter_map(|file| file.pointer.map(|pointer| (file, pointer))).collect();
         (self.listener)(Event::Begin { step: "asking for uploaded objects", parts: pointers.len() });
+        store.announce(Intent::Open, &pointers.iter().map(|(_, pointer)| *pointer).collect::<Vec<_>>())?;
         let ask = |(file, pointer): &(&Present, Pointer)| {
             let there = store.refresh(pointer)?;
             (self.listener)(Event::Part { name: file.name.clone() });

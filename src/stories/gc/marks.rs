@@ -14,8 +14,10 @@ use crate::places::store::{ObjectStore, Source, StoreError, Stored};
 use crate::words::date::Timestamp;
 use crate::words::digest::ObjectId;
 
-/// The kind of derived objects that holds marks.
-pub const KIND: &str = "gc-v1";
+/// The kind of derived objects that holds the marks of objects.
+pub const OF_OBJECTS: &str = "gc-v1";
+/// The kind of derived objects that holds the marks of blocks.
+pub const OF_BLOCKS: &str = "gc-blocks-v1";
 
 /// Largest file of marks in bytes: some three million objects.
 const LARGEST: u64 = 256 << 20;

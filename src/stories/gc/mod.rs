@@ -2,7 +2,8 @@
 //!
 //! Needed are objects that a ref names, its recent history, a parked statement or a retained Release (`places::git::roots`), and
 //! every object that was written or found present by a deploy or upload not long ago, whatever names it: that is the lease of
-//! unfinished work, since `ObjectStore::put` and `refresh` renew it. Without `delete` this is only said.
+//! unfinished work, since `ObjectStore::put` and `refresh` renew it. The blocks of indices are collected by the same rules, for
+//! the Releases that are kept. Without `delete` this is only said.
 //!
 //! With `delete`, what is not needed is *marked*, with the time, in an object beside the store (`marks`). A later run removes
 //! what was marked long enough ago, is not needed now either, and was not written since. It reads the refs again before every
@@ -19,6 +20,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::formats::blocks::retained;
 use crate::places::git::remote::{Remote, RemoteError};
 use crate::places::git::roots::{Named, Retention};
 use crate::places::git::{GitError, Oid, Repository};
@@ -71,19 +73,32 @@ pub struct Amount {
 /// What is kept, what is not, and what was done.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct GcAnswer {
-    /// The store, as messages name it.
-    pub store: String,
     /// Whether objects were marked and removed, or the plan was only made.
     pub delete: bool,
     /// Refs that were read, in all repositories.
     pub refs: usize,
     /// Commits whose pointers were read.
     pub commits: usize,
-    /// Everything in the store.
+    /// Commits with a Release that is kept.
+    pub releases: usize,
+    /// The object store.
+    pub objects: Collected,
+    /// The blocks that indices of Releases are joined from.
+    pub blocks: Collected,
+    /// Objects that a commit began to name while they were removed. Deploy those build outputs again.
+    pub endangered: Vec<ObjectId>,
+}
+
+/// What became of one store.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Collected {
+    /// The store, as messages name it.
+    pub store: String,
+    /// Everything in it.
     pub stored: Amount,
     /// Named by a commit, statement or Release that is kept.
     pub needed: Amount,
-    /// Named by nothing that is kept, and written or found present not long ago: unfinished deploys and uploads.
+    /// Named by nothing that is kept, and written or found present not long ago: unfinished deploys, uploads and publishes.
     pub unfinished: Amount,
     /// Needed by nobody, and not marked for long enough yet.
     pub waiting: Amount,
@@ -93,8 +108,6 @@ pub struct GcAnswer {
     pub removed: Amount,
     /// When what waits may be removed at the earliest, ISO 8601; `null` where nothing is marked.
     pub earliest: Option<String>,
-    /// Objects that a commit began to name while they were removed. Deploy those build outputs again.
-    pub endangered: Vec<ObjectId>,
 }
 
 /// Why no garbage was collected.
@@ -153,7 +166,6 @@ pub fn gc(request: &GcRequest, listener: Listener<'_>) -> Result<GcAnswer, GcErr
     if archive.store.lfs.is_some() {
         return Err(GcError::Forge);
     }
-    let store = open.store(&archive)?;
     let generations = archive.suites.values().map(|suite| suite.keep_generations).max().unwrap_or_default();
     let since = |span: Span| request.now.minus(span);
     let retention = Retention {
@@ -166,71 +178,90 @@ pub fn gc(request: &GcRequest, listener: Listener<'_>) -> Result<GcAnswer, GcErr
     roots.read()?;
     listener(Event::End);
 
-    let marks_store = open.derived(&archive, marks::KIND)?;
-    let marks = Marks::read(marks_store.as_ref())?;
-    let stored = store.list()?.objects;
-    let plan = Plan::new(&stored, &roots, &marks, request);
-    let mut answer = GcAnswer {
-        store: store.describe(),
+    let objects = Sweep { store: open.store(&archive)?, marks: open.derived(&archive, marks::OF_OBJECTS)?, kind: Kind::Objects, request };
+    let blocks = Sweep {
+        store: open.derived(&archive, retained::KIND)?,
+        marks: open.derived(&archive, marks::OF_BLOCKS)?,
+        kind: Kind::Blocks,
+        request,
+    };
+    let (objects, removed) = objects.run(&mut roots, listener)?;
+    let (blocks, _) = blocks.run(&mut roots, listener)?;
+    roots.read()?;
+    Ok(GcAnswer {
         delete: request.delete,
         refs: roots.count(),
         commits: roots.commits(),
-        stored: amount(&stored),
-        needed: plan.needed,
-        unfinished: plan.unfinished,
-        waiting: amount(&plan.waiting),
-        removable: amount(plan.removable.iter().map(|(stored, _)| stored)),
-        removed: Amount::default(),
-        earliest: None,
-        endangered: Vec::new(),
-    };
-    if request.delete {
+        releases: roots.releases(),
+        objects,
+        blocks,
+        endangered: removed.into_iter().filter(|oid| roots.names(Kind::Objects, oid)).collect(),
+    })
+}
+
+/// What kind of object is collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Objects,
+    Blocks,
+}
+
+/// Collecting in one store.
+struct Sweep<'a> {
+    store: Box<dyn ObjectStore>,
+    marks: Box<dyn ObjectStore>,
+    kind: Kind,
+    request: &'a GcRequest,
+}
+
+impl Sweep<'_> {
+    /// Makes the plan and, where asked, marks and removes; returns what was removed.
+    fn run(&self, roots: &mut Roots, listener: Listener<'_>) -> Result<(Collected, Vec<ObjectId>), GcError> {
+        let (marks_store, request) = (self.marks.as_ref(), self.request);
+        let marks = Marks::read(marks_store)?;
+        let stored = self.store.list()?.objects;
+        let plan = self.plan(&stored, roots, &marks);
+        let earliest = |mark: &dyn Fn(&Stored) -> Option<Timestamp>| {
+            plan.waiting.iter().filter_map(mark).min().map(|at| at.plus(request.grace).iso8601())
+        };
+        let mut collected = Collected {
+            store: self.store.describe(),
+            stored: amount(&stored),
+            needed: plan.needed,
+            unfinished: plan.unfinished,
+            waiting: amount(&plan.waiting),
+            removable: amount(plan.removable.iter().map(|(stored, _)| stored)),
+            removed: Amount::default(),
+            earliest: earliest(&|stored| marks.first(stored)),
+        };
+        if !request.delete {
+            return Ok((collected, Vec::new()));
+        }
         // What is to be removed now stays marked until it is gone, should this run be stopped.
         let unneeded = plan.waiting.iter().chain(plan.removable.iter().map(|(stored, _)| stored));
         let times = marks.renewed(unneeded, request.now);
-        let written = Marks::replace(marks_store.as_ref(), &marks, times.clone(), request.now)?;
-        answer.earliest = plan.waiting.iter().filter_map(|stored| times.get(&stored.oid)).min().map(|at| at.plus(request.grace).iso8601());
-        let removed = remove(store.as_ref(), &plan, &mut roots, listener)?;
-        answer.removed = amount(&removed);
+        let written = Marks::replace(marks_store, &marks, times.clone(), request.now)?;
+        collected.earliest = earliest(&|stored| times.get(&stored.oid).copied());
+        let removed = self.remove(&plan, roots, listener)?;
+        collected.removed = amount(&removed);
+        let removed: Vec<ObjectId> = removed.iter().map(|stored| stored.oid).collect();
         if !removed.is_empty() {
-            let gone: BTreeSet<ObjectId> = removed.iter().map(|stored| stored.oid).collect();
+            let gone: BTreeSet<&ObjectId> = removed.iter().collect();
             let left = times.into_iter().filter(|(oid, _)| !gone.contains(oid)).collect();
-            Marks::replace(marks_store.as_ref(), &written, left, request.now)?;
+            Marks::replace(marks_store, &written, left, request.now)?;
         }
-        roots.read()?;
-        answer.endangered = removed.iter().map(|stored| stored.oid).filter(|oid| roots.names(oid)).collect();
-    } else {
-        answer.earliest = plan.waiting.iter().filter_map(|stored| marks.first(stored)).min().map(|at| at.plus(request.grace).iso8601());
+        Ok((collected, removed))
     }
-    Ok(answer)
-}
 
-fn amount<'a>(objects: impl IntoIterator<Item = &'a Stored>) -> Amount {
-    objects.into_iter().fold(Amount::default(), |sum, stored| Amount { objects: sum.objects + 1, bytes: sum.bytes + stored.size })
-}
-
-/// What becomes of every object.
-struct Plan {
-    needed: Amount,
-    unfinished: Amount,
-    waiting: Vec<Stored>,
-    /// Each with the time of its mark: what was written since is not removed.
-    removable: Vec<(Stored, Timestamp)>,
-}
-
-impl Plan {
-    fn new(stored: &[Stored], roots: &Roots, marks: &Marks, request: &GcRequest) -> Self {
-        let mut plan = Self { needed: Amount::default(), unfinished: Amount::default(), waiting: Vec::new(), removable: Vec::new() };
-        let (written_before, marked_before) = (request.now.minus(request.unfinished), request.now.minus(request.grace));
+    fn plan(&self, stored: &[Stored], roots: &Roots, marks: &Marks) -> Plan {
+        let mut plan = Plan::default();
+        let written_before = self.request.now.minus(self.request.unfinished);
+        let marked_before = self.request.now.minus(self.request.grace);
         for object in stored {
-            let count = |amount: &mut Amount| {
-                amount.objects += 1;
-                amount.bytes += object.size;
-            };
-            if roots.names(&object.oid) {
-                count(&mut plan.needed);
+            if roots.names(self.kind, &object.oid) {
+                plan.needed.add(object);
             } else if object.modified >= written_before {
-                count(&mut plan.unfinished);
+                plan.unfinished.add(object);
             } else {
                 match marks.first(object).filter(|mark| *mark <= marked_before) {
                     Some(mark) => plan.removable.push((*object, mark)),
@@ -240,25 +271,49 @@ impl Plan {
         }
         plan
     }
+
+    /// Removes what the plan says, unless a ref names it meanwhile or somebody wrote it again.
+    fn remove(&self, plan: &Plan, roots: &mut Roots, listener: Listener<'_>) -> Result<Vec<Stored>, GcError> {
+        let store = self.store.as_ref();
+        let mut removed = Vec::new();
+        listener(Event::Begin { step: "removing objects", parts: plan.removable.len() });
+        for batch in plan.removable.chunks(BATCH) {
+            roots.read()?;
+            let unneeded: Vec<_> = batch.iter().filter(|(stored, _)| !roots.names(self.kind, &stored.oid)).collect();
+            let remove = |(stored, mark): &&(Stored, Timestamp)| {
+                let gone = store.remove_older(&stored.oid, *mark)?;
+                listener(Event::Part { name: stored.oid.to_string() });
+                Ok(gone.then_some(*stored))
+            };
+            let gone = in_parallel(store, || unneeded.par_iter().map(remove).collect::<Result<Vec<_>, StoreError>>())?;
+            removed.extend(gone.into_iter().flatten());
+        }
+        listener(Event::End);
+        Ok(removed)
+    }
 }
 
-/// Removes what the plan says, unless a ref names it meanwhile or somebody wrote it again.
-fn remove(store: &dyn ObjectStore, plan: &Plan, roots: &mut Roots, listener: Listener<'_>) -> Result<Vec<Stored>, GcError> {
-    let mut removed = Vec::new();
-    listener(Event::Begin { step: "removing objects", parts: plan.removable.len() });
-    for batch in plan.removable.chunks(BATCH) {
-        roots.read()?;
-        let unneeded: Vec<_> = batch.iter().filter(|(stored, _)| !roots.names(&stored.oid)).collect();
-        let remove = |(stored, mark): &&(Stored, Timestamp)| {
-            let gone = store.remove_older(&stored.oid, *mark)?;
-            listener(Event::Part { name: stored.oid.to_string() });
-            Ok(gone.then_some(*stored))
-        };
-        let gone = in_parallel(store, || unneeded.par_iter().map(remove).collect::<Result<Vec<_>, StoreError>>())?;
-        removed.extend(gone.into_iter().flatten());
+impl Amount {
+    fn add(&mut self, object: &Stored) {
+        self.objects += 1;
+        self.bytes += object.size;
     }
-    listener(Event::End);
-    Ok(removed)
+}
+
+fn amount<'a>(objects: impl IntoIterator<Item = &'a Stored>) -> Amount {
+    let mut sum = Amount::default();
+    objects.into_iter().for_each(|object| sum.add(object));
+    sum
+}
+
+/// What becomes of every object.
+#[derive(Default)]
+struct Plan {
+    needed: Amount,
+    unfinished: Amount,
+    waiting: Vec<Stored>,
+    /// Each with the time of its mark: what was written since is not removed.
+    removable: Vec<(Stored, Timestamp)>,
 }
 
 /// All repositories that may name objects of the store.
@@ -294,8 +349,15 @@ impl Roots {
         self.repositories.iter_mut().try_for_each(|known| known.read(self.retention))
     }
 
-    fn names(&self, oid: &ObjectId) -> bool {
-        self.repositories.iter().any(|known| known.named.objects.contains(oid))
+    fn names(&self, kind: Kind, oid: &ObjectId) -> bool {
+        self.repositories.iter().any(|known| match kind {
+            Kind::Objects => known.named.objects.contains(oid),
+            Kind::Blocks => known.named.blocks.contains(oid),
+        })
+    }
+
+    fn releases(&self) -> usize {
+        self.repositories.iter().flat_map(|known| &known.named.releases).collect::<BTreeSet<&Oid>>().len()
     }
 
     fn count(&self) -> usize {

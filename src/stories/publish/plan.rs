@@ -17,6 +17,7 @@ use crate::formats::suite::checks::RecordProblem;
 use crate::places::git::Repository;
 use crate::places::git::remote::Depth;
 use crate::places::lanes::{LANES, in_lanes};
+use crate::places::store::Intent;
 use crate::places::target::plan::{Class, Plan, Step};
 use crate::places::target::{Content, PublishTarget, TargetError};
 use crate::stories::archive::OpenError;
@@ -143,6 +144,9 @@ pub(super) fn check_objects(request: &DistsRequest, places: &Places<'_>, edition
         }));
     }
     let store = places.store;
+    let pointers: Vec<Pointer> = new.iter().map(|(_, pointer)| *pointer).collect();
+    let failed = |source| TargetError::Object { path: "pool".to_owned(), source: Box::new(source) };
+    store.announce(Intent::Open, &pointers).map_err(failed)?;
     let sizes = in_lanes(LANES, &new, |(path, pointer)| {
         store.size(&pointer.oid).map_err(|source| TargetError::Object { path: path.clone(), source: Box::new(source) })
     })?;
