@@ -15,6 +15,7 @@ use crate::faults::{Fault, Faults};
 use crate::s3_stopped::check_by_hash;
 use crate::sandbox::{Sandbox, Value, cache};
 use crate::seaweed::{self, Bucket, Seaweed, WRITER};
+use crate::shared::Shared;
 
 mod suite;
 
@@ -58,11 +59,14 @@ fn suite(answer: &Value) -> &Value {
 
 /// What a publish came to, and its requests: reads, writes, copies, removals.
 fn publish(sandbox: &Sandbox, more: &[&str]) -> (String, [u64; 4]) {
-    let answer = sandbox.dists(&[&["--json"], more].concat()).ok().json();
-    let requests = &suite(&answer)["requests"];
+    outcome_of(&sandbox.dists(&[&["--json"], more].concat()).ok().json())
+}
+
+fn outcome_of(answer: &Value) -> (String, [u64; 4]) {
+    let requests = &suite(answer)["requests"];
     assert_eq!(requests["listings"], 0, "nothing is ever listed");
     let count = |kind: &str| requests[kind].as_u64().unwrap();
-    (suite(&answer)["outcome"].as_str().unwrap().to_owned(), ["reads", "writes", "copies", "removals"].map(count))
+    (suite(answer)["outcome"].as_str().unwrap().to_owned(), ["reads", "writes", "copies", "removals"].map(count))
 }
 
 #[test]
@@ -458,4 +462,56 @@ fn objects_in_a_bucket_become_a_tree_in_a_folder() {
     let pooled = std::fs::read(sandbox.public().join("pool/main/o/one/one_1.0_amd64.deb")).unwrap();
     assert_eq!(pooled, std::fs::read(sandbox.path("out-one-1.0/one_1.0_amd64.deb")).unwrap());
     sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
+}
+
+#[test]
+fn a_fresh_runner_knows_from_git_what_the_tree_holds() {
+    let mut shared = Shared::new("");
+    seaweed::give(&mut shared.sandbox, WRITER);
+    let (sandbox, bucket) = (&shared.sandbox, Seaweed::shared().bucket("target-runner"));
+    let with = |more: &[&str]| {
+        // Every run has a clone of its own, made for it.
+        let cache = format!("DDB_CACHE={}", tempfile::tempdir_in(sandbox.path("home")).unwrap().keep().display());
+        let url = shared.server.url();
+        let words = [&[&cache, env!("CARGO_BIN_EXE_ddb-publish"), "-C", &url, "dists", "trixie", "--json"], more].concat();
+        outcome_of(&sandbox.run("env", &words).ok().json())
+    };
+    configure(sandbox, |text| text + &bucket.table("target.s3", "deb"));
+    for number in 0..10 {
+        sandbox.deb("many", &format!("package{number}"), "1.0", "amd64", "");
+    }
+    sandbox.commit("many", &[]).ok();
+    let clock = crate::stopped::now();
+    let at = |number: i64| format!("@{}", clock + 60 * number);
+    assert_eq!(with(&["--now", &at(0)]).0, "published");
+    assert_eq!(with(&["--now", &at(0)]), ("unchanged".to_owned(), [1, 0, 0, 0]));
+    // With DDB_SLOW=1, more history than a fresh clone has.
+    for number in 1..if std::env::var_os("DDB_SLOW").is_some() { 18 } else { 2 } {
+        sandbox.dists_at(&at(number), &["--renew"]).ok();
+    }
+    sandbox.deb("more", "more", "1.0", "amd64", "");
+    sandbox.commit("more", &[]).ok();
+    let (outcome, [reads, writes, copies, _]) = with(&["--now", &at(20)]);
+    assert_eq!((outcome.as_str(), writes, copies), ("published", 1 + 4 + 3, 4));
+    assert!(reads <= 3, "{reads} reads: nothing is looked at that is known");
+    assert_eq!(with(&["--now", &at(20)]), ("unchanged".to_owned(), [1, 0, 0, 0]));
+    check_by_hash(&bucket.client("deb", Limits::default())).unwrap();
+
+    // What lies behind the history of a fresh clone is removed all the same when its time is over.
+    if std::env::var_os("DDB_SLOW").is_some() {
+        for number in 21..38 {
+            sandbox.deb(&format!("more{number}"), &format!("more{number}"), "1.0", "amd64", "");
+            sandbox.commit(format!("more{number}"), &[]).ok();
+            sandbox.dists_at(&at(number), &[]).ok();
+        }
+        let by_hash = || {
+            bucket.client("deb", Limits::default()).list("dists/").unwrap().iter().filter(|entry| entry.key.contains("/by-hash/")).count()
+        };
+        let before = by_hash();
+        configure(sandbox, |text| text.replace("architectures", "keep-generations = 1\nkeep-for = \"1s\"\narchitectures"));
+        sandbox.git(&["push", "-q"]).ok();
+        let removed = with(&["--renew", "--now", &at(40)]).1[3];
+        assert!(removed >= 17 * 4 && by_hash() == before - usize::try_from(removed).unwrap() && by_hash() < 16, "{removed} of {before}");
+        check_by_hash(&bucket.client("deb", Limits::default())).unwrap();
+    }
 }

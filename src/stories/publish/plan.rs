@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::known::{self, Known};
-use super::stage::{self, Signatures, Staged};
+use super::stage::{self, Signatures, StageError, Staged};
 use super::{DistsRequest, Edition, Places, PublishError};
 use crate::formats::client;
 use crate::formats::index::object_path;
@@ -14,10 +14,13 @@ use crate::formats::pool::path::PoolPath;
 use crate::formats::pool::pointer::Pointer;
 use crate::formats::release::{Release, by_hash_paths};
 use crate::formats::suite::checks::RecordProblem;
+use crate::places::git::Repository;
+use crate::places::git::remote::Depth;
 use crate::places::lanes::{LANES, in_lanes};
 use crate::places::store::Intent;
 use crate::places::target::plan::{Class, Plan, Step};
 use crate::places::target::{Content, PublishTarget, TargetError};
+use crate::stories::archive::OpenError;
 use crate::words::archive::{Archive, Suite};
 use crate::words::digest::ObjectId;
 
@@ -175,30 +178,48 @@ pub(super) fn removals(request: &DistsRequest, places: &Places<'_>, archive: &Ar
     let mut kept: BTreeSet<String> = names(&newest.parsed).collect();
     let mut steps = BTreeMap::new();
     let (mut generation, mut over, mut replaced_at) = (1, false, request.now);
-    let mut staged = stage::before(repository, &request.codename, newest)?;
     // Releases come newest first, so everything that is kept is known before the first one that is not.
-    while let Some(current) = staged.filter(|current| current.inputs.sequence > before) {
+    for current in earlier(request, places, newest, before)? {
         if let Some(signatures) = &current.signatures {
             generation += 1;
             let lately = replaced_at > request.now.minus(suite.keep_for);
             over |= generation > suite.keep_generations && !lately;
             replaced_at = signatures.served.at;
         }
-        if over {
-            sweep.swept = sweep.swept.max(current.inputs.sequence);
-            let unnamed = names(&current.parsed).filter(|name| !kept.contains(name));
-            steps.extend(
-                unnamed
-                    .map(|name| format!("dists/{}/{name}", request.codename))
-                    .map(|path| (path.clone(), Step { class: Class::Removal, path, content: None })),
-            );
-        } else {
+        if !over {
             kept.extend(names(&current.parsed));
+            continue;
         }
-        staged = stage::before(repository, &request.codename, &current)?;
+        sweep.swept = sweep.swept.max(current.inputs.sequence);
+        for path in names(&current.parsed).filter(|name| !kept.contains(name)).map(|name| format!("dists/{}/{name}", request.codename)) {
+            steps.insert(path.clone(), Step { class: Class::Removal, path, content: None });
+        }
     }
     sweep.plan = Plan::new(steps.into_values().collect());
     Ok(sweep)
+}
+
+/// Returns the Releases between this one and the last that was swept, newest first. Where a shallow clone ends before, the rest is
+/// fetched: what a fresh runner does not see would never be removed.
+fn earlier(request: &DistsRequest, places: &Places<'_>, newest: &Staged, swept: u64) -> Result<Vec<Staged>, PublishError> {
+    let codename = &request.codename;
+    let walk = |repository: &Repository| -> Result<Vec<Staged>, StageError> {
+        let mut found = Vec::new();
+        let mut staged = stage::before(repository, codename, newest)?;
+        while let Some(current) = staged.filter(|current| current.inputs.sequence > swept) {
+            staged = stage::before(repository, codename, &current)?;
+            found.push(current);
+        }
+        Ok(found)
+    };
+    let repository = &places.open.repository;
+    let found = walk(repository)?;
+    let oldest = found.last().map_or(newest.inputs.sequence, |oldest| oldest.inputs.sequence);
+    let Some(remote) = places.open.remote.as_ref().filter(|_| oldest > swept + 1) else { return Ok(found) };
+    let commits = u32::try_from(2 * (newest.inputs.sequence - swept) + 2).unwrap_or(u32::MAX);
+    let _held = repository.hold_remote()?;
+    remote.fetch_to(&[&stage::branch(codename)], Depth::Commits(commits)).map_err(OpenError::Remote)?;
+    Ok(walk(&Repository::open(repository.git_dir())?)?)
 }
 
 /// Returns the by-hash names of the files of a Release, without those of plain forms, which are listed and never written.
