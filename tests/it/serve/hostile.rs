@@ -127,7 +127,7 @@ fn slow_clients_are_cut_off_and_others_are_served_meanwhile() {
         slow.write_all(b"x").is_err()
     });
     let mut nothing = Vec::new();
-    (&silent).set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    silent.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let closed = (&silent).read_to_end(&mut nothing);
     assert!(closed.is_ok() || closed.unwrap_err().kind() == std::io::ErrorKind::ConnectionReset);
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
