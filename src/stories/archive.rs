@@ -67,7 +67,7 @@ pub enum OpenError {
     },
     /// The object store cannot be used.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(Box<StoreError>),
     /// Objects lie in the repository, and there is none.
     #[error("the configuration in {} names no object store outside the archive repository", path.display())]
     NoStore {
@@ -84,6 +84,12 @@ pub enum OpenError {
         /// The commit.
         commit: Oid,
     },
+}
+
+impl From<StoreError> for OpenError {
+    fn from(fault: StoreError) -> Self {
+        Self::Store(Box::new(fault))
+    }
 }
 
 /// Returns the object store of a configuration whose relative paths start from a folder; without a repository, one that does

@@ -307,6 +307,7 @@ fn send(store: &dyn ObjectStore, files: &Files, listener: Listener<'_>) -> Resul
         listener(Event::Part { name: file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default() });
         Ok((put, pointer.size))
     };
+    store.announce(Intent::Put, &files.keys().copied().collect::<Vec<_>>())?;
     let sent: Vec<(Put, u64)> = in_parallel(store, || files.par_iter().map(send).collect::<Result<_, StoreError>>())?;
     listener(Event::End);
     let new = || sent.iter().filter(|(put, _)| *put == Put::New);

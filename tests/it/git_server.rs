@@ -30,6 +30,8 @@ struct State {
     token: Option<String>,
     may_only_read: bool,
     status: Option<(u16, String)>,
+    /// How many pushes are carried out without an answer.
+    silent_pushes: usize,
     log: Vec<String>,
 }
 
@@ -103,6 +105,11 @@ impl GitServer {
     /// Answers every request with this status and text (503, …); `None` answers as usual again.
     pub fn answer_with(&self, status: Option<(u16, &str)>) {
         self.state.lock().unwrap().status = status.map(|(status, text)| (status, text.to_owned()));
+    }
+
+    /// Carries out this many pushes and hangs up instead of answering.
+    pub fn lose_answers_of_pushes(&self, count: usize) {
+        self.state.lock().unwrap().silent_pushes = count;
     }
 
     /// Runs this shell script before refs of a push move; its input has lines `old new ref`, and exit code 1 declines the push.
@@ -184,7 +191,13 @@ fn answer_all(stream: &TcpStream, root: &Path, state: &Mutex<State>) -> std::io:
     while let Some(request) = read_request(&mut reader, stream)? {
         let (status, fields, body) = answer(&request, root, state);
         let line = format!("{} {}?{} {status}", request.method, request.path, request.query);
-        state.lock().unwrap().log.push(line);
+        let mut now = state.lock().unwrap();
+        now.log.push(line);
+        if request.method == "POST" && request.is_push() && now.silent_pushes > 0 {
+            now.silent_pushes -= 1;
+            return Ok(());
+        }
+        drop(now);
         let mut bytes = format!("HTTP/1.1 {status}\r\n{fields}Content-Length: {}\r\n\r\n", body.len()).into_bytes();
         bytes.extend(body);
         (&mut &*stream).write_all(&bytes)?;

@@ -6,20 +6,12 @@ use std::fs;
 
 use super::lfs_server::{Access, LfsServer};
 use super::sandbox::{Sandbox, cache};
-use super::specimens::commit_by_hand;
-
-/// Appends to ddb.toml and commits.
-pub fn configure(sandbox: &Sandbox, more: &str) {
-    let path = sandbox.archive().join("ddb.toml");
-    let text = fs::read_to_string(&path).unwrap();
-    fs::write(path, format!("{more}\n{text}")).unwrap();
-    commit_by_hand(sandbox, "Change ddb.toml.");
-}
+use super::specimens::{commit_by_hand, configure};
 
 fn archive_on(server: &LfsServer, sandbox: Sandbox) -> Sandbox {
     sandbox.deploy(&["init", "archive", "--architecture", "amd64"]).ok();
     sandbox.publish(&["-C", "archive", "key", "generate"]).ok();
-    configure(&sandbox, &server.table());
+    configure(&sandbox, &server.table(), "");
     sandbox
 }
 
@@ -160,4 +152,51 @@ fn a_server_that_is_gone_stops_a_deploy_and_the_next_one_finishes_it() {
     commit_by_hand(&sandbox, "The forge has moved.");
     sandbox.commit(cache("out/small"), &[]).ok();
     sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
+}
+
+#[test]
+fn build_jobs_upload_to_the_forge_and_what_the_api_cannot_do_is_said() {
+    let sandbox = Sandbox::new();
+    let server = LfsServer::start(&sandbox, &Access::Anybody);
+    let sandbox = archive_on(&server, sandbox);
+    let out = cache("out/small");
+    sandbox.deploy(&["-C", "archive", "upload", out.to_str().unwrap(), "--to", "uploaded"]).ok();
+    let files = fs::read_dir(out).unwrap().count();
+    assert_eq!(server.count(), files);
+    let deb = fs::read_to_string(sandbox.path("uploaded/hostname_3.23+nmu1_amd64.deb")).unwrap();
+    assert!(deb.starts_with("version https://git-lfs"), "{deb}");
+    let deployed = sandbox.commit("uploaded", &["--json"]).ok().json();
+    assert_eq!((deployed["new_objects"].as_u64(), deployed["builds"][0]["verdict"].as_str()), (Some(0), Some("landed")), "{deployed}");
+    sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
+    // An upload whose object the forge has lost since is no package.
+    let (oid, _) = objects(&sandbox).into_iter().find(|(_, path)| path.ends_with("_amd64.deb")).unwrap();
+    sandbox.deb("more", "more", "1", "amd64", "");
+    sandbox.deploy(&["-C", "archive", "upload", "more", "--to", "lost"]).ok();
+    let pointer = fs::read_to_string(sandbox.path("lost/more_1_amd64.deb")).unwrap();
+    let lost = pointer.split("sha256:").nth(1).unwrap()[..64].to_owned();
+    fs::remove_file(server.object(&lost)).unwrap();
+    let refused = sandbox.commit("lost", &[]);
+    assert!(refused.code != 0 && refused.err.contains(&lost), "{}", refused.err);
+    sandbox.deploy(&["-C", "archive", "gc"]).exits(4).says("forge's own Git-LFS");
+    assert!(server.object(&oid).exists());
+}
+
+#[test]
+fn commits_are_pushed_where_the_forge_has_the_objects() {
+    let sandbox = Sandbox::new();
+    let server = LfsServer::start(&sandbox, &Access::Anybody);
+    let sandbox = archive_on(&server, sandbox);
+    sandbox.run("git", &["init", "-q", "--bare", "-b", "main", "remote"]).ok();
+    sandbox.git(&["remote", "add", "origin", sandbox.path("remote").to_str().unwrap()]).ok();
+    sandbox.git(&["push", "-q", "--no-verify", "origin", "main"]).ok();
+    let deployed = sandbox.commit(cache("out/small"), &["--require-push", "--json"]).ok().json();
+    let tip = sandbox.run("git", &["-C", "remote", "rev-parse", "main"]).ok().out;
+    assert_eq!(deployed["commit"].as_str(), Some(tip.trim()));
+    // A fresh runner has neither a clone nor an object.
+    let mut fresh = Sandbox::new();
+    fresh.environment.insert("GIT_CONFIG_NOSYSTEM".to_owned(), "1".to_owned());
+    fresh.deb("more", "more", "1", "amd64", "");
+    let remote = format!("file://{}", sandbox.path("remote").display());
+    fresh.deploy(&["-C", &remote, "commit", "more"]).ok();
+    assert_eq!(server.count(), fs::read_dir(cache("out/small")).unwrap().count() + 1);
 }

@@ -15,6 +15,7 @@
 
 mod adopting;
 mod apt;
+mod ceph;
 mod client;
 mod command_line;
 mod corpus;
@@ -30,6 +31,7 @@ mod layers;
 mod lfs_agent;
 mod lfs_server;
 mod lfs_store;
+mod pipeline;
 mod publishing;
 mod real_index;
 mod refused;
@@ -39,6 +41,7 @@ mod s3_costs;
 mod s3_stopped;
 mod s3_store;
 mod s3_target;
+mod same_second;
 mod sandbox;
 mod seaweed;
 mod serve;

@@ -3,7 +3,6 @@
 //! The packages are empty, their control fields those of Debian's own. With DDB_SLOW=1 there are 5,000 of them and the numbers
 //! are of interest; without it there are few, and what counts is that the requests do not depend on how many there are.
 
-use std::io::Write as _;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
@@ -34,8 +33,9 @@ fn debs(sandbox: &Sandbox, folder: &str, count: usize) {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "the numbers are for whoever runs this test alone")]
 fn say(line: &str) {
-    writeln!(std::io::stderr(), "{line}").unwrap();
+    eprintln!("{line}");
 }
 
 /// Runs a command and says what it cost.
@@ -79,13 +79,15 @@ fn the_cost_of_a_publish_is_that_of_what_changed() {
         };
         measured(&format!("{mode}: deploy of {count}"), || sandbox.commit("out", &["--json"]).ok().json());
         let first = measured(&format!("{mode}: first publish of {count}"), || publish(&[]));
-        assert!(total(&first) <= 2 * count as u64 + 60, "{first}");
+        // An object is looked for once and, for a pool, copied once. Beside that only indices, and the blocks that they are made
+        // of, which are kept for snapshots.
+        assert!(total(&first) <= 2 * count as u64 + 120, "{first}");
         let none = measured(&format!("{mode}: no change"), || publish(&[]));
         assert_eq!(total(&none), 1);
         sandbox.deb("more", "one-more", "1.0", "amd64", "");
         measured(&format!("{mode}: deploy of one"), || sandbox.commit("more", &["--json"]).ok().json());
         let one = measured(&format!("{mode}: one change"), || publish(&[]));
-        assert!(total(&one) <= 20, "{one}");
+        assert!(total(&one) <= 40, "{one}");
         let all = measured(&format!("{mode}: --repair"), || publish(&["--repair"]));
         assert!(total(&all) <= count as u64 + 60, "{all}");
     }

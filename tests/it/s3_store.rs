@@ -13,7 +13,7 @@ use crate::faults::{Fault, Faults};
 use crate::s3_client::{bytes, pointer};
 use crate::seaweed::{Bucket, Seaweed, WRITER, credentials};
 
-mod suite;
+pub mod suite;
 
 const PART: u64 = 5 << 20;
 

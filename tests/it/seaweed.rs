@@ -23,7 +23,7 @@ pub const WRITER: (&str, &str) = ("ddb-writer", "ddb-writer-secret");
 pub const READER: (&str, &str) = ("ddb-reader", "ddb-reader-secret");
 
 /// Buckets that anybody may read.
-pub const PUBLIC: [&str; 3] = ["public-pool", "public-direct", "public-served"];
+pub const PUBLIC: [&str; 4] = ["public-pool", "public-direct", "public-served", "public-pipeline"];
 
 /// How long a server may take until it answers, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -82,7 +82,7 @@ impl Seaweed {
             "-master.heartbeatInterval=200ms".to_owned(),
             "-master.volumeSizeLimitMB=64".to_owned(),
             format!("-volume.port={volume}"),
-            "-volume.max=300".to_owned(),
+            "-volume.max=3000".to_owned(),
             "-volume.preStopSeconds=0".to_owned(),
             format!("-filer.port={filer}"),
             format!("-filer.localSocket={}", self.folder.path().join("filer.sock").display()),
@@ -215,6 +215,8 @@ fn weed(arguments: &[String], folder: &Path, log: &str) -> Process {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL"]).arg(cache("weed/bin/weed")).args(arguments).current_dir(folder);
     command.env_clear().env("HOME", folder).env("PATH", std::env::var("PATH").unwrap());
+    // Every bucket has volumes of its own, seven at once unless told.
+    command.env("WEED_MASTER_VOLUME_GROWTH_COPY_1", "1");
     command.stdout(log.try_clone().unwrap()).stderr(log);
     Process::start(command)
 }

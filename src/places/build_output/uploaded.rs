@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::walk::{self, Kind};
 use super::{Problem, Problems, in_one_line, reading};
 use crate::formats::pool::pointer::Pointer;
-use crate::places::store::{ObjectStore, StoreError};
+use crate::places::store::{Intent, ObjectStore, StoreError};
 use crate::words::digest::{ExtraDigests, Hasher};
 use crate::words::limits;
 
@@ -111,6 +111,7 @@ impl Uploaded {
     /// # Errors
     /// Objects are missing or hold other bytes, each a problem of its file; or the store or folder fails.
     pub fn lay_out(&self, dir: &Path, store: &dyn ObjectStore, into: &Path, done: &(dyn Fn(&str) + Sync)) -> Result<(), LayOutError> {
+        store.announce(Intent::Open, &self.files.iter().filter_map(|present| present.pointer).collect::<Vec<_>>())?;
         let problems = self.files.par_iter().map(|present| {
             let target = into.join(&present.path);
             let failed = |source| LayOutError::Io { path: target.clone(), source };
@@ -153,6 +154,7 @@ fn fetch(store: &dyn ObjectStore, pointer: &Pointer, target: &Path) -> Result<Op
     let oid = pointer.oid;
     let mut object = match store.open(&oid) {
         Err(StoreError::Missing { .. }) => return Ok(Some(missing(store, pointer))),
+        Err(fault @ StoreError::OtherSize { .. }) => return Ok(Some(fault.to_string())),
         object => object?.take(pointer.size.saturating_add(1)),
     };
     let failed = |source| LayOutError::Io { path: target.to_owned(), source };

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use aws_sdk_s3::config::interceptors::{AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef};
+use aws_sdk_s3::config::interceptors::{
+    AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut, BeforeTransmitInterceptorContextRef,
+};
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
@@ -69,6 +71,21 @@ impl Count {
 impl Intercept for Count {
     fn name(&self) -> &'static str {
         "requests of ddb"
+    }
+
+    /// Ceph's gateway takes no PUT without a length, and the SDK names none where there is no body, as for copies.
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request_mut();
+        let empty = request.body().content_length() == Some(0) && !request.headers().contains_key("content-length");
+        if empty && matches!(request.method(), "PUT" | "POST") {
+            request.headers_mut().insert("content-length", "0");
+        }
+        Ok(())
     }
 
     fn read_before_transmit(

@@ -41,22 +41,23 @@ pub struct S3Error {
     /// What was tried.
     pub operation: &'static str,
     /// The whole key, or prefix.
-    pub key: String,
+    pub key: Box<str>,
     /// The bucket and the server.
-    pub place: String,
+    pub place: Box<str>,
     /// What kind of failure it is.
     pub failed: Failed,
     /// The HTTP status, where an answer came.
     pub status: Option<u16>,
     /// What the server, or the connection, said.
-    pub said: String,
-    hint: String,
+    pub said: Box<str>,
+    hint: Box<str>,
 }
 
 impl S3Error {
     /// Returns a failure that is no answer of the server's.
     pub(super) fn new(operation: &'static str, key: String, place: String, failed: Failed, said: String) -> Self {
         let hint = hint(failed, "", operation);
+        let (key, place, said, hint) = (key.into(), place.into(), said.into(), hint.into());
         Self { operation, key, place, failed, status: None, said, hint }
     }
 
@@ -76,7 +77,8 @@ impl S3Error {
             (None, ..) if failed == Failed::NoCredentials => "no credentials were found".to_owned(),
             (None, ..) => causes(error),
         };
-        Self { operation, key, place, failed, status, said, hint: hint(failed, code, operation) }
+        let hint = hint(failed, code, operation).into();
+        Self { operation, key: key.into(), place: place.into(), failed, status, said: said.into(), hint }
     }
 }
 

@@ -53,6 +53,14 @@ pub(crate) fn check_unlisted(store: &dyn ObjectStore) -> (Pointer, Pointer) {
         assert_eq!(part, expected);
     }
     assert!(matches!(store.open_range(&wrong.oid, 0..1), Err(StoreError::Missing { .. })));
+    let small = Pointer { oid: ObjectId::of(b"small"), size: 5 };
+    assert!(matches!(store.put_new(&small, b"other"), Err(StoreError::Changed { .. })));
+    assert_eq!(store.size(&small.oid).unwrap(), None);
+    for _ in 0..2 {
+        store.put_new(&small, b"small").unwrap();
+        assert_eq!(store.size(&small.oid).unwrap(), Some(5));
+    }
+    store.remove(&small.oid).unwrap();
 
     std::thread::scope(|scope| {
         for _ in 0..8 {

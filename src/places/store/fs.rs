@@ -106,7 +106,11 @@ impl FolderStore {
             listener(length as u64).map_err(store)?;
         }
         let found = Pointer::from(&hasher.finish());
-        if found == *pointer { Ok(incoming) } else { Err(StoreError::Damaged { store: from.describe(), expected: *pointer, found }) }
+        if found == *pointer {
+            Ok(incoming)
+        } else {
+            Err(StoreError::Damaged { store: from.describe(), expected: *pointer, found: Box::new(found) })
+        }
     }
 
     fn keep(&self, pointer: &Pointer, incoming: NamedTempFile) -> Result<(), StoreError> {

@@ -64,7 +64,7 @@ pub enum StoreError {
         /// The pointer.
         expected: Pointer,
         /// What came.
-        found: Pointer,
+        found: Box<Pointer>,
     },
     /// The store may have the object, but not of this size.
     #[error("object store {store} has no object {} of {} bytes, perhaps one of another size: {said}", expected.oid, expected.size)]
@@ -183,6 +183,15 @@ pub trait ObjectStore: Send + Sync {
     /// # Errors
     /// They are other bytes, or the store cannot be written; the store is then as before.
     fn put(&self, pointer: &Pointer, source: Source<'_>) -> Result<Put, StoreError>;
+
+    /// Stores bytes that are most likely not there, and that can be made again should they get lost: with as few requests as
+    /// the store allows.
+    ///
+    /// # Errors
+    /// They are other bytes than the pointer names, or the store cannot be written; the store is then as before.
+    fn put_new(&self, pointer: &Pointer, bytes: &[u8]) -> Result<(), StoreError> {
+        self.put(pointer, Source::Bytes(bytes)).map(drop)
+    }
 
     /// Tells the store what will be done next with many objects, so that it can ask its server about them together. Needed for
     /// nothing, and best done for some thousands at a time.

@@ -11,7 +11,7 @@ use sha2::Digest as _;
 use super::{BucketKey, Listing, ObjectStore, Put, Source, StoreError, Stored, key};
 use crate::formats::pool::pointer::Pointer;
 use crate::places::requests::Requests;
-use crate::places::s3::{Body, Client, Credentials, Failed, Headers, Limits, S3Error, UploadError};
+use crate::places::s3::{Body, Client, Condition, Credentials, Failed, Headers, Limits, S3Error, UploadError};
 use crate::words::archive::BucketSettings;
 use crate::words::date::{Span, Timestamp};
 use crate::words::digest::{ObjectId, Sha256};
@@ -173,6 +173,17 @@ impl ObjectStore for S3Store {
             Some(url) => format!("{url}/{key}"),
             None => self.client.presign_get(&key, seconds)?,
         }))
+    }
+
+    fn put_new(&self, pointer: &Pointer, bytes: &[u8]) -> Result<(), StoreError> {
+        let found = Pointer { oid: ObjectId::of(bytes), size: bytes.len() as u64 };
+        if found != *pointer {
+            let path = Source::Bytes(bytes).path();
+            return Err(StoreError::Changed { path, expected: *pointer, found });
+        }
+        // The server checks the digests that are sent along.
+        self.client.put(&key(&pointer.oid), bytes.to_vec(), HEADERS, Condition::Always)?;
+        Ok(())
     }
 
     fn beside(&self, kind: &str) -> Option<Box<dyn ObjectStore>> {

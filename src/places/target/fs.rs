@@ -9,6 +9,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Content, PublishTarget, TargetError};
 use crate::formats::pool::pointer::Pointer;
@@ -88,6 +89,9 @@ impl FolderTarget {
         self.make_folder_of(file)?;
         let mut incoming = self.temporary()?;
         incoming.write_all(bytes)?;
+        if file.ends_with("InRelease") {
+            date_after(incoming.as_file(), file)?;
+        }
         incoming.as_file().sync_data()?;
         incoming.persist(file).map_err(|fault| fault.error)?;
         Ok(())
@@ -147,6 +151,17 @@ impl FolderTarget {
         incoming.persist(file).map_err(|fault| failed(fault.error))?;
         Ok(())
     }
+}
+
+/// Dates a file a second later at least than the one that it replaces. Clients ask for what was modified since, in whole
+/// seconds, and whoever read the old one in the same second would be told until the next publish that it is the newest.
+fn date_after(incoming: &File, replaced: &Path) -> io::Result<()> {
+    let Ok(before) = fs::metadata(replaced).and_then(|metadata| metadata.modified()) else { return Ok(()) };
+    let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).map(|since| since.as_secs()).unwrap_or_default();
+    if seconds(incoming.metadata()?.modified()?) <= seconds(before) {
+        incoming.set_modified(UNIX_EPOCH + Duration::from_secs(seconds(before) + 1))?;
+    }
+    Ok(())
 }
 
 impl PublishTarget for FolderTarget {

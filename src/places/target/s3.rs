@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use super::{Content, PublishTarget, TargetError};
 use crate::formats::pool::pointer::Pointer;
@@ -21,14 +22,25 @@ use crate::places::requests::Requests;
 use crate::places::s3::{Body, Client, Condition, Failed, Headers, S3Error, UploadError};
 use crate::places::store::{ObjectStore, StoreError};
 use crate::words::archive::BucketSettings;
+use crate::words::date::Timestamp;
 use crate::words::digest::Sha256;
 
 /// A published tree in a bucket.
 pub struct S3Target {
     client: Client,
-    /// The ETag of each InRelease as it was when it was read, `None` where there was none.
-    seen: Mutex<BTreeMap<String, Option<String>>>,
+    /// Each InRelease as it was when it was read, `None` where there was none.
+    seen: Mutex<BTreeMap<String, Option<Seen>>>,
 }
+
+/// What an InRelease was.
+#[derive(Debug, Clone)]
+struct Seen {
+    etag: String,
+    modified: Timestamp,
+}
+
+/// Until the next second has begun.
+const NEXT_SECOND: Duration = Duration::from_millis(1100);
 
 /// From which size on a file is looked for before it is sent.
 const LOOK_FROM: u64 = 1 << 20;
@@ -57,31 +69,59 @@ impl S3Target {
         move |source| TargetError::Io { target: target.clone(), operation, path: path.clone(), source }
     }
 
-    fn seen(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Option<String>>> {
+    fn seen(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Option<Seen>>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fetch(&self, path: &str) -> Result<Option<(String, Vec<u8>)>, TargetError> {
+    fn fetch(&self, path: &str) -> Result<Option<(Seen, Vec<u8>)>, TargetError> {
         let Some(mut body) = self.client.get(path)? else { return Ok(None) };
-        let etag = body.head.etag.clone();
+        let seen = Seen { etag: body.head.etag.clone(), modified: body.head.modified };
         let mut bytes = Vec::new();
         body.read_to_end(&mut bytes).map_err(self.failed("read", path))?;
-        Ok(Some((etag, bytes)))
+        Ok(Some((seen, bytes)))
     }
 
     fn write_bytes(&self, path: &str, bytes: &[u8]) -> Result<(), TargetError> {
         let headers = Self::headers(path, Sha256::of(bytes));
         let put = |condition: Condition<'_>| self.client.put(path, bytes.to_vec(), headers, condition);
         let Some(seen) = self.seen().get(path).cloned() else { return put(Condition::Always).map(drop).map_err(Into::into) };
-        let condition = seen.as_deref().map_or(Condition::Absent, Condition::Unchanged);
+        let condition = seen.as_ref().map_or(Condition::Absent, |seen| Condition::Unchanged(&seen.etag));
         let etag = match put(condition) {
-            Err(fault) if fault.failed == Failed::Condition => self.look_again(path, bytes, seen.as_deref(), &put)?,
+            Err(fault) if fault.failed == Failed::Condition => {
+                self.look_again(path, bytes, seen.as_ref().map(|seen| seen.etag.as_str()), &put)?
+            }
             // The server knows no such condition.
             Err(fault) if fault.status == Some(501) => put(Condition::Always)?,
             other => other?,
         };
-        self.seen().insert(path.to_owned(), Some(etag));
+        let mut now = Seen { etag, modified: Timestamp(0) };
+        if let Some(before) = seen {
+            now = self.in_another_second(path, now, &before, &put)?;
+        }
+        self.seen().insert(path.to_owned(), Some(now));
         Ok(())
+    }
+
+    /// Makes sure that a new InRelease is dated otherwise than the old one: clients ask for what was modified since, in whole
+    /// seconds, and whoever read the old one in the same second would be told until the next publish that it is the newest.
+    fn in_another_second(
+        &self,
+        path: &str,
+        written: Seen,
+        before: &Seen,
+        put: &dyn Fn(Condition<'_>) -> Result<String, S3Error>,
+    ) -> Result<Seen, TargetError> {
+        let Some(head) = self.client.head(path)? else { return Ok(written) };
+        if head.modified != before.modified {
+            return Ok(Seen { modified: head.modified, ..written });
+        }
+        std::thread::sleep(NEXT_SECOND);
+        match put(Condition::Unchanged(&written.etag)) {
+            Ok(etag) => Ok(Seen { etag, ..written }),
+            // Somebody wrote a newer one meanwhile.
+            Err(fault) if fault.failed == Failed::Condition => Ok(written),
+            Err(fault) => Err(fault.into()),
+        }
     }
 
     /// A condition did not hold: because somebody else wrote, because the answer to the first try was lost, or because the
@@ -95,11 +135,11 @@ impl S3Target {
     ) -> Result<String, TargetError> {
         let overtaken = || TargetError::Overtaken { target: self.describe(), path: path.to_owned() };
         match (self.fetch(path)?, seen) {
-            (Some((etag, found)), _) if found == bytes => Ok(etag),
-            (Some((etag, _)), Some(seen)) if etag == seen => match put(Condition::Unchanged(&format!("\"{seen}\""))) {
+            (Some((now, found)), _) if found == bytes => Ok(now.etag),
+            (Some((now, _)), Some(seen)) if now.etag == seen => match put(Condition::Unchanged(&format!("\"{seen}\""))) {
                 Err(fault) if fault.failed == Failed::Condition => match self.fetch(path)? {
-                    Some((etag, found)) if found == bytes => Ok(etag),
-                    Some((etag, _)) if etag == seen => Ok(put(Condition::Always)?),
+                    Some((now, found)) if found == bytes => Ok(now.etag),
+                    Some((now, _)) if now.etag == seen => Ok(put(Condition::Always)?),
                     _ => Err(overtaken()),
                 },
                 other => Ok(other?),
@@ -148,9 +188,9 @@ impl PublishTarget for S3Target {
     }
 
     fn read(&self, path: &str) -> Result<Option<Vec<u8>>, TargetError> {
-        let (etag, bytes) = self.fetch(path)?.unzip();
+        let (seen, bytes) = self.fetch(path)?.unzip();
         if path.ends_with("/InRelease") {
-            self.seen().insert(path.to_owned(), etag);
+            self.seen().insert(path.to_owned(), seen);
         }
         Ok(bytes)
     }

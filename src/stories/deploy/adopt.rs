@@ -247,7 +247,7 @@ impl Bringing<'_> {
         };
         let found = Pointer::from(&fs::File::open(&file).and_then(digest_of).map_err(failed)?);
         if found != *pointer {
-            return Err(StoreError::Damaged { store: self.store.describe(), expected: *pointer, found });
+            return Err(StoreError::Damaged { store: self.store.describe(), expected: *pointer, found: Box::new(found) });
         }
         // Another file system: a copy, which is read only here.
         fs::hard_link(&file, &target).or_else(|_| copy(&file, &target)).map_err(failed)

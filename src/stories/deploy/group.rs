@@ -33,6 +33,9 @@ const GLANCE_MORE: std::ops::Range<u64> = 20..40;
 const QUIET: Duration = Duration::from_millis(2500);
 const QUIET_MORE: Duration = Duration::from_millis(500);
 
+/// How often a connection that breaks during a push is made again.
+const PATIENCE: u32 = 5;
+
 /// How many statements one push lands at most.
 const BATCH: usize = 256;
 
@@ -139,10 +142,16 @@ impl Landing<'_> {
         if state.parked.is_none() && state.may_park && (request.park || state.tries > 1 || others_wait) {
             return self.park(base, state);
         }
-        let mut waiting = match waiting::is_open(self.archive, self.uploaders) {
-            true if state.turn == Turn::Lead || others_wait => waiting::read(open, self.archive, self.uploaders, request.now)?,
-            _ => Vec::new(),
-        };
+        let mut waiting = Vec::new();
+        if state.turn == Turn::Lead || others_wait {
+            // Who may upload says the commit that is landed on, not the one that this job began with.
+            let snapshot = open.repository.snapshot(base)?;
+            let archive = open.configuration(&snapshot)?;
+            let uploaders = open.uploaders(&snapshot, &archive)?;
+            if waiting::is_open(&archive, uploaders.as_ref()) {
+                waiting = waiting::read(open, &archive, uploaders.as_ref(), request.now)?;
+            }
+        }
         waiting.truncate(state.batch);
         self.push(base, &waiting, state)
     }
@@ -219,7 +228,7 @@ impl Landing<'_> {
             return match (&state.parked, &fault) {
                 (Some(_), _) => self.interrupted(&fault, state),
                 // The connection broke, perhaps after the branch had moved: the next round sees.
-                (None, RemoteError::Failed { .. }) if state.tries < 5 => Ok(Round::Again),
+                (None, RemoteError::Failed { .. }) if state.tries < PATIENCE => Ok(Round::Again),
                 _ => Err(OpenError::Remote(fault).into()),
             };
         };
@@ -286,6 +295,8 @@ impl Landing<'_> {
                 return Ok(Round::Again);
             }
             Err(RemoteError::NoCredential { url }) => return self.stay_here(&url, state),
+            // The connection broke, perhaps after the branch was made: the next round sees.
+            Err(RemoteError::Failed { .. }) if state.tries < PATIENCE => return Ok(Round::Again),
             Err(fault) => return Err(OpenError::Remote(fault).into()),
         };
         (self.job.listener)(Event::Detail(format!("parked as {reference}")));

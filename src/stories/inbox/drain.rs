@@ -16,7 +16,7 @@ use crate::formats::statement::replay::Rules;
 use crate::places::git::land::Edits;
 use crate::places::git::remote::Move;
 use crate::places::git::{Author, GitError, Oid};
-use crate::places::store::{ObjectStore, StoreError};
+use crate::places::store::{Intent, ObjectStore, StoreError};
 use crate::stories::archive::OpenArchive;
 use crate::stories::deploy::chain::{Chain, Replayed, Unfit};
 
@@ -153,6 +153,7 @@ fn missing_objects(store: &dyn ObjectStore, edits: &Edits) -> Result<Option<Stri
         .filter(|(path, _)| path.parse::<PoolPath>().is_ok())
         .filter_map(|(path, content)| Some((path, Pointer::decode(content.as_deref()?).ok()?)))
         .collect();
+    store.announce(Intent::Open, &pointers.iter().map(|(_, pointer)| *pointer).collect::<Vec<_>>())?;
     let sizes: Vec<Option<u64>> = pointers.par_iter().map(|(_, pointer)| store.size(&pointer.oid)).collect::<Result<_, _>>()?;
     let missing = pointers.iter().zip(sizes).find(|((_, pointer), size)| *size != Some(pointer.size));
     Ok(missing.map(|((path, pointer), size)| match size {

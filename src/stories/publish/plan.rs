@@ -15,6 +15,7 @@ use crate::formats::pool::pointer::Pointer;
 use crate::formats::release::{Release, by_hash_paths};
 use crate::formats::suite::checks::RecordProblem;
 use crate::places::lanes::{LANES, in_lanes};
+use crate::places::store::Intent;
 use crate::places::target::plan::{Class, Plan, Step};
 use crate::places::target::{Content, PublishTarget, TargetError};
 use crate::words::archive::{Archive, Suite};
@@ -140,6 +141,9 @@ pub(super) fn check_objects(request: &DistsRequest, places: &Places<'_>, edition
         }));
     }
     let store = places.store;
+    let pointers: Vec<Pointer> = new.iter().map(|(_, pointer)| *pointer).collect();
+    let failed = |source| TargetError::Object { path: "pool".to_owned(), source: Box::new(source) };
+    store.announce(Intent::Open, &pointers).map_err(failed)?;
     let sizes = in_lanes(LANES, &new, |(path, pointer)| {
         store.size(&pointer.oid).map_err(|source| TargetError::Object { path: path.clone(), source: Box::new(source) })
     })?;

@@ -11,7 +11,7 @@ use super::stage::{self, Staged};
 use super::{Edition, Places, PublishError};
 use crate::formats::blocks::retained::{KIND, Parts, Retained};
 use crate::formats::pool::pointer::Pointer;
-use crate::places::store::{Source, StoreError};
+use crate::places::store::StoreError;
 use crate::stories::archive::OpenArchive;
 use crate::words::digest::Sha256;
 use crate::words::name::Codename;
@@ -43,7 +43,7 @@ pub(super) fn keep(places: &Places<'_>, codename: &Codename, edition: &Edition, 
         let store = places.store.beside(KIND).map_or_else(|| open.derived(&edition.archive, KIND), Ok)?;
         let put = |(oid, block): (&Sha256, &&[u8])| {
             let pointer = Pointer { oid: *oid, size: block.len() as u64 };
-            store.put(&pointer, Source::Bytes(block)).map(drop)
+            store.put_new(&pointer, block)
         };
         new.par_iter().map(put).collect::<Result<(), StoreError>>()?;
     }

@@ -6,7 +6,7 @@ use crate::formats::http::conditional::{Asked, Offered, Part, http_date, part};
 use crate::formats::pool::pointer::Pointer;
 use crate::formats::web::Presentation;
 use crate::places::http::{Answer, Content, Request, refusal};
-use crate::places::store::{ObjectStore, StoreError};
+use crate::places::store::{Intent, ObjectStore, StoreError};
 use crate::words::date::Timestamp;
 use crate::words::digest::Sha256;
 
@@ -96,6 +96,7 @@ pub(super) fn answer(request: &Request, found: Found, objects: &Objects<'_>) -> 
     let content = match bytes {
         Source::Memory(bytes, _) => Content::Bytes(slice(&bytes, &range)),
         Source::Object(pointer) => {
+            objects.store.announce(Intent::Open, &[pointer])?;
             // Asking is cheap in a folder only; elsewhere an object that is short breaks off.
             let looks = objects.store.local_path(&pointer.oid).is_some() || request.method == "HEAD";
             if looks && objects.store.size(&pointer.oid)? != Some(pointer.size) {

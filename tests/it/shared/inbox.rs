@@ -1,7 +1,9 @@
 //! The inbox: statements parked by jobs that may not, or cannot just now, move the branch.
 
 use super::Shared;
+use crate::faults::{Fault, Faults};
 use crate::sandbox::Sandbox;
+use crate::seaweed::{Seaweed, WRITER, give};
 use crate::specimens::{Gpg, commit_by_hand, patch};
 
 fn park(shared: &Shared, job: &str, out: &str) {
@@ -196,4 +198,37 @@ fn a_server_that_lets_nobody_remove_a_branch_is_served_too() {
     sandbox.deploy(&["-C", "archive", "inbox", "land"]).ok();
     let list = sandbox.deploy(&["-C", "archive", "inbox", "list", "--json"]).ok().json();
     assert_eq!((shared.log().len(), list["waiting"].as_array().unwrap().len()), (commits, 0));
+}
+
+#[test]
+fn what_waits_goes_on_waiting_while_the_bucket_does_not_answer() {
+    let faults = Faults::before(&Seaweed::shared().endpoint());
+    let bucket = Seaweed::shared().bucket("inbox-waits").behind(&faults.endpoint());
+    let mut sandbox = Sandbox::with_archive();
+    give(&mut sandbox, WRITER);
+    sandbox.environment.insert("AWS_MAX_ATTEMPTS".to_owned(), "2".to_owned());
+    let server = crate::git_server::GitServer::start(&sandbox);
+    crate::specimens::configure(&sandbox, "", &format!("[inbox]\nprotected = true\n{}", bucket.table("store.s3", "lfs/objects")));
+    sandbox.git(&["remote", "add", "origin", &server.url()]).ok();
+    sandbox.git(&["push", "-q", "-u", "origin", "main"]).ok();
+    let shared = Shared { sandbox, server };
+    let sandbox = &shared.sandbox;
+    for name in ["first", "second"] {
+        sandbox.deb(name, name, "1", "amd64", "");
+        park(&shared, name, name);
+    }
+    for fault in [Fault::Status(503, "SlowDown"), Fault::Drop] {
+        faults.heal().always("", "lfs/objects", fault);
+        sandbox.deploy(&["-C", "archive", "inbox", "land"]).exits(1).says("lfs/objects");
+        // A publish says so and publishes what there is; a deploy says so and leaves nothing.
+        sandbox.dists(&["--dry-run"]).ok();
+        sandbox.deb("third", "third", "1", "amd64", "");
+        sandbox.commit("third", &["--wait", "3s"]).exits(1);
+        assert_eq!(shared.offered(), [""; 0]);
+        assert_eq!(shared.branches().iter().filter(|branch| branch.contains("inbox/")).count(), 2);
+    }
+    faults.heal();
+    sandbox.commit("third", &[]).ok();
+    assert_eq!(shared.offered(), ["first_1", "second_1", "third_1"]);
+    sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
 }

@@ -93,3 +93,32 @@ fn a_deploy_that_is_killed_anywhere_is_finished_by_running_it_again() {
     sandbox.git(&["pull", "-q"]).ok();
     sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
 }
+
+#[test]
+fn a_push_whose_answer_is_lost_is_found_done() {
+    let shared = Shared::with_inbox();
+    let sandbox = &shared.sandbox;
+    // Straight to the branch, then through the inbox: as one who parks, and as one who lands what others parked.
+    sandbox.deb("straight", "straight", "1", "amd64", "");
+    shared.server.lose_answers_of_pushes(1);
+    shared.deploy("a", "straight", &[]).ok();
+    sandbox.deb("parked", "parked", "1", "amd64", "");
+    shared.server.lose_answers_of_pushes(2);
+    shared.deploy("b", "parked", &["--park"]).ok();
+    sandbox.deb("waiting", "waiting", "1", "amd64", "");
+    shared.deploy("c", "waiting", &["--park", "--wait", "0s"]).exits(12);
+    sandbox.deb("leader", "leader", "1", "amd64", "");
+    shared.server.lose_answers_of_pushes(3);
+    shared.deploy("d", "leader", &[]).ok();
+    assert_eq!(shared.offered(), ["leader_1", "parked_1", "straight_1", "waiting_1"]);
+    assert_eq!(shared.log().iter().filter(|line| line.ends_with(" 1.")).count(), 4);
+    // A publish finds its own Release staged, or is finished by running it again.
+    shared.server.lose_answers_of_pushes(1);
+    let run = sandbox.dists(&[]);
+    assert!(run.code == 0 || run.code == 1, "{}", run.err);
+    let answer = sandbox.dists(&["--json"]).ok().json();
+    assert_eq!((&answer["suites"][0]["sequence"], &answer["suites"][0]["packages"]), (&1.into(), &4.into()));
+    assert!(shared.branches().iter().all(|branch| !branch.contains("inbox/")));
+    sandbox.git(&["pull", "-q"]).ok();
+    sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
+}

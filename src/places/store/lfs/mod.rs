@@ -88,6 +88,9 @@ enum Authorization {
 /// How long an answer is used that does not say how long it may be.
 const FRESH: i64 = 300;
 
+/// How many answers are kept before all are forgotten: what is forgotten is asked again.
+const MOST_ANSWERS: usize = 10_000;
+
 impl LfsStore {
     /// Returns the store; nothing is asked yet.
     ///
@@ -272,6 +275,9 @@ impl Inner {
     fn keep(&self, operation: Operation, pointers: &[Pointer], objects: &[AnsweredObject]) {
         let now = Instant::now();
         let mut answers = lock(&self.answers);
+        if answers.len() > MOST_ANSWERS {
+            answers.clear();
+        }
         for (pointer, object) in pointers.iter().zip(objects).filter(|(_, object)| object.error.is_none()) {
             let actions = object.actions.iter().flat_map(|actions| [&actions.download, &actions.upload, &actions.verify]).flatten();
             // A date of expiry would need the server's clock; such answers are used at once or not at all.
@@ -372,7 +378,10 @@ impl ObjectStore for LfsStore {
             Intent::Put => Operation::Upload,
             Intent::Open => Operation::Download,
         };
-        let asked = pointers.chunks(MOST_OBJECTS).try_for_each(|chunk| self.0.batch(operation, chunk).map(drop));
+        let now = Instant::now();
+        let is_stale = |pointer: &&Pointer| lock(&self.0.answers).get(&(operation, pointer.oid)).is_none_or(|fresh| fresh.until <= now);
+        let unknown: Vec<Pointer> = pointers.iter().filter(is_stale).copied().collect();
+        let asked = unknown.chunks(MOST_OBJECTS).try_for_each(|chunk| self.0.batch(operation, chunk).map(drop));
         asked.map_err(|fault| self.0.failed(&format!("ask about {} objects", pointers.len()), fault))
     }
 
