@@ -204,7 +204,7 @@ impl From<GcError> for Failure {
             GcError::Git(fault) | GcError::Also { source: fault, .. } => of_git(fault),
             GcError::Forge | GcError::Marks(_) => Exit::Archive,
             GcError::Lease { .. } => Exit::Usage,
-            GcError::Remote(_) | GcError::Store(_) => Exit::Failed,
+            GcError::Remote(_) | GcError::Store(_) | GcError::Clock { .. } => Exit::Failed,
         };
         Self::new(&error, exit, Vec::new())
     }

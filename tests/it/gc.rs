@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ddb::formats::pool::pointer::Pointer;
 use ddb::places::s3::Limits;
+use ddb::stories::gc::{GcError, GcRequest, gc};
+use ddb::words::date::{Span, Timestamp};
 use ddb::words::digest::Sha256;
 
 use super::faults::{Fault, Faults};
@@ -343,6 +345,34 @@ fn blocks_of_indices_go_with_the_releases_that_nobody_keeps() {
     time.sandbox.publish(&["-C", "archive", "export", "exported"]).ok();
     time.sandbox.publish(&["-C", "archive", "dists", "trixie"]).ok();
     time.sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
+}
+
+#[test]
+fn a_clock_that_is_ahead_of_the_stores_removes_nothing() {
+    let mut time = Timeline::new();
+    let (oid, out) = time.package("loose");
+    time.upload(&out).ok();
+    time.at(50.0);
+    time.gc(&["--delete"]);
+    let days = |days: u32| Span::of_seconds(days * 86_400);
+    let mut request = GcRequest {
+        archive: time.sandbox.archive(),
+        branch: None,
+        also: Vec::new(),
+        retention: days(30),
+        releases: None,
+        unfinished: days(7),
+        grace: days(1),
+        delete: true,
+        now: Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64 + 2 * 86_400),
+        by_clock: true,
+    };
+    let fault = gc(&request, &|_| ()).unwrap_err();
+    assert!(matches!(fault, GcError::Clock { .. }), "{fault}");
+    assert!(time.has(&oid));
+    request.now = request.now.minus(days(2));
+    assert_eq!(gc(&request, &|_| ()).unwrap().objects.removed.objects, 1);
+    assert!(!time.has(&oid));
 }
 
 #[test]

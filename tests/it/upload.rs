@@ -372,6 +372,28 @@ fn a_build_job_without_a_clone_sends_to_a_bucket_and_the_deploy_job_reads_it_the
     sandbox.deploy(&["upload", "out", "--store", "ddb.toml"]).exits(3).says("is not in the store");
 }
 
+#[test]
+fn what_was_uploaded_lands_on_a_remote_also_from_a_fresh_clone() {
+    let mut sandbox = archive();
+    let gpg = Gpg::new();
+    let secret = with_uploader(&sandbox, &gpg);
+    sandbox.run("git", &["clone", "-q", "--bare", "archive", "remote.git"]).ok();
+    sandbox.environment.insert(KEY.to_owned(), secret);
+    upload(&sandbox, &[]).ok();
+    sandbox.environment.remove(KEY);
+    let url = sandbox.path("remote.git").display().to_string();
+    sandbox.run("git", &["clone", "-q", &url, "fresh"]).ok();
+    let commit = |more: &[&str]| {
+        sandbox
+            .deploy(&[&["-C", "fresh", "commit", "out", "--verify", "head", "--local-objects", "--require-push", "--json"], more].concat())
+    };
+    let landed = commit(&[]).ok().json();
+    assert_eq!((&landed["builds"][0]["verdict"], &landed["uploads"]["verify"]), (&"landed".into(), &"head".into()), "{landed}");
+    assert_eq!(commit(&[]).ok().json()["builds"][0]["verdict"], "already-landed");
+    let pool = sandbox.run("git", &["-C", "remote.git", "ls-tree", "-r", "--name-only", "main", "pool"]).ok().out;
+    assert_eq!(pool.lines().count(), 7, "{pool}");
+}
+
 /// What holds at every moment: a file is there with its bytes, or its object is.
 fn check_nothing_lost(sandbox: &Sandbox, original: &BTreeMap<String, Vec<u8>>) -> usize {
     let left = files(&sandbox.path("out"));

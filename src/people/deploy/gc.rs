@@ -59,6 +59,7 @@ pub(super) fn run(common: &Common, options: Gc) -> Result<Exit, Failure> {
         grace: options.grace,
         delete: options.delete,
         now: environment::now(common.now),
+        by_clock: common.now.is_none(),
     };
     let answer = gc(&request, &|event| progress.show(event))?;
     answer::print(&answer, common.json);

@@ -80,6 +80,11 @@ impl Marks {
         Ok(Self { files })
     }
 
+    /// Returns the files.
+    pub fn files(&self) -> impl Iterator<Item = &ObjectId> {
+        self.files.keys()
+    }
+
     /// Returns the marks of an object.
     pub fn of(&self, oid: &ObjectId) -> impl Iterator<Item = Timestamp> {
         self.files.values().filter_map(|marked| marked.get(oid).copied())

@@ -35,6 +35,9 @@ use marks::{Marks, MarksError};
 /// Shortest time for which unfinished work is safe, in seconds: stores renew it only once a day.
 pub const SHORTEST_LEASE: u32 = 2 * 86_400;
 
+/// How far the store's clock may be from ours, in seconds, reading a large archive included: far less than the lease.
+const CLOCKS: i64 = 6 * 3600;
+
 /// How many objects are removed between two readings of the refs.
 const BATCH: usize = 500;
 
@@ -59,6 +62,8 @@ pub struct GcRequest {
     pub delete: bool,
     /// The time.
     pub now: Timestamp,
+    /// Whether that is what the clock says, so that it can be compared with the store's.
+    pub by_clock: bool,
 }
 
 /// A number of objects.
@@ -139,6 +144,16 @@ pub enum GcError {
     Lease {
         /// What was asked for.
         given: Span,
+    },
+    /// The clocks disagree, so that new objects might be taken for old ones.
+    #[error("it is {ours} here and {theirs} at the store {store}; nothing is removed before the clocks agree", ours = ours.iso8601(), theirs = theirs.iso8601())]
+    Clock {
+        /// The store.
+        store: String,
+        /// The time here.
+        ours: Timestamp,
+        /// The time there.
+        theirs: Timestamp,
     },
     /// Two repositories were named that are one, or one is not usable.
     #[error("the repository {}", path.display())]
@@ -242,6 +257,9 @@ impl Sweep<'_> {
         let times = marks.renewed(unneeded, request.now);
         let written = Marks::replace(marks_store, &marks, times.clone(), request.now)?;
         collected.earliest = earliest(&|stored| times.get(&stored.oid).copied());
+        if request.by_clock {
+            self.compare_clocks(&written)?;
+        }
         let removed = self.remove(&plan, roots, listener)?;
         collected.removed = amount(&removed);
         let removed: Vec<ObjectId> = removed.iter().map(|stored| stored.oid).collect();
@@ -251,6 +269,17 @@ impl Sweep<'_> {
             Marks::replace(marks_store, &written, left, request.now)?;
         }
         Ok((collected, removed))
+    }
+
+    /// Compares our time with that at which the store says that the marks were written just now.
+    fn compare_clocks(&self, written: &Marks) -> Result<(), GcError> {
+        let ours = self.request.now;
+        for file in written.files() {
+            if let Some(theirs) = self.marks.modified(file)?.filter(|theirs| (theirs.0 - ours.0).abs() > CLOCKS) {
+                return Err(GcError::Clock { store: self.store.describe(), ours, theirs });
+            }
+        }
+        Ok(())
     }
 
     fn plan(&self, stored: &[Stored], roots: &Roots, marks: &Marks) -> Plan {
