@@ -79,6 +79,10 @@ def run_job(tool, job, outs, start, log):
         start.wait()
         for deploy, out in enumerate(outs):
             started = time.monotonic()
+            if lines and "TimeoutError" in (lines[-1]["failure"] or ""):
+                # The server stands still: a job waits no second time.
+                lines.append({**lines[-1], "seconds": 0.0})
+                continue
             try:
                 failure = tool.deploy(job, deploy, out)
             except Exception as fault:  # the tool's failure in whatever form: a refused connection, a broken answer

@@ -17,6 +17,9 @@ import urllib.request
 import uuid
 
 
+# Seconds after which a request has failed, and the job gives up.
+PATIENCE = 120
+
 # What a deploy answers that worked, and changed nothing because the suite offers something newer.
 SUPERSEDED = "superseded"
 
@@ -200,7 +203,7 @@ class Aptly(Tool):
         """One request to the API; the answer's JSON."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.api_port}/api/{path}", method=method, data=body)
         request.add_header("Content-Type", content_type)
-        with urllib.request.urlopen(request) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return json.loads(answer.read() or b"null")
 
     def prepare(self):
