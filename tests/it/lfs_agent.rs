@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::gateway::Gateway;
 use super::lfs_server::{Access, LfsServer};
 use super::sandbox::{Run, Sandbox, cache};
 use super::seaweed::{self, Seaweed};
@@ -335,4 +336,23 @@ fn a_clone_of_an_archive_with_its_objects_in_it_is_filled_from_it() {
     sandbox.deploy(&["-C", "clone", "fetch"]).ok();
     assert!(sandbox.path("elsewhere/objects").is_dir());
     git_in(&sandbox, "clone", &["lfs", "fsck"]).ok();
+}
+
+#[test]
+fn the_gateway_is_a_store_to_read_from_and_says_so_to_who_writes() {
+    let mut sandbox = sandbox(false, |_| String::new());
+    let gateway = Gateway::of(&sandbox, &[]);
+    bare_clone(&mut sandbox);
+    let toml = fs::read_to_string(sandbox.path("clone/ddb.toml")).unwrap();
+    fs::write(sandbox.path("clone/ddb.toml"), format!("[store.lfs]\nurl = \"{}lfs\"\n{toml}", gateway.url())).unwrap();
+    git_in(&sandbox, "clone", &["commit", "-q", "-a", "-m", "Read from the gateway."]).ok();
+    let answer = sandbox.deploy(&["-C", "clone", "fetch", "--json"]).ok().json();
+    assert_eq!(answer["fetched"], fs::read_dir(cache("out/small")).unwrap().count());
+    git_in(&sandbox, "clone", &["lfs", "checkout"]).ok();
+    is_whole(&sandbox, "clone");
+    sandbox.deploy(&["-C", "clone", "fsck", "--full"]).ok();
+    sandbox.deb("more", "more", "1", "amd64", "");
+    let run = sandbox.deploy(&["-C", "clone", "commit", "more", "--no-push"]);
+    assert!(run.code == 1 && run.err.contains("object store") && run.err.contains("answers"), "{}", run.err);
+    assert!(gateway.log().contains("POST /lfs/objects/batch"), "{}", gateway.log());
 }
