@@ -77,6 +77,8 @@ fn two_clones_deploy_in_turn_and_both_follow_the_remote() {
         assert_eq!(ahead.trim(), "0\t0", "{archive}");
     }
     assert_eq!(shared.offered(), ["pack0_1", "pack1_1", "pack2_1", "pack3_1"]);
+    // An address may be relative, as Git takes it: from the top of the work tree, wherever the command runs.
+    sandbox.git(&["remote", "set-url", "origin", "../remotes/archive.git"]).ok();
     // A commit made by hand and not pushed goes along.
     sandbox.run("git", &["-C", "archive", "pull", "-q", "--ff-only"]).ok();
     configure(sandbox, "# a remark", "");

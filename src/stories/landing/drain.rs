@@ -18,7 +18,7 @@ use crate::formats::statement::replay::Rules;
 use crate::places::git::land::Edits;
 use crate::places::git::remote::Move;
 use crate::places::git::{Author, GitError, Oid};
-use crate::places::store::{Intent, ObjectStore, StoreError};
+use crate::places::store::{Intent, ObjectStore, StoreError, in_parallel};
 use crate::stories::archive::OpenArchive;
 
 /// A statement that was never parked, and what has to be done before its commit may be pushed.
@@ -155,10 +155,13 @@ fn missing_objects(store: &dyn ObjectStore, edits: &Edits) -> Result<Option<Stri
         .filter_map(|(path, content)| Some((path, Pointer::decode(content.as_deref()?).ok()?)))
         .collect();
     store.announce(Intent::Open, &pointers.iter().map(|(_, pointer)| *pointer).collect::<Vec<_>>())?;
-    let sizes: Vec<Option<u64>> = pointers.par_iter().map(|(_, pointer)| store.size(&pointer.oid)).collect::<Result<_, _>>()?;
-    let missing = pointers.iter().zip(sizes).find(|((_, pointer), size)| *size != Some(pointer.size));
-    Ok(missing.map(|((path, pointer), size)| match size {
-        None => format!("the object {} of {path} is not in {}; deploy again", pointer.oid, store.describe()),
-        Some(size) => format!("the object {} of {path} has {size} bytes in {}, not {}", pointer.oid, store.describe(), pointer.size),
+    // Found present, an object counts as written now: the collector of garbage leaves it alone.
+    let there: Vec<bool> = in_parallel(store, || pointers.par_iter().map(|(_, pointer)| store.refresh(pointer)).collect::<Result<_, _>>())?;
+    let Some((path, pointer)) = pointers.iter().zip(there).find(|(_, there)| !there).map(|(pair, _)| pair) else { return Ok(None) };
+    Ok(Some(match store.size(&pointer.oid)? {
+        Some(size) if size != pointer.size => {
+            format!("the object {} of {path} has {size} bytes in {}, not {}", pointer.oid, store.describe(), pointer.size)
+        }
+        _ => format!("the object {} of {path} is not in {}; deploy again", pointer.oid, store.describe()),
     }))
 }

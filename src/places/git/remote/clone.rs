@@ -79,7 +79,7 @@ impl Remote {
     /// The remote cannot be reached or refuses.
     pub fn head(&self) -> Result<Option<String>, RemoteError> {
         let said = self.patiently("ask", || {
-            let mut command = super::git_command(&self.git_dir, &self.address);
+            let mut command = super::git_command(&self.root, &self.git_dir, &self.address);
             command.args(["ls-remote", "--quiet", "--symref", &self.name, "HEAD"]);
             run(&mut command, None)
         })?;

@@ -91,6 +91,8 @@ pub struct Move {
 #[derive(Debug, Clone)]
 pub struct Remote {
     git_dir: PathBuf,
+    /// Where relative addresses start from.
+    root: PathBuf,
     name: String,
     address: String,
     push_options: Vec<String>,
@@ -122,7 +124,14 @@ impl Remote {
         };
         let address = repository.setting(&format!("remote.{name}.pushurl")).unwrap_or(address);
         let managed = repository.setting("ddb.managed").as_deref() == Some("true");
-        Ok(Some(Self { git_dir: repository.git_dir().to_owned(), name, address, push_options: Vec::new(), managed }))
+        Ok(Some(Self {
+            git_dir: repository.git_dir().to_owned(),
+            root: repository.root().to_owned(),
+            name,
+            address,
+            push_options: Vec::new(),
+            managed,
+        }))
     }
 
     /// Sends these push options where the server takes them.
@@ -313,7 +322,7 @@ impl Remote {
     }
 
     fn git(&self, arguments: &[&str], input: Option<&[u8]>) -> Result<Said, RemoteError> {
-        let mut command = git_command(&self.git_dir, &self.address);
+        let mut command = git_command(&self.root, &self.git_dir, &self.address);
         command.args(arguments);
         run(&mut command, input)
     }
@@ -375,9 +384,10 @@ fn push_arguments(name: &str, moves: &[Move], options: &[String], atomic: bool) 
 }
 
 /// Returns `git` for this repository: it asks nobody, speaks English and sends the token only to the remote's own host.
-fn git_command(git_dir: &Path, address: &str) -> Command {
+fn git_command(root: &Path, git_dir: &Path, address: &str) -> Command {
     let mut command = Command::new("git");
-    command.arg("--git-dir").arg(git_dir);
+    // Relative addresses start from here; a relative name of the repository does too, and is made whole.
+    command.current_dir(root).arg("--git-dir").arg(std::path::absolute(git_dir).unwrap_or_else(|_| git_dir.to_owned()));
     for setting in ["gc.auto=0", "maintenance.auto=false", "fetch.unpackLimit=1000", "push.negotiate=false", "core.hooksPath=/dev/null"] {
         command.args(["-c", setting]);
     }

@@ -45,7 +45,7 @@ impl Remote {
         std::io::Write::write_all(&mut file, format!("[include]\n\tpath = \"{quoted}\"\n{own}").as_bytes())
             .map_err(of_file("write", &path))?;
         file.persist(&path).map_err(|fault| of_file("write", &path)(fault.error))?;
-        let mut command = git_command(folder.path(), &self.address);
+        let mut command = git_command(&self.root, folder.path(), &self.address);
         command.args(["fetch", "--no-tags", "--no-recurse-submodules", "--depth=1", "--filter=blob:none", &self.name]);
         command.arg(format!("+{reference}:refs/ddb/probe"));
         let said = run(&mut command, None)?;
