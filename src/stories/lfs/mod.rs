@@ -11,6 +11,7 @@ use crate::formats::git_lfs::lfsconfig;
 use crate::formats::pool::pointer::Pointer;
 use crate::places::credentials;
 use crate::places::git::read::{Snapshot, read_blobs};
+use crate::places::git::remote::without_secrets;
 use crate::places::git::{GitError, Repository};
 use crate::places::store::lfs::http::Patience;
 use crate::places::store::lfs::{LfsOptions, LfsStore};
@@ -86,7 +87,7 @@ pub fn store_of_clone(open: &OpenArchive, archive: &Archive, remote: &str) -> Re
         Err(_) if address == remote && open.repository.remote_urls().is_empty() => Ok(open.store(archive)?),
         Err(_) => {
             let store = settings.path.as_deref().map_or_else(|| PathBuf::from(".git/lfs/objects"), PathBuf::from);
-            Err(CloneError::Local { store, remote: without_user(&address) })
+            Err(CloneError::Local { store, remote: without_secrets(&address) })
         }
     }
 }
@@ -105,12 +106,6 @@ pub fn lfsconfig_fault(snapshot: &Snapshot<'_>, archive: &Archive) -> Result<Opt
 pub fn remote_of(open: &OpenArchive) -> String {
     let short = open.branch.strip_prefix("refs/heads/").unwrap_or(&open.branch);
     open.repository.setting(&format!("branch.{short}.remote")).unwrap_or_else(|| "origin".to_owned())
-}
-
-fn without_user(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    format!("{scheme}://{}{path}", authority.rsplit_once('@').map_or(authority, |(_, host)| host))
 }
 
 /// Returns the host of a remote's address, also of one without a scheme (`git@host:path`).

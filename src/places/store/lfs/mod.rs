@@ -454,6 +454,13 @@ impl ObjectStore for LfsStore {
         Err(self.0.answered(&format!("remove object {oid}"), answer.to_owned()))
     }
 
+    fn refresh(&self, pointer: &Pointer) -> Result<bool, StoreError> {
+        match self.size(&pointer.oid) {
+            Err(StoreError::OtherSize { .. }) => Ok(false),
+            size => Ok(size? == Some(pointer.size)),
+        }
+    }
+
     fn modified(&self, oid: &ObjectId) -> Result<Option<Timestamp>, StoreError> {
         let answer = "the Git-LFS API tells no times";
         Err(self.0.answered(&format!("find out when object {oid} was written"), answer.to_owned()))
