@@ -62,6 +62,7 @@ pub fn clone_of(address: &str, cache: &Path, purpose: Purpose, branch: Option<&s
         Purpose::Whole => remote.fetch(&["refs/heads/*"]),
     }
     .map_err(OpenError::Remote)?;
+    remote.tidy().map_err(OpenError::Remote)?;
     let tip = repository.tip(&remote.tracking(&branch))?;
     let tip = tip.ok_or_else(|| GitError::NoBranch { path: PathBuf::from(remote.describe()), branch: branch.clone() })?;
     repository.follow(&branch, tip, "ddb fetch")?;
@@ -91,6 +92,14 @@ impl OpenArchive {
         let Some(remote) = &self.remote else { return Ok(()) };
         let branches: Vec<&str> = std::iter::once(self.branch.as_str()).chain(others.iter().copied()).collect();
         remote.fetch(&branches)
+    }
+
+    /// Fetches these branches alone.
+    ///
+    /// # Errors
+    /// The remote cannot be reached or refuses.
+    pub fn refresh_only(&self, branches: &[&str]) -> Result<(), RemoteError> {
+        self.remote.as_ref().map_or(Ok(()), |remote| remote.fetch(branches))
     }
 
     /// Returns the commit that work starts from: the remote's, as last fetched, or this repository's where that has commits

@@ -28,7 +28,7 @@ use crate::words::archive::Archive;
 /// How long the first in the inbox collects before it lands, in milliseconds: a range, so that jobs that began together do not
 /// meet again. The others look the less often the more there are, or looking would be all that the server does.
 const GLANCE: std::ops::Range<u64> = 80..200;
-const GLANCE_MORE: std::ops::Range<u64> = 20..40;
+const GLANCE_MORE: std::ops::Range<u64> = 30..60;
 
 /// How long nothing may happen in the inbox before the next one takes over, and how much longer for each place further behind.
 const QUIET: Duration = Duration::from_millis(2500);
@@ -162,8 +162,8 @@ impl Landing<'_> {
         let open = self.job.open;
         let (inbox, judgements) = (format!("{INBOX}*"), format!("{}*", verdicts_branch(&open.branch)));
         if state.parked.is_some() {
-            return if state.turn == Turn::Lead { open.refresh(&[&inbox, &judgements]) } else { open.refresh(&[&judgements]) }
-                .map(|()| false);
+            let fetched = if state.turn == Turn::Lead { open.refresh(&[&inbox, &judgements]) } else { open.refresh_only(&[&judgements]) };
+            return fetched.map(|()| false);
         }
         let mut seen = self.remote.list(&[&open.branch, &inbox])?;
         let tip = seen.remove(&open.branch);
@@ -360,8 +360,11 @@ impl Landing<'_> {
             None if state.turn == Turn::Gone => self.without_verdict(state)?,
             None => return Ok(None),
         };
-        if let Some(base) = open.base()? {
-            answer.left_alone = open.catch_up(base)?;
+        if !self.remote.is_managed() {
+            open.refresh(&[]).map_err(OpenError::Remote)?;
+            if let Some(base) = open.base()? {
+                answer.left_alone = open.catch_up(base)?;
+            }
         }
         Ok(Some(answer))
     }
@@ -369,6 +372,7 @@ impl Landing<'_> {
     /// The verdict is gone (after a long pause), or somebody withdrew the statement: a replay tells which.
     fn without_verdict(&self, state: &State) -> Result<CommitAnswer, DeployError> {
         let open = self.job.open;
+        open.refresh(&[]).map_err(OpenError::Remote)?;
         let Some(base) = open.base()? else { return Err(DeployError::Withdrawn) };
         let replayed =
             Chain::at(open, base)?.replay(self.job.statement, self.job.request.rules).map_err(|unfit| self.job.refused(unfit))?;

@@ -72,7 +72,25 @@ pub fn managed_clone(cache: &Path, purpose: &str, address: &str) -> Result<PathB
     Ok(folder)
 }
 
+/// How many packs a clone may gather before they are joined.
+const PACKS: usize = 64;
+
 impl Remote {
+    /// Joins the packs of ddb's own clone when there are many: every fetch leaves one.
+    ///
+    /// # Errors
+    /// Git does not run.
+    pub fn tidy(&self) -> Result<(), RemoteError> {
+        let packs = fs::read_dir(self.git_dir.join("objects/pack")).map_or(0, |entries| {
+            entries.filter_map(Result::ok).filter(|entry| entry.path().extension().is_some_and(|extension| extension == "pack")).count()
+        });
+        if !self.managed || packs <= PACKS {
+            return Ok(());
+        }
+        // What fails here is tried again by the next run; the clone works all the same.
+        self.git(&["gc", "--quiet"], None).map(drop)
+    }
+
     /// Returns the branch that the remote's HEAD points at, `None` where the remote does not say.
     ///
     /// # Errors

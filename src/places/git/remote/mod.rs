@@ -6,6 +6,7 @@
 
 mod answer;
 mod clone;
+mod folder;
 mod probe;
 
 use std::collections::BTreeMap;
@@ -170,6 +171,9 @@ impl Remote {
     /// # Errors
     /// The remote cannot be reached or refuses.
     pub fn fetch_to(&self, branches: &[&str], depth: Depth) -> Result<(), RemoteError> {
+        if depth == Depth::Known && self.is_followed(branches)? {
+            return Ok(());
+        }
         let depth = depth.arguments();
         let fetch = |branches: &[&str]| {
             let specs: Vec<String> = branches.iter().map(|branch| format!("+{branch}:{}", self.tracking(branch))).collect();
@@ -222,6 +226,9 @@ impl Remote {
     /// # Errors
     /// The remote cannot be reached or refuses.
     pub fn list(&self, patterns: &[&str]) -> Result<BTreeMap<String, Oid>, RemoteError> {
+        if let Some(refs) = self.refs_of_folder(patterns) {
+            return Ok(refs);
+        }
         let mut arguments = vec!["ls-remote", "--quiet", "--refs", &self.name];
         arguments.extend(patterns);
         let said = self.patiently("ask", || self.git(&arguments, None))?;
@@ -240,7 +247,7 @@ impl Remote {
     /// the connection breaks in the middle, the branches may have moved all the same: look again.
     pub fn push(&self, moves: &[Move]) -> Result<Pushed, RemoteError> {
         // A folder runs no pipelines, and most take no options: asking would be half of the cost of a push.
-        let mut options = if is_folder(&self.address) { &[] } else { self.push_options.as_slice() };
+        let mut options = if folder::is_folder(&self.address) { &[] } else { self.push_options.as_slice() };
         let mut atomic = moves.len() > 1;
         loop {
             let arguments = push_arguments(&self.name, moves, options, atomic);
@@ -388,7 +395,8 @@ fn git_command(root: &Path, git_dir: &Path, address: &str) -> Command {
     let mut command = Command::new("git");
     // Relative addresses start from here; a relative name of the repository does too, and is made whole.
     command.current_dir(root).arg("--git-dir").arg(std::path::absolute(git_dir).unwrap_or_else(|_| git_dir.to_owned()));
-    for setting in ["gc.auto=0", "maintenance.auto=false", "fetch.unpackLimit=1000", "push.negotiate=false", "core.hooksPath=/dev/null"] {
+    // Objects stay in the packs that they came in: writing each to a file of its own costs ten times as much.
+    for setting in ["gc.auto=0", "maintenance.auto=false", "fetch.unpackLimit=1", "push.negotiate=false", "core.hooksPath=/dev/null"] {
         command.args(["-c", setting]);
     }
     if let Some(host) = web_host(address) {
@@ -412,11 +420,6 @@ fn run(command: &mut Command, input: Option<&[u8]>) -> Result<Said, RemoteError>
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
         err: String::from_utf8_lossy(&output.stderr).into_owned(),
     })
-}
-
-/// Tells whether an address is a folder of this machine.
-fn is_folder(address: &str) -> bool {
-    address.starts_with("file://") || !clone::is_address(address)
 }
 
 /// Returns scheme and host of a web address, without user name and password.
