@@ -22,6 +22,7 @@ mod corpus;
 mod deploying;
 mod doctor;
 mod faults;
+mod full_disk;
 mod gateway;
 mod gc;
 mod git_lfs;
