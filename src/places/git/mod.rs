@@ -4,7 +4,6 @@
 //! a commit by tree edits and moves a ref by compare-and-swap, `worktree` brings touched paths of a checkout up to date.
 //! Nothing here knows what a package is, except where `read` lists records and pointers.
 
-mod changes;
 mod compare;
 pub mod credential;
 pub mod history;

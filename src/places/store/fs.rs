@@ -93,19 +93,8 @@ impl FolderStore {
         let mut reader = from.open(&pointer.oid)?;
         fs::create_dir_all(&self.temporary).map_err(store)?;
         let mut incoming = tempfile::Builder::new().prefix("ddb-").tempfile_in(&self.temporary).map_err(store)?;
-        let mut hasher = Hasher::new(ExtraDigests::default());
-        let mut buffer = vec![0; 1 << 20];
-        loop {
-            let length = reader.read(&mut buffer).map_err(read)?;
-            let bytes = buffer.get(..length).unwrap_or_default();
-            if bytes.is_empty() {
-                break;
-            }
-            hasher.update(bytes);
-            incoming.write_all(bytes).map_err(store)?;
-            listener(length as u64).map_err(store)?;
-        }
-        let found = Pointer::from(&hasher.finish());
+        let found =
+            hash_through(&mut reader, read, |bytes| incoming.write_all(bytes).and_then(|()| listener(bytes.len() as u64)).map_err(store))?;
         if found == *pointer {
             Ok(incoming)
         } else {
@@ -206,24 +195,30 @@ impl FolderStore {
             Source::Bytes(_) => false,
         };
         let mut reader = source.open().map_err(read)?;
-        let mut hasher = Hasher::new(ExtraDigests::default());
-        let mut buffer = vec![0; 1 << 20];
-        loop {
-            let length = reader.read(&mut buffer).map_err(read)?;
-            let bytes = buffer.get(..length).unwrap_or_default();
-            if bytes.is_empty() {
-                break;
-            }
-            hasher.update(bytes);
-            if !shared {
-                incoming.write_all(bytes).map_err(store)?;
-            }
-        }
-        let found = Pointer::from(&hasher.finish());
+        let found = hash_through(&mut reader, read, |bytes| if shared { Ok(()) } else { incoming.write_all(bytes).map_err(store) })?;
         if found != *pointer {
             return Err(StoreError::Changed { path: source.path(), expected: *pointer, found });
         }
         self.keep(pointer, incoming)
+    }
+}
+
+/// Reads everything, gives each piece to a taker, and returns what it was.
+fn hash_through(
+    reader: &mut dyn Read,
+    failed: impl Fn(io::Error) -> StoreError,
+    mut take: impl FnMut(&[u8]) -> Result<(), StoreError>,
+) -> Result<Pointer, StoreError> {
+    let mut hasher = Hasher::new(ExtraDigests::default());
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let length = reader.read(&mut buffer).map_err(&failed)?;
+        let bytes = buffer.get(..length).unwrap_or_default();
+        if bytes.is_empty() {
+            return Ok(Pointer::from(&hasher.finish()));
+        }
+        hasher.update(bytes);
+        take(bytes)?;
     }
 }
 
