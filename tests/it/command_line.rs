@@ -191,9 +191,9 @@ fn the_commands_of_the_readme_work_in_order() {
     assert!(sandbox.public().join("pool/main/h/hostname/hostname_3.23+nmu1_amd64.deb").exists());
     // The two lines at the top are the same commands.
     for line in readme.lines().filter(|line| line.starts_with("    ddb-")) {
-        let words: Vec<&str> = line.split_whitespace().take(2).collect();
-        let program = words[0];
-        sandbox.run(program, &[words[1], "--help"]).ok();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let command = words[if words[1] == "-C" { 3 } else { 1 }];
+        sandbox.run(words[0], &[command, "--help"]).ok();
     }
 }
 
