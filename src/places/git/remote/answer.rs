@@ -15,7 +15,7 @@ pub enum Pushed {
 }
 
 /// Sentences that mean that somebody else was faster.
-const RACES: [&str; 12] = [
+const RACES: [&str; 11] = [
     "stale info",
     "fetch first",
     "non-fast-forward",
@@ -27,7 +27,6 @@ const RACES: [&str; 12] = [
     "remote ref does not exist",
     "atomic transaction failed",
     "reference conflicts",
-    "failed to write",
 ];
 
 /// Sentences of a server or network that may answer the next time.
