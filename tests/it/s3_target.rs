@@ -165,8 +165,8 @@ fn what_is_in_the_bucket_is_what_a_folder_would_have_with_headers_of_its_class()
 
 /// Waits until what is written now is dated in another second than InRelease; else a publish would wait for that itself and
 /// write InRelease twice.
-fn in_another_second(bucket: &Bucket) {
-    let written = bucket.client("public", Limits::default()).head("dists/trixie/InRelease").unwrap().unwrap().modified.0;
+fn in_another_second(bucket: &Bucket, prefix: &str) {
+    let written = bucket.client(prefix, Limits::default()).head("dists/trixie/InRelease").unwrap().unwrap().modified.0;
     let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     while now() <= written as u64 {
         std::thread::sleep(std::time::Duration::from_millis(20));
@@ -190,14 +190,14 @@ fn a_publish_costs_one_request_where_nothing_changed_and_else_what_changed() {
 
     assert_eq!(publish(&sandbox, &[]), ("unchanged".to_owned(), [1, 0, 0, 0]));
     add(&sandbox, "more", "1.0");
-    in_another_second(&bucket);
+    in_another_second(&bucket, "public");
     let (outcome, change) = publish(&sandbox, &[]);
     assert_eq!(outcome, "published");
     // InRelease is read before, and looked at after it was written. The package; Packages and Translation-en in two forms, each once by hash and copied to its name; three of Release.
     assert_eq!(change, [1 + 1 + 1, 1 + 4 + 3, 4, 0]);
     assert_eq!(publish(&sandbox, &[]), ("unchanged".to_owned(), [1, 0, 0, 0]));
     // Nothing but the dates.
-    in_another_second(&bucket);
+    in_another_second(&bucket, "public");
     assert_eq!(publish(&sandbox, &["--renew"]), ("published".to_owned(), [1 + 1, 3, 0, 0]));
     let keys = tree(&bucket.client("public", Limits::default())).len() as u64;
     assert_eq!(publish(&sandbox, &["--repair"]).1, [1 + keys - 4, 0, 0, 0], "every file of the newest Release is looked at");
@@ -491,6 +491,7 @@ fn a_fresh_runner_knows_from_git_what_the_tree_holds() {
     }
     sandbox.deb("more", "more", "1.0", "amd64", "");
     sandbox.commit("more", &[]).ok();
+    in_another_second(&bucket, "deb");
     let (outcome, [reads, writes, copies, _]) = with(&["--now", &at(20)]);
     assert_eq!((outcome.as_str(), writes, copies), ("published", 1 + 4 + 3, 4));
     assert!(reads <= 3, "{reads} reads: nothing is looked at that is known");
