@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::people::failure::Failure;
+use crate::places::cache::Cache;
 use crate::places::credentials::{self, Credentials, Secret};
 use crate::places::git::{Author, Repository};
 use crate::words::date::Timestamp;
@@ -69,6 +71,24 @@ pub fn cache_folder() -> PathBuf {
             variable("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".cache")));
         caches.unwrap_or_else(std::env::temp_dir).join("ddb")
     })
+}
+
+/// Bytes that the cache of blocks may hold, unless `$DDB_CACHE_LIMIT` says another number.
+const CACHE_LIMIT: u64 = 4 << 30;
+
+/// Returns the cache of the texts and blocks of indices, in the folder of clones; it holds at most `$DDB_CACHE_LIMIT` MiB.
+///
+/// # Errors
+/// The limit is no number.
+pub fn block_cache() -> Result<Cache, Failure> {
+    let limit = match variable("DDB_CACHE_LIMIT") {
+        Some(text) => {
+            let wrong = || Failure::usage(&format!("DDB_CACHE_LIMIT is \"{}\", which is no number of MiB", text.escape_debug()));
+            text.parse::<u64>().ok().and_then(|limit| limit.checked_mul(1 << 20)).ok_or_else(wrong)?
+        }
+        None => CACHE_LIMIT,
+    };
+    Ok(Cache::new(&cache_folder().join("blocks"), limit, now(None)))
 }
 
 /// Returns Debian's name of the architecture that this program was built for; `None` where Debian has none.

@@ -15,6 +15,7 @@ use crate::stories::archive::OpenError;
 use crate::stories::deploy::DeployError;
 use crate::stories::doctor::DoctorError;
 use crate::stories::export::ExportError;
+use crate::stories::fold::FoldError;
 use crate::stories::fsck::FsckError;
 use crate::stories::gc::GcError;
 use crate::stories::inbox::InboxError;
@@ -214,15 +215,17 @@ impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
         let exit = match &error {
             PublishError::Open(fault) => of_open(fault),
-            PublishError::Git(fault) | PublishError::Stage(StageError::Git(fault)) => of_git(fault),
+            PublishError::Git(fault) | PublishError::Stage(StageError::Git(fault)) | PublishError::Fold(FoldError::Git(fault)) => {
+                of_git(fault)
+            }
             PublishError::Stage(StageError::Remote(fault)) => of_remote(fault),
             PublishError::Key(_) | PublishError::Sign(_) => Exit::Key,
-            PublishError::Target(_) | PublishError::Retain(_) => Exit::Failed,
+            PublishError::Target(_) | PublishError::Fold(FoldError::Keep(_)) => Exit::Failed,
             PublishError::Contended { .. } => Exit::Contended,
             _ => Exit::Archive,
         };
         let problems = match &error {
-            PublishError::Records { problems, .. } | PublishError::Objects { problems } => {
+            PublishError::Fold(FoldError::Records { problems, .. }) | PublishError::Objects { problems } => {
                 problems.iter().map(|problem| FailureProblem { file: problem.path.clone(), reason: problem.fault.clone() }).collect()
             }
             _ => Vec::new(),

@@ -3,6 +3,7 @@
 //! Each place is small and does one kind of effect; what is written where is decided in the stories.
 
 pub mod build_output;
+pub mod cache;
 pub mod credentials;
 pub mod git;
 pub mod http;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::formats::blocks::retained::KIND;
+use crate::formats::blocks::sheet::KIND;
 use crate::formats::client;
 use crate::formats::pool::path::PoolPath;
 use crate::formats::pool::pointer::Pointer;
@@ -23,7 +23,8 @@ use crate::places::target::plan::{Class, Plan, Step};
 use crate::places::target::{Content, TargetError};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
-use crate::stories::publish::{KEYRING, PublishError, pool};
+use crate::stories::fold::whole_pool;
+use crate::stories::publish::{KEYRING, PublishError};
 use crate::stories::served::index::{self, IndexFault};
 use crate::stories::served::snapshot::{self, SnapshotFault, SnapshotId};
 use crate::stories::served::{Edition, ServedError, Whole, history};
@@ -221,19 +222,19 @@ impl Files {
 
     fn add_dists(&mut self, open: &OpenArchive, blocks: &dyn ObjectStore, whole: &Whole) -> Result<(), ExportError> {
         let Edition { codename, sequence, base, .. } = &whole.edition;
-        let retained = index::retained(open, whole);
+        let recorded = index::recorded(open, whole);
         let mut folded: Option<BTreeMap<String, Vec<u8>>> = None;
         let root = format!("dists/{codename}");
         for (path, listed) in &whole.parsed.files {
-            let bytes = match index::join(blocks, retained.as_ref(), whole, path, listed) {
+            let bytes = match index::join(blocks, recorded.as_ref(), whole, path, listed) {
                 Ok(bytes) => bytes,
-                Err(IndexFault::NotRecorded { .. }) if retained.as_ref().is_some_and(|retained| retained.is_of(&whole.release)) => continue,
+                Err(IndexFault::NotRecorded { .. }) if recorded.as_ref().is_some_and(|recorded| index::is_of(recorded, whole)) => continue,
                 Err(fault) => {
                     let again = folded.get_or_insert_with(|| index::folded(open, whole));
                     match again.remove(path) {
                         Some(bytes) => bytes,
                         // Without a record of what was written, a plain form that is only listed looks like a lost file.
-                        None if retained.is_none() && !again.is_empty() && is_plain(path) => continue,
+                        None if recorded.is_none() && !again.is_empty() && is_plain(path) => continue,
                         None => {
                             let (codename, sequence, base) = (codename.clone(), *sequence, base.to_string());
                             return Err(ExportError::Index { codename, sequence, base, fault });
@@ -259,7 +260,7 @@ impl Files {
         let base = open.repository.snapshot(whole.edition.base).map_err(ServedError::Git)?;
         // Where the indices name objects directly, these are what clients ask for.
         let direct = whole.archive.target.objects_below(&whole.archive.store);
-        let named: BTreeMap<PoolPath, Pointer> = pool(&open.repository, &base, codename)?;
+        let named: BTreeMap<PoolPath, Pointer> = whole_pool(&open.repository, &base, codename).map_err(PublishError::from)?;
         for (path, pointer) in named {
             let path = direct.as_ref().map_or_else(|| path.to_string(), |below| format!("{below}/{}", key(&pointer.oid)));
             if self.pool.insert(path.clone(), pointer).is_some_and(|other| other != pointer) {

@@ -8,6 +8,7 @@ pub mod deploy;
 pub mod doctor;
 pub mod event;
 pub mod export;
+pub mod fold;
 pub mod fsck;
 pub mod gc;
 pub mod inbox;

@@ -186,30 +186,72 @@ pub struct ExtraDigests {
 
 /// Makes every wanted digest in one pass.
 pub struct Hasher {
-    size: u64,
     md5: md5::Md5,
-    sha256: sha2::Sha256,
-    sha1: Option<sha1::Sha1>,
-    sha512: Option<sha2::Sha512>,
+    rest: ListHasher,
 }
 
 impl Hasher {
     /// Returns a hasher that has seen nothing yet.
     pub fn new(extra: ExtraDigests) -> Self {
+        Self { md5: md5::Md5::new(), rest: ListHasher::of(false, extra.sha1, extra.sha512) }
+    }
+
+    /// Takes the next bytes of the file.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.md5.update(bytes);
+        self.rest.update(bytes);
+    }
+
+    /// Returns the facts about everything that was seen.
+    pub fn finish(self) -> FileFacts {
+        let Listed { size, sha256, sha1, sha512, .. } = self.rest.finish();
+        FileFacts { size, md5: Md5(self.md5.finalize().into()), sha256, sha1, sha512 }
+    }
+}
+
+/// What a list of digests says about one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// Length in bytes.
+    pub size: u64,
+    /// SHA-256, always there.
+    pub sha256: Sha256,
+    /// MD5, where that list is there.
+    pub md5: Option<Md5>,
+    /// SHA-1, where that list is there.
+    pub sha1: Option<Sha1>,
+    /// SHA-512, where that list is there.
+    pub sha512: Option<Sha512>,
+}
+
+/// Makes SHA-256 and only those digests that are listed, in one pass.
+pub struct ListHasher {
+    size: u64,
+    sha256: sha2::Sha256,
+    md5: Option<md5::Md5>,
+    sha1: Option<sha1::Sha1>,
+    sha512: Option<sha2::Sha512>,
+}
+
+impl ListHasher {
+    /// Returns a hasher that has seen nothing yet.
+    pub fn of(md5: bool, sha1: bool, sha512: bool) -> Self {
         Self {
             size: 0,
-            md5: md5::Md5::new(),
             sha256: sha2::Sha256::new(),
-            sha1: extra.sha1.then(sha1::Sha1::new),
-            sha512: extra.sha512.then(sha2::Sha512::new),
+            md5: md5.then(md5::Md5::new),
+            sha1: sha1.then(sha1::Sha1::new),
+            sha512: sha512.then(sha2::Sha512::new),
         }
     }
 
     /// Takes the next bytes of the file.
     pub fn update(&mut self, bytes: &[u8]) {
         self.size += bytes.len() as u64;
-        self.md5.update(bytes);
         self.sha256.update(bytes);
+        if let Some(md5) = &mut self.md5 {
+            md5.update(bytes);
+        }
         if let Some(sha1) = &mut self.sha1 {
             sha1.update(bytes);
         }
@@ -218,12 +260,12 @@ impl Hasher {
         }
     }
 
-    /// Returns the facts about everything that was seen.
-    pub fn finish(self) -> FileFacts {
-        FileFacts {
+    /// Returns what is listed about everything that was seen.
+    pub fn finish(self) -> Listed {
+        Listed {
             size: self.size,
-            md5: Md5(self.md5.finalize().into()),
             sha256: Sha256(self.sha256.finalize().into()),
+            md5: self.md5.map(|hash| Md5(hash.finalize().into())),
             sha1: self.sha1.map(|hash| Sha1(hash.finalize().into())),
             sha512: self.sha512.map(|hash| Sha512(hash.finalize().into())),
         }

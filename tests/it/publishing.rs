@@ -85,6 +85,11 @@ fn a_damaged_index_is_made_whole_from_the_fold() {
     damaged[30] ^= 1;
     std::fs::write(&index, &damaged).unwrap();
     sandbox.deploy(&["-C", "archive", "fsck"]).exits(8);
+    // A publish looks at names and sizes; --repair reads everything.
+    assert_eq!(sandbox.dists(&["--json"]).ok().json()["suites"][0]["outcome"], "unchanged");
+    assert_eq!(sandbox.dists(&["--repair", "--json"]).ok().json()["suites"][0]["outcome"], "repaired");
+    assert_eq!(std::fs::read(&index).unwrap(), whole);
+    std::fs::write(&index, &damaged[..20]).unwrap();
     assert_eq!(sandbox.dists(&["--json"]).ok().json()["suites"][0]["outcome"], "repaired");
     assert_eq!(std::fs::read(&index).unwrap(), whole);
     fsck_is_clean(&sandbox);

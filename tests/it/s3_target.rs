@@ -437,14 +437,20 @@ fn an_object_that_is_missing_is_named_and_nothing_flips() {
         add(&sandbox, "one", "1.0");
         publish(&sandbox, &[]);
         let client = bucket.client("deb", Limits::default());
-        let before = tree(&client);
+        let published = || {
+            let mut tree = tree(&client);
+            // Blocks of indices are made before objects are looked for, and are no part of the tree.
+            tree.retain(|key, _| !key.starts_with("derived/"));
+            tree
+        };
+        let before = published();
         add(&sandbox, "two", "1.0");
         let new: Vec<_> = client.list("objects/").unwrap().into_iter().filter(|entry| !before.contains_key(&entry.key)).collect();
         assert_eq!(new.len(), 1);
         client.delete(&new[0].key).unwrap();
         let oid = new[0].key.rsplit('/').next().unwrap();
         sandbox.dists(&[]).exits(4).says(oid).says("pool/main/t/two/two_1.0_amd64.deb");
-        assert!(tree(&client) == before, "{mode}: nothing was written");
+        assert!(published() == before, "{mode}: nothing was written");
         sandbox.commit("out-two-1.0", &[]).ok();
         assert_eq!(publish(&sandbox, &[]).0, "published");
     }

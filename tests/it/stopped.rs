@@ -171,6 +171,7 @@ pub fn publish_with(
         renew: false,
         renew_before: None,
         reset_date: false,
+        repack: false,
         repair: false,
         dry_run: false,
         address: archive.archive.url.clone().unwrap(),
@@ -185,7 +186,7 @@ pub fn publish_with(
         let found = find_secrets(&open.signing_certificates(snapshot, archive)?, &open.certificates(snapshot)?, &secrets, time)?;
         signer(Box::new(found.signer))
     };
-    dists(&request, &Places { open: &open, store: store.as_ref(), target, signer: &make }, &|_| ())
+    dists(&request, &Places { open: &open, store: store.as_ref(), target, cache: None, signer: &make }, &|_| ())
 }
 
 pub fn signs(signer: Box<dyn Signer>) -> Result<Box<dyn Signer>, PublishError> {

@@ -1,66 +1,44 @@
-//! Where an index is cut into blocks: before paragraphs that their own first line chooses.
+//! Where the text of an index is cut into blocks: evenly, before paragraphs.
 //!
-//! A piece longer than the limit is cut before the paragraph whose first line has the smallest hash, and so on with both
-//! parts. So a cut depends on the paragraphs near it alone, nothing on positions: a changed paragraph changes its own
-//! block (which may fall in two, or two become one), a paragraph more or less rarely more.
+//! Cuts are not found anew in every text. They are recorded with each Release (`sheet`), and the next one keeps them: a block
+//! is what lies between two recorded first paragraphs. So only a block in which something changed is cut again, and equal
+//! blocks may be as large and as even as compression likes.
 
 use std::ops::Range;
 
-use crate::words::digest::Sha256;
-
-/// Longest block in bytes, unless one paragraph alone is longer; blocks have half of that in the mean.
-///
-/// Measured on trixie's Packages of main, 56.6 MB (Debian's own .xz is 9.68 MB, .gz 13.34): a limit of 256 KiB makes .xz
-/// 11.60 MB, 512 KiB 11.13, 1 MiB 10.80, 2 MiB 10.47, 4 MiB 10.29, and .gz 13.06 to 12.77. A block is what a small change
-/// costs: 0.1 s at 1 MiB.
-pub const BLOCK_LIMIT: usize = 1 << 20;
-
-/// A paragraph: where it begins and how early it is chosen.
-#[derive(Clone, Copy)]
-struct Start {
-    offset: usize,
-    rank: u64,
+/// A paragraph as cutting sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Length {
+    /// Its bytes, with the empty line.
+    pub bytes: usize,
+    /// Whether a block may begin with it: not when its sort key is that of the paragraph before it.
+    pub begins: bool,
 }
 
-/// Returns the blocks of an index, in order and without gaps; an empty text has none.
-pub fn cut(index: &[u8]) -> Vec<Range<usize>> {
-    let starts = starts(index);
-    let mut blocks = Vec::new();
-    // Pieces still to look at, the first of the text on top: positions in `starts`, then where the piece ends in the text.
-    let mut pieces = if starts.is_empty() { Vec::new() } else { vec![(0..starts.len(), index.len())] };
-    while let Some((piece, end)) = pieces.pop() {
-        let begin = starts.get(piece.start).map_or(end, |start| start.offset);
-        match smallest(&starts, &piece).filter(|_| end - begin > BLOCK_LIMIT) {
-            None => blocks.push(begin..end),
-            Some((at, middle)) => {
-                pieces.push((at..piece.end, end));
-                pieces.push((piece.start..at, middle));
-            }
+/// Returns the blocks of a text as ranges of its paragraphs, in order and without gaps; none where there are no paragraphs.
+///
+/// There are as few as the limit allows, of about the same size. None is longer than the limit in bytes, unless paragraphs that
+/// belong together are. A limit of 0 means one block.
+pub fn cut(paragraphs: &[Length], limit: usize) -> Vec<Range<usize>> {
+    let mut rest: usize = paragraphs.iter().map(|paragraph| paragraph.bytes).sum();
+    let mut left = if limit == 0 { 1 } else { rest.div_ceil(limit) };
+    let mut blocks = Vec::with_capacity(left);
+    let (mut begin, mut length) = (0, 0);
+    for (at, paragraph) in paragraphs.iter().enumerate() {
+        // The block ends here when it would grow too long, or when that brings it nearer to an even share than going on.
+        let even = left > 1 && 2 * length + paragraph.bytes > 2 * rest / left;
+        if length > 0 && paragraph.begins && limit > 0 && (length + paragraph.bytes > limit || even) {
+            blocks.push(begin..at);
+            rest -= length;
+            left = rest.div_ceil(limit);
+            (begin, length) = (at, 0);
         }
+        length += paragraph.bytes;
+    }
+    if length > 0 {
+        blocks.push(begin..paragraphs.len());
     }
     blocks
-}
-
-/// The paragraph to cut a piece at: never its first one, and the first of several with the same hash.
-fn smallest(starts: &[Start], piece: &Range<usize>) -> Option<(usize, usize)> {
-    let inner = piece.start + 1..piece.end;
-    let (at, start) = starts.get(inner.clone())?.iter().enumerate().min_by_key(|(_, start)| start.rank)?;
-    Some((inner.start + at, start.offset))
-}
-
-fn starts(index: &[u8]) -> Vec<Start> {
-    let mut starts = Vec::new();
-    let mut offset = 0;
-    while let Some(rest) = index.get(offset..).filter(|rest| !rest.is_empty()) {
-        let line = memchr::memchr(b'\n', rest).and_then(|end| rest.get(..end)).unwrap_or(rest);
-        starts.push(Start { offset, rank: rank(line) });
-        offset = memchr::memmem::find(rest, b"\n\n").map_or(index.len(), |at| offset + at + 2);
-    }
-    starts
-}
-
-fn rank(line: &[u8]) -> u64 {
-    Sha256::of(line).as_bytes().iter().take(8).fold(0, |rank, byte| rank << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]
@@ -69,35 +47,50 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    #[test]
-    fn a_small_index_is_one_block_and_an_empty_one_none() {
-        let check = |text: &str, expected: Option<Range<usize>>| assert_eq!(cut(text.as_bytes()), Vec::from_iter(expected));
-        check("", None);
-        check("Package: a\n\n", Some(0..12));
-        check("Package: a\n\nPackage: b\n\n", Some(0..24));
+    fn lengths(bytes: &[usize]) -> Vec<Length> {
+        bytes.iter().map(|bytes| Length { bytes: *bytes, begins: true }).collect()
     }
 
     #[test]
-    fn a_paragraph_longer_than_the_limit_is_a_block_alone() {
-        let long = format!("Package: b\nX: {}\n\n", "x".repeat(BLOCK_LIMIT));
-        let text = format!("Package: a\n\n{long}Package: c\n\n");
-        assert_eq!(cut(text.as_bytes()), [0..12, 12..12 + long.len(), 12 + long.len()..text.len()]);
+    fn blocks_are_few_and_even() {
+        let check = |bytes: &[usize], limit, expected: &[Range<usize>]| assert_eq!(cut(&lengths(bytes), limit), expected);
+        check(&[], 10, &[]);
+        check(&[5], 10, &[0..1]);
+        check(&[5, 5], 10, &[0..2]);
+        check(&[5, 5, 5], 10, &[0..2, 2..3]);
+        check(&[1; 12], 10, &[0..6, 6..12]);
+        check(&[50, 1, 1], 10, &[0..1, 1..3]);
+        check(&[1, 50, 1], 10, &[0..1, 1..2, 2..3]);
+        check(&[3; 100], 0, &[0..100]);
+    }
+
+    #[test]
+    fn paragraphs_of_one_key_stay_together() {
+        let mut paragraphs = lengths(&[4; 6]);
+        for at in [1, 2, 3] {
+            paragraphs[at].begins = false;
+        }
+        assert_eq!(cut(&paragraphs, 8), [0..4, 4..6]);
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
-        fn blocks_are_whole_paragraphs_without_gaps(names in proptest::collection::vec("[a-z]{1,3}", 0..30), sizes in proptest::collection::vec(0usize..400_000, 30)) {
-            let text: String = names.iter().zip(&sizes).map(|(name, size)| format!("Package: {name}\nX: {}\n\n", "x".repeat(*size))).collect();
-            let blocks = cut(text.as_bytes());
+        fn blocks_cover_the_text_within_the_limit(bytes in proptest::collection::vec(1usize..40, 0..400), limit in 40usize..2000) {
+            let blocks = cut(&lengths(&bytes), limit);
             let mut end = 0;
             for block in &blocks {
-                prop_assert_eq!(block.start, end);
-                prop_assert!(block.len() <= BLOCK_LIMIT);
-                prop_assert!(text[block.clone()].starts_with("Package: ") && text[block.clone()].ends_with("\n\n"));
+                prop_assert!(block.start == end && block.end > block.start);
+                prop_assert!(bytes[block.clone()].iter().sum::<usize>() <= limit);
                 end = block.end;
             }
-            prop_assert_eq!(end, text.len());
+            prop_assert_eq!(end, bytes.len());
+            let total: usize = bytes.iter().sum();
+            // Even, not greedy: hardly more than there must be where paragraphs are short.
+            if limit >= 800 {
+                prop_assert!(blocks.len() <= total.div_ceil(limit) + 1, "{} blocks of {total} bytes, limit {limit}", blocks.len());
+                let lengths: Vec<usize> = blocks.iter().map(|block| bytes[block.clone()].iter().sum()).collect();
+                prop_assert!(lengths.iter().max() <= lengths.iter().min().map(|least| 2 * least + 80).as_ref(), "{lengths:?}");
+            }
         }
     }
 }

@@ -1,26 +1,36 @@
-//! Compressed indices made of blocks: cut at paragraph boundaries, each block compressed alone, then joined.
+//! Compressed indices made of blocks: whole paragraphs, each block compressed alone, then joined.
 //!
 //! A small change of an index changes few blocks, so that most of the compressed bytes can be kept from the last time; and
 //! blocks compress in parallel to the same bytes for any number of threads. `.xz` is one stream of many blocks (apt reads no
 //! second stream), `.gz` one member whose blocks end at a full flush, `.zst` a sequence of frames. Every compressed block is
-//! by itself a valid file of its kind; `join` needs nothing else.
+//! by itself a valid file of its kind; `join` needs nothing else. `cut` says where blocks end, `sheet` records them.
 //!
 //! The compressors' settings and versions are pinned; a test with golden digests notices when their output changes.
 
 mod crc;
 mod cut;
 mod gz;
-pub mod retained;
+pub mod sheet;
 mod xz;
 mod zst;
 
-use std::ops::Range;
+use std::io::Read as _;
 
-use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::words::archive::Compression;
 
-pub use cut::{BLOCK_LIMIT, cut};
+pub use cut::{Length, cut};
+
+/// How much time is taken to compress a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effort {
+    /// Little: the block changed just now, and may change again soon.
+    Quick,
+    /// As much as is worth it: the block stays.
+    Full,
+}
 
 /// Why blocks cannot be compressed or joined.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,14 +42,6 @@ pub enum BlockError {
         compression: Compression,
         /// What it said.
         fault: String,
-    },
-    /// A range is not inside the text.
-    #[error("block {}..{} is outside a text of {length} bytes", range.start, range.end)]
-    Range {
-        /// The range.
-        range: Range<usize>,
-        /// Length of the text in bytes.
-        length: usize,
     },
     /// What should be a compressed block, made here or kept from before, is not one.
     #[error("block {number} is no {} block: {fault}", compression.suffix())]
@@ -53,36 +55,34 @@ pub enum BlockError {
     },
 }
 
-/// Compresses a text that `cut` has cut into these blocks: all blocks in parallel, then `join`.
-///
-/// # Errors
-/// The compressor failed, or a range is not inside the text.
-pub fn compress(text: &[u8], blocks: &[Range<usize>], compression: Compression) -> Result<Vec<u8>, BlockError> {
-    join(&compress_each(text, blocks, compression)?, compression)
-}
-
-/// Compresses each block of a text, in parallel: what `join` takes.
-///
-/// # Errors
-/// The compressor failed, or a range is not inside the text.
-pub fn compress_each(text: &[u8], blocks: &[Range<usize>], compression: Compression) -> Result<Vec<Vec<u8>>, BlockError> {
-    let compress = |range: &Range<usize>| {
-        let block = text.get(range.clone()).ok_or_else(|| BlockError::Range { range: range.clone(), length: text.len() })?;
-        compress_block(block, compression)
-    };
-    blocks.par_iter().map(compress).collect()
-}
-
 /// Compresses one block to a whole file of this kind: what `join` takes, and what can be kept by the block's hash.
 ///
 /// # Errors
 /// The compressor failed.
-pub fn compress_block(block: &[u8], compression: Compression) -> Result<Vec<u8>, BlockError> {
+pub fn compress_block(block: &[u8], compression: Compression, effort: Effort) -> Result<Vec<u8>, BlockError> {
     match compression {
         Compression::Gz => gz::compress_block(block),
-        Compression::Xz => xz::compress_block(block),
-        Compression::Zst => zst::compress_block(block),
+        Compression::Xz => xz::compress_block(block, effort),
+        Compression::Zst => zst::compress_block(block, effort),
     }
+}
+
+/// Returns the text of one compressed block.
+///
+/// # Errors
+/// It is no such block, or its text has another length than this.
+pub fn decompress_block(block: &[u8], compression: Compression, length: u64) -> Result<Vec<u8>, BlockError> {
+    let malformed = |fault| BlockError::Malformed { compression, number: 0, fault };
+    let mut text = Vec::with_capacity(usize::try_from(length).unwrap_or(0).min(64 << 20));
+    let read = match compression {
+        Compression::Gz => flate2::read::GzDecoder::new(block).take(length + 1).read_to_end(&mut text),
+        Compression::Xz => liblzma::read::XzDecoder::new(block).take(length + 1).read_to_end(&mut text),
+        Compression::Zst => {
+            zstd::stream::read::Decoder::with_buffer(block).and_then(|reader| reader.take(length + 1).read_to_end(&mut text))
+        }
+    };
+    read.map_err(|_| malformed("it cannot be decompressed"))?;
+    if text.len() as u64 == length { Ok(text) } else { Err(malformed("its text has another length")) }
 }
 
 /// Joins compressed blocks to one file; no blocks give a valid file of nothing.
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
     use crate::words::digest::Sha256;
     use proptest::prelude::*;
-    use std::io::{Read as _, Write as _};
+    use std::io::Write as _;
     use std::process::{Command, Stdio};
 
     const KINDS: [Compression; 3] = [Compression::Gz, Compression::Xz, Compression::Zst];
@@ -143,49 +143,68 @@ mod tests {
         text
     }
 
+    /// The blocks of a text, each at most 256 KiB.
+    fn blocks(text: &str) -> Vec<&[u8]> {
+        let paragraphs: Vec<&str> = crate::formats::index::order::paragraphs(text).collect();
+        let lengths: Vec<Length> = paragraphs.iter().map(|text| Length { bytes: text.len(), begins: true }).collect();
+        let mut rest = text.as_bytes();
+        let mut blocks = Vec::new();
+        for range in cut(&lengths, 256 << 10) {
+            let (block, after) = rest.split_at(lengths[range].iter().map(|length| length.bytes).sum());
+            blocks.push(block);
+            rest = after;
+        }
+        blocks
+    }
+
+    fn compress(text: &str, kind: Compression, effort: Effort) -> Vec<u8> {
+        let each: Vec<Vec<u8>> = blocks(text).iter().map(|block| compress_block(block, kind, effort).unwrap()).collect();
+        join(&each, kind).unwrap()
+    }
+
     #[test]
     fn joined_blocks_give_the_text_again() {
         for text in [String::new(), index(1), index(5), index(9000)] {
-            let blocks = cut(text.as_bytes());
-            for kind in KINDS {
-                assert_eq!(decompress(&compress(text.as_bytes(), &blocks, kind).unwrap(), kind), text.as_bytes(), "{kind:?}");
+            for (kind, effort) in KINDS.iter().flat_map(|kind| [(*kind, Effort::Full), (*kind, Effort::Quick)]) {
+                assert_eq!(decompress(&compress(&text, kind, effort), kind), text.as_bytes(), "{kind:?}");
             }
         }
     }
 
     #[test]
-    fn a_block_alone_is_a_file_and_joining_kept_blocks_gives_the_same_file() {
+    fn a_block_alone_is_a_file() {
         let text = index(9000);
-        let blocks = cut(text.as_bytes());
-        assert!(blocks.len() > 2);
+        assert!(blocks(&text).len() > 2);
         for kind in KINDS {
-            let kept: Vec<Vec<u8>> = blocks.iter().map(|range| compress_block(&text.as_bytes()[range.clone()], kind).unwrap()).collect();
-            for (bytes, range) in kept.iter().zip(&blocks) {
-                assert_eq!(decompress(bytes, kind), &text.as_bytes()[range.clone()]);
+            for block in blocks(&text) {
+                let kept = compress_block(block, kind, Effort::Full).unwrap();
+                assert_eq!(decompress(&kept, kind), block);
+                assert_eq!(decompress_block(&kept, kind, block.len() as u64).unwrap(), block);
+                for length in [0, block.len() as u64 - 1, block.len() as u64 + 1] {
+                    assert!(decompress_block(&kept, kind, length).is_err());
+                }
+                assert!(decompress_block(&kept[..kept.len() / 2], kind, block.len() as u64).is_err());
             }
-            assert_eq!(join(&kept, kind).unwrap(), compress(text.as_bytes(), &blocks, kind).unwrap());
         }
     }
 
     #[test]
-    fn the_bytes_do_not_depend_on_the_number_of_threads() {
-        let text = index(4000);
-        let blocks = cut(text.as_bytes());
-        let with = |threads: usize, kind| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| compress(text.as_bytes(), &blocks, kind).unwrap())
-        };
+    fn blocks_of_both_efforts_join() {
+        let text = index(9000);
         for kind in KINDS {
-            assert_eq!(with(1, kind), with(8, kind), "{kind:?}");
+            let mixed = blocks(&text).into_iter().enumerate().map(|(at, block)| {
+                let effort = if at % 2 == 0 { Effort::Quick } else { Effort::Full };
+                compress_block(block, kind, effort).unwrap()
+            });
+            assert_eq!(decompress(&join(&mixed.collect::<Vec<_>>(), kind).unwrap(), kind), text.as_bytes(), "{kind:?}");
         }
     }
 
     #[test]
     fn stock_programs_read_what_is_written() {
         for text in [String::new(), index(3000)] {
-            let blocks = cut(text.as_bytes());
             for (kind, program) in [(Compression::Gz, "gzip"), (Compression::Xz, "xz")] {
-                let bytes = compress(text.as_bytes(), &blocks, kind).unwrap();
+                let bytes = compress(&text, kind, Effort::Full);
                 let mut child = Command::new(program).arg("-dc").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
                 let mut input = child.stdin.take().unwrap();
                 let writer = std::thread::spawn(move || input.write_all(&bytes).unwrap());
@@ -200,14 +219,16 @@ mod tests {
     #[test]
     fn the_output_is_the_one_of_the_pinned_compressors() {
         let text = index(4000);
-        let blocks = cut(text.as_bytes());
-        let digests: Vec<String> =
-            KINDS.iter().map(|kind| Sha256::of(&compress(text.as_bytes(), &blocks, *kind).unwrap()).to_hex()).collect();
+        let digest = |kind: &Compression, effort| Sha256::of(&compress(&text, *kind, effort)).to_hex();
+        let digests: Vec<String> = KINDS.iter().flat_map(|kind| [digest(kind, Effort::Full), digest(kind, Effort::Quick)]).collect();
         // A new version of a compressor changes these: every published index then changes once, though no package did.
         let golden = [
-            "071e71e949cbc95afb9117f4d4d45e689e43d270c480370907b0f792252db75a",
-            "277435ff45214ffa07c9a583fe0460a55128516940a7de53d982ab38d0080f56",
-            "f05fdc8172292d3bbdf1e75c548ce6761b1074b9b58b98597a7158a89e99d3f6",
+            "4b13ffc58f435c35a70ee1d662b77328d78b74f53911daf9e473aa125f6cd968",
+            "4b13ffc58f435c35a70ee1d662b77328d78b74f53911daf9e473aa125f6cd968",
+            "b33c4fa94ea9c357d99bdef4a0ebb37903e68e4e08bc92888994b7fbd1e19d65",
+            "e140a6b7477e4af26c6f7b06663b9cc5c75d8789bb8e72acf7bae37aff7aa94d",
+            "256cfd1da4fff56ab558de0eb059793461c6a903d2159581fa2a3ae68f9491ee",
+            "a8fdef7fa1f487a92c2da175ded0b49704a2bd3b700a2dbbcda3de9bf7516097",
         ];
         assert_eq!(digests, golden);
     }
@@ -215,7 +236,7 @@ mod tests {
     #[test]
     fn what_is_no_block_is_refused() {
         for kind in KINDS {
-            let good = compress_block(b"Package: a\n\n", kind).unwrap();
+            let good = compress_block(b"Package: a\n\n", kind, Effort::Full).unwrap();
             let check = |bad: &[u8]| {
                 let fault = join(&[&good[..], bad], kind).unwrap_err();
                 assert!(matches!(fault, BlockError::Malformed { number: 1, .. }), "{kind:?} {fault}");
@@ -230,29 +251,10 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
         #[test]
-        fn a_paragraph_changed_added_or_removed_changes_few_blocks(at in 0usize..20_000, growth in 0usize..3000, change in 0..3) {
-            let before = index(20_000);
-            let begin = before.find(&format!("Package: p{at}\n")).unwrap();
-            let (name, rest) = before[begin..].split_once('\n').unwrap();
-            let end = before.len() - rest.len() + rest.find("\n\n").unwrap() + 2;
-            let middle = match change {
-                0 => format!("{name}\nX: {}\n{}", "x".repeat(growth), &before[begin + name.len() + 1..end]),
-                1 => format!("{}Package: new{growth}\n\n", &before[begin..end]),
-                _ => String::new(),
-            };
-            let after = format!("{}{middle}{}", &before[..begin], &before[end..]);
-            let hashes = |text: &str| -> std::collections::BTreeSet<Sha256> {
-                cut(text.as_bytes()).into_iter().map(|range| Sha256::of(&text.as_bytes()[range])).collect()
-            };
-            let (old, new) = (hashes(&before), hashes(&after));
-            prop_assert!(old.len() > 4 && new.difference(&old).count() <= 3);
-        }
-
-        #[test]
         fn no_bytes_make_joining_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64), cut_at in 0usize..64) {
             for kind in KINDS {
                 let _ = join(&[&bytes], kind);
-                let good = compress_block(b"x", kind).unwrap();
+                let good = compress_block(b"x", kind, Effort::Full).unwrap();
                 let mut bad = good[..cut_at.min(good.len())].to_vec();
                 bad.extend(&bytes);
                 let _ = join(&[bad], kind);

@@ -6,11 +6,14 @@
 use liblzma::stream::{Action, Check, Filters, LzmaOptions, Status, Stream};
 
 use super::crc::crc32;
-use super::{BlockError, Fault, compressor_fault};
+use super::{BlockError, Effort, Fault, compressor_fault};
 use crate::words::archive::Compression;
 
 /// The preset of xz that the settings below change.
 const PRESET: u32 = 6;
+
+/// The preset of a block that changed just now.
+const QUICK_PRESET: u32 = 1;
 
 /// Text has no alignment, but words: together these save 0.4 % of trixie's Packages and cost nothing.
 const LITERAL_CONTEXT_BITS: u32 = 4;
@@ -31,12 +34,16 @@ const LEAST_DICTIONARY: u32 = 4096;
 /// Room that is added to the output as long as it does not suffice, in bytes.
 const ROOM: usize = 64 << 10;
 
-pub(super) fn compress_block(block: &[u8]) -> Result<Vec<u8>, BlockError> {
+pub(super) fn compress_block(block: &[u8], effort: Effort) -> Result<Vec<u8>, BlockError> {
     let fault = |fault: &dyn std::fmt::Display| compressor_fault(Compression::Xz, fault);
-    let mut options = LzmaOptions::new_preset(PRESET).map_err(|error| fault(&error))?;
+    let preset = if effort == Effort::Full { PRESET } else { QUICK_PRESET };
+    let mut options = LzmaOptions::new_preset(preset).map_err(|error| fault(&error))?;
     // A dictionary longer than the block only costs readers memory.
     let dictionary = u32::try_from(block.len()).unwrap_or(u32::MAX).clamp(LEAST_DICTIONARY, 8 << 20).next_power_of_two();
-    options.dict_size(dictionary).nice_len(NICE_LENGTH);
+    options.dict_size(dictionary);
+    if effort == Effort::Full {
+        options.nice_len(NICE_LENGTH);
+    }
     options.literal_context_bits(LITERAL_CONTEXT_BITS).position_bits(POSITION_BITS);
     let mut stream = Stream::new_stream_encoder(Filters::new().lzma2(&options), Check::Crc64).map_err(|error| fault(&error))?;
     let mut bytes = Vec::with_capacity(block.len() / 4 + ROOM);

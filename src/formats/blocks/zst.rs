@@ -3,18 +3,21 @@
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::CParameter;
 
-use super::{BlockError, Fault, compressor_fault};
+use super::{BlockError, Effort, Fault, compressor_fault};
 use crate::words::archive::Compression;
 
 /// Highest level that needs no extra memory to read.
 const LEVEL: i32 = 19;
 
+/// The level of a block that changed just now.
+const QUICK_LEVEL: i32 = 9;
+
 /// What a frame begins with.
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-pub(super) fn compress_block(block: &[u8]) -> Result<Vec<u8>, BlockError> {
+pub(super) fn compress_block(block: &[u8], effort: Effort) -> Result<Vec<u8>, BlockError> {
     let compress = || {
-        let mut compressor = Compressor::new(LEVEL)?;
+        let mut compressor = Compressor::new(if effort == Effort::Full { LEVEL } else { QUICK_LEVEL })?;
         compressor.set_parameter(CParameter::ChecksumFlag(true))?;
         compressor.compress(block)
     };
@@ -35,7 +38,7 @@ pub(super) fn join<B: AsRef<[u8]>>(blocks: &[B]) -> Result<Vec<u8>, Fault> {
     }
     if bytes.is_empty() {
         // A file without any frame is no zstd file: one of nothing has a frame of nothing.
-        return compress_block(&[]).map_err(|_| (0, "the compressor failed"));
+        return compress_block(&[], Effort::Full).map_err(|_| (0, "the compressor failed"));
     }
     Ok(bytes)
 }

@@ -1,20 +1,79 @@
-//! The order of paragraphs in an index, and the text they make together.
+//! The order of paragraphs in an index, and how the order is read from their text.
 //!
 //! Debian sorts Packages by (source, package, version) and Sources by (source, version): names bytewise, versions as dpkg
-//! orders them. The order depends on the paragraphs alone, so an index is the same whatever order they were found in.
+//! orders them. Translation-en is sorted by (package, digest) here: Debian puts a package's first source before that, which
+//! the text does not tell. The order depends on the paragraphs alone, so an index is the same whatever order they were found
+//! in; and a part of an index can be brought up to date without the rest.
 
-use crate::words::name::{PackageName, SourceName};
+use serde::{Deserialize, Serialize};
+
+use crate::words::deb822::Paragraph;
+use crate::words::name::SourceName;
 use crate::words::version::Version;
 
-/// What a paragraph of Packages or Sources is sorted by.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// What a paragraph is sorted by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SortKey {
-    /// The source package's name.
-    pub source: SourceName,
-    /// The binary package's name; in Sources the source's again.
-    pub package: PackageName,
-    /// The version of that package.
-    pub version: Version,
+    /// The source package's name; in Translation-en the package's.
+    pub name: String,
+    /// The binary package's name, the digest in Translation-en, and nothing in Sources.
+    pub second: String,
+    /// The version of that package; none in Translation-en.
+    pub version: Option<Version>,
+}
+
+/// Which index a paragraph belongs to, as far as sorting is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Packages
+    Packages,
+    /// Sources
+    Sources,
+    /// Translation-en
+    Translation,
+}
+
+impl SortKey {
+    /// Reads the key of a paragraph that was rendered here; `None` where it is no such paragraph.
+    pub fn of(kind: Kind, paragraph: &str) -> Option<Self> {
+        let field = |name: &str| {
+            let line = paragraph.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(": ")))?;
+            line.get(name.len() + 2..)
+        };
+        let package = field("Package")?;
+        let version = || field("Version").and_then(|version| version.parse().ok());
+        Some(match kind {
+            Kind::Packages => {
+                let head = paragraph.get(..paragraph.find("\nVersion: ")?)?;
+                let source = head.lines().find_map(|line| line.strip_prefix("Source: "));
+                let source = source.map_or(package, |source| source.split([' ', '(']).next().unwrap_or(source));
+                let version = paragraph.get(head.len() + 10..)?.lines().next()?.parse().ok()?;
+                Self { name: source.to_owned(), second: package.to_owned(), version: Some(version) }
+            }
+            Kind::Sources => Self { name: package.to_owned(), second: String::new(), version: Some(version()?) },
+            Kind::Translation => Self { name: package.to_owned(), second: field("Description-md5")?.to_owned(), version: None },
+        })
+    }
+}
+
+/// Returns the name of the source of a binary package's paragraph or record.
+pub fn source_of(paragraph: &Paragraph<'_>) -> Option<SourceName> {
+    let source = paragraph.get("Source").or_else(|| paragraph.get("Package"))?;
+    source.split([' ', '(']).next()?.parse().ok()
+}
+
+/// Splits a text into its paragraphs, each with the empty line that ends it.
+pub fn paragraphs(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let end = memchr::memmem::find(rest.as_bytes(), b"\n\n").map_or(rest.len(), |at| at + 2);
+        let (paragraph, after) = rest.split_at_checked(end)?;
+        rest = after;
+        Some(paragraph)
+    })
 }
 
 /// Sorts paragraphs by key and joins them: an empty line follows each, so that the text ends in `"\n\n"`, or is empty.
@@ -36,8 +95,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn key(source: &str, package: &str, version: &str) -> SortKey {
-        SortKey { source: source.parse().unwrap(), package: package.parse().unwrap(), version: version.parse().unwrap() }
+    fn key(name: &str, second: &str, version: &str) -> SortKey {
+        SortKey { name: name.to_owned(), second: second.to_owned(), version: version.parse().ok() }
     }
 
     #[test]
@@ -56,9 +115,24 @@ mod tests {
     }
 
     #[test]
+    fn the_key_is_read_from_the_text() {
+        let check = |kind, text: &str, expected: Option<SortKey>| assert_eq!(SortKey::of(kind, text), expected, "{text}");
+        check(Kind::Packages, "Package: foo\nVersion: 1:2-3\nSource: no\n\n", Some(key("foo", "foo", "1:2-3")));
+        check(Kind::Packages, "Package: foo\nSource: bar (1-1)\nVersion: 2\nDescription: x\n\n", Some(key("bar", "foo", "2")));
+        check(Kind::Packages, "Package: foo\nSource: bar\nVersion: 2\n", Some(key("bar", "foo", "2")));
+        check(Kind::Packages, "Package: foo\n\n", None);
+        check(Kind::Sources, "Package: foo\nBinary: a,\n b\nVersion: 2\n\n", Some(key("foo", "", "2")));
+        check(Kind::Translation, "Package: foo\nDescription-md5: 00\nDescription-en: x\n\n", Some(key("foo", "00", "")));
+        check(Kind::Translation, "Package: foo\n\n", None);
+    }
+
+    #[test]
     fn an_index_ends_in_an_empty_line_or_is_empty() {
         assert_eq!(join::<u8>(vec![]), "");
-        assert_eq!(join(vec![(2, "Package: b\n".to_owned()), (1, "Package: a\n".to_owned())]), "Package: a\n\nPackage: b\n\n");
+        let text = join(vec![(2, "Package: b\n".to_owned()), (1, "Package: a\n".to_owned())]);
+        assert_eq!(text, "Package: a\n\nPackage: b\n\n");
+        assert_eq!(paragraphs(&text).collect::<Vec<_>>(), ["Package: a\n\n", "Package: b\n\n"]);
+        assert_eq!(paragraphs("").count(), 0);
     }
 
     proptest! {

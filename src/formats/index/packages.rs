@@ -81,7 +81,7 @@ pub fn render(record: &Record<'_>, style: &Style, overrides: Option<&Overrides>)
 pub fn sort_key(record: &Record<'_>) -> Result<SortKey, RenderError> {
     let (source, _) = source_of(record)?;
     let (package, version) = identity(record)?;
-    Ok(SortKey { source, package, version })
+    Ok(SortKey { name: source.to_string(), second: package.to_string(), version: Some(version) })
 }
 
 /// Returns the source package of a binary record, by `Source` or else by `Package` and `Version`.

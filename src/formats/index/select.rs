@@ -71,10 +71,10 @@ pub struct Selection {
 ///
 /// The choice depends on the set of offers, not on their order. Of two sources that offer the same version of a package the
 /// one with the higher source version wins, then the one whose name comes first.
-pub fn select(offers: &[Offer], suite: &Suite) -> Selection {
+pub fn select(offers: &[&Offer], suite: &Suite) -> Selection {
     let mut selection = Selection::default();
     let mut kinds: [Vec<(usize, &Offer, &Architecture)>; 2] = [Vec::new(), Vec::new()];
-    for (at, offer) in offers.iter().enumerate() {
+    for (at, offer) in offers.iter().copied().enumerate() {
         let [binaries, installers] = &mut kinds;
         match &offer.index {
             _ if !has(suite, offer) => selection.outside.push(at),
@@ -188,7 +188,7 @@ mod tests {
     /// Expected lines: `main/binary-amd64: package version, …`
     fn check(offers: &[&str], expected: &[&str]) -> Selection {
         let offers: Vec<Offer> = offers.iter().map(|text| offer(text)).collect();
-        let selection = select(&offers, &suite());
+        let selection = select(&offers.iter().collect::<Vec<_>>(), &suite());
         let lines: Vec<String> = selection
             .listed
             .iter()
@@ -292,7 +292,7 @@ mod tests {
         ) {
             let mut offers: Vec<Offer> = texts.iter().map(|text| offer(text)).collect();
             let named = |offers: &[Offer]| -> Vec<_> {
-                let selection = select(offers, &suite());
+                let selection = select(&offers.iter().collect::<Vec<_>>(), &suite());
                 selection.listed.into_iter().map(|(index, listed)| {
                     let mut listed: Vec<Offer> = listed.into_iter().map(|at| offers[at].clone()).collect();
                     listed.sort();

@@ -16,7 +16,8 @@ use super::{RenderError, Style, direct_name};
 use crate::formats::suite::record::Record;
 use crate::words::archive::ExtraDigest;
 use crate::words::digest::ObjectId;
-use crate::words::name::FileName;
+use crate::words::name::{FileName, SourceName};
+use crate::words::version::Version;
 
 /// Section and Priority of a source that nothing says more about; dak has the same.
 const DEFAULT_SECTION: &str = "misc";
@@ -77,13 +78,9 @@ pub fn render(record: &Record<'_>, style: &Style, overrides: Option<&Overrides>)
 /// `Source` or `Version` is missing or malformed.
 pub fn sort_key(record: &Record<'_>) -> Result<SortKey, RenderError> {
     let get = |field| record.get(field).ok_or(RenderError::Missing { field });
-    let name = get("Source")?;
-    let named = |fault| RenderError::Name { field: "Source", fault };
-    Ok(SortKey {
-        source: name.parse().map_err(named)?,
-        package: name.parse().map_err(named)?,
-        version: get("Version")?.parse().map_err(|fault| RenderError::Version { field: "Version", fault })?,
-    })
+    let name: SourceName = get("Source")?.parse().map_err(|fault| RenderError::Name { field: "Source", fault })?;
+    let version: Version = get("Version")?.parse().map_err(|fault| RenderError::Version { field: "Version", fault })?;
+    Ok(SortKey { name: name.to_string(), second: String::new(), version: Some(version) })
 }
 
 /// What a field of a .dsc is, seen as a list of files.
@@ -164,7 +161,7 @@ mod tests {
         let text = fixtures::source_record();
         let record = Record::parse(text.as_bytes()).unwrap();
         assert_eq!(render(&record, &Style::debian(), None).unwrap() + "\n", fixtures::SOURCES);
-        assert_eq!(sort_key(&record).unwrap().version.as_str(), "1.0.1-2");
+        assert_eq!(sort_key(&record).unwrap().version.unwrap().as_str(), "1.0.1-2");
     }
 
     #[test]

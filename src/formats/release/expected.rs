@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use crate::formats::index::order::Kind;
 use crate::formats::suite::place::IndexName;
 use crate::words::archive::{Descriptions, Suite};
 use crate::words::name::{Architecture, Component};
@@ -29,6 +30,15 @@ impl Index {
     /// Returns the plain index's path relative to Release, such as `main/binary-amd64/Packages`.
     pub fn path(&self) -> String {
         self.to_string()
+    }
+
+    /// Returns what its paragraphs are sorted by.
+    pub fn sort_kind(&self) -> Kind {
+        match &self.kind {
+            IndexKind::Records(IndexName::Source) => Kind::Sources,
+            IndexKind::Records(_) => Kind::Packages,
+            IndexKind::TranslationEn => Kind::Translation,
+        }
     }
 
     /// Returns the path of the Release beside it, relative to the suite's, and the architecture that it names.

@@ -8,7 +8,8 @@ mod expected;
 mod folder_release;
 mod suite_release;
 
+pub use crate::words::digest::Listed;
 pub use by_hash::by_hash_paths;
 pub use expected::{Index, IndexKind, expected_indices};
 pub use folder_release::folder_release;
-pub use suite_release::{IndexFile, Listed, Release, ReleaseError};
+pub use suite_release::{Release, ReleaseError, hasher, suffices};

@@ -3,14 +3,14 @@
 //! Writing and reading are one another's inverse: a text is read only if writing what was read gives the same bytes. Debian's
 //! Release files read so too. Signing is not done here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::str::FromStr;
 
 use crate::words::archive::{ExtraDigest, Identity, Suite};
 use crate::words::date::Timestamp;
 use crate::words::deb822::{Deb822Error, Paragraph};
-use crate::words::digest::{FileFacts, Md5, Sha1, Sha256, Sha512};
+use crate::words::digest::{ListHasher, Listed};
 use crate::words::name::{Architecture, Codename, Component};
 
 /// Largest Release in bytes that is read.
@@ -56,32 +56,6 @@ pub enum ReleaseError {
     },
 }
 
-/// An index file as publishing knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IndexFile {
-    /// Path relative to Release, such as `main/binary-amd64/Packages.xz`.
-    pub path: String,
-    /// Size and digests.
-    pub facts: FileFacts,
-    /// Whether the file is written; the plain form is only listed, because apt looks an index up by its plain name.
-    pub written: bool,
-}
-
-/// What Release lists about one index.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
-    /// Length in bytes.
-    pub size: u64,
-    /// SHA-256, always there.
-    pub sha256: Sha256,
-    /// MD5, where that list is there.
-    pub md5: Option<Md5>,
-    /// SHA-1, where that list is there.
-    pub sha1: Option<Sha1>,
-    /// SHA-512, where that list is there.
-    pub sha512: Option<Sha512>,
-}
-
 /// A suite's Release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Release {
@@ -125,9 +99,7 @@ pub struct Release {
 
 impl Release {
     /// Returns the Release of a suite at this date that lists these indices.
-    ///
-    /// A digest that `release-digests` asks for is listed where the facts have it; SHA-256 always is.
-    pub fn new(identity: &Identity, codename: &Codename, suite: &Suite, date: Timestamp, indices: &[IndexFile]) -> Self {
+    pub fn new(identity: &Identity, codename: &Codename, suite: &Suite, date: Timestamp, files: BTreeMap<String, Listed>) -> Self {
         let mut architectures = suite.architectures.clone();
         architectures.sort();
         Self {
@@ -148,7 +120,7 @@ impl Release {
             architectures,
             components: suite.components.clone(),
             description: suite.description.clone(),
-            files: indices.iter().map(|index| (index.path.clone(), listed(&index.facts, &suite.release_digests))).collect(),
+            files,
         }
     }
 
@@ -244,15 +216,18 @@ impl Release {
     }
 }
 
-fn listed(facts: &FileFacts, digests: &BTreeSet<ExtraDigest>) -> Listed {
-    let wanted = |digest| digests.contains(&digest);
-    Listed {
-        size: facts.size,
-        sha256: facts.sha256,
-        md5: wanted(ExtraDigest::Md5).then_some(facts.md5),
-        sha1: facts.sha1.filter(|_| wanted(ExtraDigest::Sha1)),
-        sha512: facts.sha512.filter(|_| wanted(ExtraDigest::Sha512)),
-    }
+/// Returns a hasher for what the Release of a suite lists about a file.
+pub fn hasher(suite: &Suite) -> ListHasher {
+    let wanted = |digest| suite.release_digests.contains(&digest);
+    ListHasher::of(wanted(ExtraDigest::Md5), wanted(ExtraDigest::Sha1), wanted(ExtraDigest::Sha512))
+}
+
+/// Tells whether this says everything that the Release of a suite lists, and no more.
+pub fn suffices(listed: &Listed, suite: &Suite) -> bool {
+    let fits = |digest, there: bool| suite.release_digests.contains(&digest) == there;
+    fits(ExtraDigest::Md5, listed.md5.is_some())
+        && fits(ExtraDigest::Sha1, listed.sha1.is_some())
+        && fits(ExtraDigest::Sha512, listed.sha512.is_some())
 }
 
 fn optional(value: &Option<String>) -> Option<&dyn Display> {
@@ -369,7 +344,6 @@ fn wrong(field: &str, value: &str) -> ReleaseError {
 mod tests {
     use super::*;
     use crate::words::archive::Archive;
-    use crate::words::digest::ExtraDigests;
     use proptest::prelude::*;
 
     const CONFIGURATION: &str = "[archive]\norigin = \"Example\"\nlabel = \"Ex\"\nsnapshots = \"https://x/@SNAPSHOTID@/\"\n[suites.trixie]\nsuite = \"stable\"\nversion = \"13\"\n\
@@ -379,10 +353,15 @@ mod tests {
     fn release(configuration: &str, contents: &[(&str, &str)]) -> Release {
         let archive = Archive::parse(configuration).unwrap();
         let (codename, suite) = archive.suites.first_key_value().unwrap();
-        let facts = |content: &str| FileFacts::of(content.as_bytes(), ExtraDigests { sha1: true, sha512: true });
-        let files: Vec<IndexFile> =
-            contents.iter().map(|(path, content)| IndexFile { path: (*path).to_owned(), facts: facts(content), written: true }).collect();
-        Release::new(&archive.archive, codename, suite, Timestamp(1_789_199_741), &files)
+        let listed = |content: &str| {
+            let mut hasher = hasher(suite);
+            hasher.update(content.as_bytes());
+            let listed = hasher.finish();
+            assert!(suffices(&listed, suite));
+            listed
+        };
+        let files = contents.iter().map(|(path, content)| ((*path).to_owned(), listed(content))).collect();
+        Release::new(&archive.archive, codename, suite, Timestamp(1_789_199_741), files)
     }
 
     #[test]

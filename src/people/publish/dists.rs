@@ -16,6 +16,7 @@ use crate::people::exit::Exit;
 use crate::people::failure::Failure;
 use crate::people::keys;
 use crate::people::progress::Progress;
+use crate::places::cache::Cache;
 use crate::places::sign::keys::Passphrase;
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::Event;
@@ -45,6 +46,12 @@ pub(super) struct Dists {
     /// Look at every file of the tree again, also of one in S3, and write what is missing or other than it should be
     #[arg(long)]
     repair: bool,
+    /// Compress every index anew, as small as can be in blocks of the configured size; for quiet hours
+    #[arg(long)]
+    repack: bool,
+    /// Use nothing that earlier publishes left in DDB_CACHE on this machine, and leave nothing there
+    #[arg(long)]
+    no_cache: bool,
     /// Let Date go back, after a Release was dated in the future by a wrong clock
     #[arg(long)]
     reset_date: bool,
@@ -141,6 +148,7 @@ fn publish_suite(
         renew_before: options.renew_before,
         reset_date: options.reset_date,
         repair: options.repair,
+        repack: options.repack,
         dry_run: options.dry_run,
         address: archive.archive.url.clone().unwrap_or_else(local),
         author: environment::author(open.repository.root(), now),
@@ -148,10 +156,12 @@ fn publish_suite(
         fixed_time: common.now.is_some(),
     };
     let store = open.store(archive)?;
+    let cache = (!options.no_cache).then(environment::block_cache).transpose()?;
     let places = Places {
         open,
         store: store.as_ref(),
         target: target.as_ref(),
+        cache: cache.as_ref(),
         signer: &|snapshot, archive| keys::signer(open, snapshot, archive, &options.secrets, passphrases, now),
     };
     loop {
@@ -161,7 +171,10 @@ fn publish_suite(
                 std::thread::sleep(Duration::from_secs(ahead.unsigned_abs()));
                 request.now = environment::now(None);
             }
-            done => return Ok(done?),
+            done => {
+                cache.iter().for_each(Cache::trim);
+                return Ok(done?);
+            }
         }
     }
 }

@@ -14,7 +14,15 @@ impl Snapshot<'_> {
     /// # Errors
     /// A tree cannot be read.
     pub fn changed_below(&self, folder: &str, other: &Self) -> Result<Vec<(String, Option<Oid>)>, GitError> {
-        let (ours, theirs) = (self.folder(folder)?, other.folder(folder)?);
+        self.changed_from(folder, other, folder)
+    }
+
+    /// Returns the same, where the folder has another name in the other commit.
+    ///
+    /// # Errors
+    /// A tree cannot be read.
+    pub fn changed_from(&self, folder: &str, other: &Self, other_folder: &str) -> Result<Vec<(String, Option<Oid>)>, GitError> {
+        let (ours, theirs) = (self.folder(folder)?, other.folder(other_folder)?);
         let changed = self.repository().differing(theirs.as_ref(), ours.as_ref(), self.commit(), folder)?;
         Ok(changed.into_iter().map(|(path, blob)| (format!("{folder}/{path}"), blob)).collect())
     }

@@ -2,8 +2,8 @@
 //!
 //! Everything is read from the object database; no checkout is needed, and no path is followed out of the tree.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 
 use git2::{ObjectType, Tree};
 use rayon::prelude::*;
@@ -39,6 +39,20 @@ impl Repository {
     pub fn snapshot(&self, commit: Oid) -> Result<Snapshot<'_>, GitError> {
         let tree = self.git().find_commit(commit).and_then(|found| found.tree()).map_err(failed(format!("read commit {commit}")))?;
         Ok(Snapshot { repository: self, commit, tree })
+    }
+
+    /// Returns the bytes of a blob; `what` names it in the error.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn blob(&self, blob: Oid, what: &impl std::fmt::Display) -> Result<Vec<u8>, GitError> {
+        let found = self.git().find_blob(blob).map_err(|fault| failed(format!("read {what}"))(fault))?;
+        Ok(found.content().to_vec())
+    }
+
+    /// Returns the name that a blob of these bytes has; `None` where the library fails, which it has no reason to.
+    pub fn oid_of_blob(bytes: &[u8]) -> Option<Oid> {
+        Oid::hash_object(ObjectType::Blob, bytes).ok()
     }
 
     /// Returns the blobs of every file that was ever in the pool, in a commit or one before it, with their paths. A folder that
@@ -170,6 +184,40 @@ impl<'repo> Snapshot<'repo> {
         Ok(entries)
     }
 
+    /// Returns the records of some sources of a suite, in tree order.
+    ///
+    /// # Errors
+    /// An object cannot be read, or a path under the suite is no record's.
+    pub fn records_of(&self, codename: &Codename, sources: &BTreeSet<SourceName>) -> Result<Vec<RecordEntry>, GitError> {
+        let mut entries = Vec::new();
+        let root = format!("suites/{codename}");
+        let Some(suite) = self.folder(&root)? else { return Ok(entries) };
+        // In the order of Git's trees, where each prefix is a folder.
+        let mut sources: Vec<(String, &SourceName)> = sources.iter().map(|source| (format!("{}/", source.prefix()), source)).collect();
+        sources.sort();
+        for component_name in names(&suite) {
+            let component: Component = component_name.parse().map_err(|fault| self.content(&format!("{root}/{component_name}"), &fault))?;
+            for folder in index_folders(self, &format!("{root}/{component}"))? {
+                let path = format!("{root}/{component}/{folder}");
+                let index = IndexName::from_folder(&folder).ok_or_else(|| self.content(&path, &"it is no index folder"))?;
+                let Some(tree) = self.folder(&path)? else { continue };
+                for (prefix, source) in &sources {
+                    let Some(found) = entry_in(self.repository.git(), &tree, &format!("{prefix}{source}")) else { continue };
+                    self.records_of_source(
+                        &format!("{path}/{prefix}{source}"),
+                        found.id(),
+                        codename,
+                        &component,
+                        &index,
+                        source,
+                        &mut entries,
+                    )?;
+                }
+            }
+        }
+        Ok(entries)
+    }
+
     /// Returns the records of a suite with their bytes, in tree order.
     ///
     /// # Errors
@@ -200,22 +248,37 @@ impl<'repo> Snapshot<'repo> {
                 if name.prefix() != prefix_name {
                     return Err(self.content(&source_path, &format!("source {name} belongs under {}/", name.prefix())));
                 }
-                let records = git.find_tree(source.id()).map_err(|_| self.content(&source_path, &"it is no folder"))?;
-                for record in records.iter() {
-                    let file = record.name().unwrap_or("?");
-                    let (package, version) = RecordPlace::parse_file_name(file)
-                        .ok_or_else(|| self.content(&format!("{source_path}/{file}"), &"its name is not <package>_<version>"))?;
-                    let place = RecordPlace {
-                        codename: codename.clone(),
-                        component: component.clone(),
-                        index: index.clone(),
-                        source: name.clone(),
-                        package,
-                        version,
-                    };
-                    entries.push(RecordEntry { place, blob: record.id() });
-                }
+                self.records_of_source(&source_path, source.id(), codename, component, index, &name, entries)?;
             }
+        }
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a place has that many parts")]
+    fn records_of_source(
+        &self,
+        path: &str,
+        folder: Oid,
+        codename: &Codename,
+        component: &Component,
+        index: &IndexName,
+        source: &SourceName,
+        entries: &mut Vec<RecordEntry>,
+    ) -> Result<(), GitError> {
+        let records = self.repository.git().find_tree(folder).map_err(|_| self.content(path, &"it is no folder"))?;
+        for record in records.iter() {
+            let file = record.name().unwrap_or("?");
+            let (package, version) = RecordPlace::parse_file_name(file)
+                .ok_or_else(|| self.content(&format!("{path}/{file}"), &"its name is not <package>_<version>"))?;
+            let place = RecordPlace {
+                codename: codename.clone(),
+                component: component.clone(),
+                index: index.clone(),
+                source: source.clone(),
+                package,
+                version,
+            };
+            entries.push(RecordEntry { place, blob: record.id() });
         }
         Ok(())
     }
@@ -225,11 +288,41 @@ impl<'repo> Snapshot<'repo> {
     /// # Errors
     /// An object cannot be read.
     pub fn pool(&self) -> Result<BTreeMap<String, Oid>, GitError> {
+        self.files_below("pool")
+    }
+
+    /// Returns the blobs of every file below a folder by path.
+    ///
+    /// # Errors
+    /// An object cannot be read.
+    pub fn files_below(&self, folder: &str) -> Result<BTreeMap<String, Oid>, GitError> {
         let mut files = BTreeMap::new();
-        if let Some(pool) = self.folder("pool")? {
-            self.walk("pool", &pool, &mut files)?;
+        if let Some(tree) = self.folder(folder)? {
+            self.walk(folder, &tree, &mut files)?;
         }
         Ok(files)
+    }
+
+    /// Returns the blobs of the files directly in a folder by name; none where it is missing.
+    ///
+    /// # Errors
+    /// An object cannot be read.
+    pub fn blobs_in(&self, folder: &str) -> Result<HashMap<String, Oid>, GitError> {
+        let Some(tree) = self.folder(folder)? else { return Ok(HashMap::new()) };
+        let blobs = tree.iter().filter(|entry| entry.kind() == Some(ObjectType::Blob));
+        Ok(blobs.filter_map(|entry| Some((entry.name().ok()?.to_owned(), entry.id()))).collect())
+    }
+
+    /// Returns the object at a path, `None` where there is none.
+    ///
+    /// # Errors
+    /// A tree cannot be read.
+    pub fn oid_of(&self, path: &str) -> Result<Option<Oid>, GitError> {
+        match self.tree.get_path(Path::new(path)) {
+            Ok(entry) => Ok(Some(entry.id())),
+            Err(fault) if fault.code() == git2::ErrorCode::NotFound => Ok(None),
+            Err(fault) => Err(failed(format!("read {path}"))(fault)),
+        }
     }
 
     fn walk(&self, path: &str, tree: &Tree<'_>, files: &mut BTreeMap<String, Oid>) -> Result<(), GitError> {
@@ -310,6 +403,12 @@ fn index_folders(snapshot: &Snapshot<'_>, path: &str) -> Result<Vec<String>, Git
 
 fn names(tree: &Tree<'_>) -> Vec<String> {
     tree.iter().filter_map(|entry| Some(entry.name().ok()?.to_owned())).collect()
+}
+
+fn entry_in(git: &git2::Repository, tree: &Tree<'_>, path: &str) -> Option<git2::TreeEntry<'static>> {
+    let (prefix, name) = path.split_once('/')?;
+    let folder = tree.get_name(prefix)?.to_object(git).ok()?.into_tree().ok()?;
+    folder.get_name(name).map(|entry| entry.to_owned())
 }
 
 fn entry_at(tree: &Tree<'_>, path: &str) -> Option<git2::TreeEntry<'static>> {

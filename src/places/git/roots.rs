@@ -18,8 +18,8 @@ use crate::words::limits;
 const WAITING: [&str; 2] = ["ddb/inbox/", "ddb/verdicts/"];
 /// What the names of branches begin with that hold Releases.
 const RELEASES: &str = "ddb/releases/";
-/// The file of a Release that names the blocks of its indices.
-const BLOCKS: &str = "blocks.json";
+/// The folder of a Release whose files name the blocks of its indices.
+const BLOCKS: &str = "sheets";
 /// Largest blob of a waiting statement that is read.
 const STATEMENT: u64 = (limits::SEALED + limits::SEAL) as u64;
 
@@ -143,9 +143,25 @@ impl Repository {
 
     fn add_blocks(&self, release: &git2::Commit<'_>, named: &mut Named) -> Result<(), GitError> {
         let tree = release.tree().map_err(failed(format!("read commit {}", release.id())))?;
-        let Some(blob) = tree.get_name(BLOCKS).map(|entry| entry.id()).filter(|blob| named.read.insert(*blob)) else { return Ok(()) };
-        let found = self.git().find_blob(blob).map_err(failed(format!("read {BLOCKS} of {}", release.id())))?;
-        named.blocks.extend(mentioned(found.content()));
+        let Some(folder) = tree.get_name(BLOCKS).map(|entry| entry.id()) else { return Ok(()) };
+        self.add_sheets(folder, named)
+    }
+
+    fn add_sheets(&self, folder: Oid, named: &mut Named) -> Result<(), GitError> {
+        if !named.read.insert(folder) {
+            return Ok(());
+        }
+        let found = self.git().find_tree(folder).map_err(failed(format!("read tree {folder}")))?;
+        for entry in found.iter() {
+            match entry.kind() {
+                Some(ObjectType::Tree) => self.add_sheets(entry.id(), named)?,
+                _ if named.read.insert(entry.id()) => {
+                    let sheet = self.git().find_blob(entry.id()).map_err(failed(format!("read blob {}", entry.id())))?;
+                    named.blocks.extend(mentioned(sheet.content()));
+                }
+                _ => {}
+            }
+        }
         Ok(())
     }
 
@@ -250,8 +266,8 @@ mod tests {
         let begin = commit(&[], &Edits::new(), 50);
         let stray = commit(&[], &edits(&["e"], &[]), 10);
         let blocks = format!("{{\"sha256\":\"{}\"}}", oid("block")).into_bytes();
-        let old_release = commit(&[begin, stray], &Edits::from([("blocks.json".into(), Some(blocks))]), 60);
-        let release = commit(&[old_release, first], &Edits::from([("blocks.json".into(), Some(b"{}".to_vec()))]), 110);
+        let old_release = commit(&[begin, stray], &Edits::from([("sheets/main/x".into(), Some(blocks))]), 60);
+        let release = commit(&[old_release, first], &Edits::from([("sheets/main/x".into(), Some(b"{}".to_vec()))]), 110);
         let tips = |names: &[(&str, Oid)]| names.iter().map(|(name, oid)| ((*name).to_owned(), *oid)).collect::<BTreeMap<_, _>>();
         let all = tips(&[
             ("refs/heads/main", third),

@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::formats::blocks::retained;
+use crate::formats::blocks::sheet;
 use crate::places::git::remote::{Remote, RemoteError};
 use crate::places::git::roots::{Named, Retention};
 use crate::places::git::{GitError, Oid, Repository};
@@ -195,7 +195,7 @@ pub fn gc(request: &GcRequest, listener: Listener<'_>) -> Result<GcAnswer, GcErr
 
     let objects = Sweep { store: open.store(&archive)?, marks: open.derived(&archive, marks::OF_OBJECTS)?, kind: Kind::Objects, request };
     let blocks = Sweep {
-        store: open.derived(&archive, retained::KIND)?,
+        store: open.derived(&archive, sheet::KIND)?,
         marks: open.derived(&archive, marks::OF_BLOCKS)?,
         kind: Kind::Blocks,
         request,

@@ -13,7 +13,6 @@ use std::collections::BTreeSet;
 use super::stage::{self, Signatures, Staged};
 use super::{DistsRequest, Edition, Places, PublishError, plan};
 use crate::formats::artifact::clearsign;
-use crate::formats::pool::path::PoolPath;
 use crate::formats::release::{Listed, Release};
 use crate::formats::suite::checks;
 use crate::formats::suite::place::RecordPlace;
@@ -59,16 +58,9 @@ struct Last {
 /// What Git says about the files of the pool, and of the whole tree, since a Release was served.
 pub(super) struct Since {
     /// Pool files that Release did not bring as they are now, or that may have been overwritten since; `None` where any may.
-    pool: Option<BTreeSet<String>>,
+    pub(super) pool: Option<BTreeSet<String>>,
     /// Whether the keyring is as it was.
     keyring: bool,
-}
-
-impl Since {
-    /// Tells whether a pool file is as that Release brought it.
-    pub(super) fn same(&self, path: &PoolPath) -> bool {
-        self.pool.as_ref().is_some_and(|changed| !changed.contains(&path.to_string()))
-    }
 }
 
 impl Known {
@@ -106,9 +98,9 @@ impl Known {
         self.rest == Rest::Write
     }
 
-    /// Tells whether the tree has this pool file with the bytes that the pointer names.
-    pub(super) fn pool(&self, path: &PoolPath) -> bool {
-        self.last.as_ref().is_some_and(|last| last.since.same(path))
+    /// Returns the pool files that the tree may lack or have with other bytes; `None` where that is not known of any.
+    pub(super) fn pool(&self) -> Option<&BTreeSet<String>> {
+        self.last.as_ref()?.since.pool.as_ref()
     }
 
     /// Tells whether the tree has this index under its name.

@@ -5,41 +5,37 @@
 //! run goes on where it stopped.
 
 mod decide;
-mod fold;
+mod edition;
 mod known;
 mod plan;
-mod records;
-pub mod retain;
 pub mod stage;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub use fold::{Fold, fold};
 pub use plan::KEYRING;
-pub use records::pool;
 
-use crate::formats::blocks::BlockError;
-use crate::formats::index::RenderError;
-use crate::formats::index::overrides::OverrideError;
 use crate::formats::release::{Release, ReleaseError};
 use crate::formats::suite::checks::RecordProblem;
+use crate::places::cache::Cache;
 use crate::places::git::read::Snapshot;
 use crate::places::git::{Author, GitError, Oid};
 use crate::places::requests::Requests;
 use crate::places::sign::{SignError, SignedRelease, Signer};
-use crate::places::store::{ObjectStore, StoreError};
+use crate::places::store::ObjectStore;
 use crate::places::target::plan::{Applied, Class, Plan};
 use crate::places::target::{PublishTarget, TargetError};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
+use crate::stories::fold::FoldError;
 use crate::stories::inbox::{self, InboxError};
 use crate::stories::key::KeyError;
 use crate::words::archive::Archive;
 use crate::words::date::{Span, Timestamp};
 use crate::words::digest::Sha256;
-use crate::words::name::{Codename, Component};
+use crate::words::name::Codename;
 use decide::Decision;
+use edition::Edition;
 use stage::{Inputs, Served, Signatures, StageError, Staged};
 
 /// What is to be published and how.
@@ -55,6 +51,8 @@ pub struct DistsRequest {
     pub reset_date: bool,
     /// Look at every file of the tree, also at those that the last publish is known to have written.
     pub repair: bool,
+    /// Compress every index anew, as well as can be.
+    pub repack: bool,
     /// Only say what would be done.
     pub dry_run: bool,
     /// The address in the sources stanza.
@@ -85,9 +83,9 @@ pub struct DistsAnswer {
     /// SHA-256 of Release.
     pub release: Sha256,
     /// Binary packages in the suite.
-    pub packages: usize,
+    pub packages: u64,
     /// Source packages in the suite.
-    pub sources: usize,
+    pub sources: u64,
     /// Pool files that were new to the tree.
     pub pool_files: usize,
     /// Other files that were written.
@@ -141,66 +139,15 @@ pub enum PublishError {
     /// Signing failed.
     #[error("cannot sign Release")]
     Sign(#[from] SignError),
-    /// The suite is not known.
-    #[error("ddb.toml has no suite {codename}; it has {}", known.iter().map(Codename::as_str).collect::<Vec<_>>().join(", "))]
-    NoSuite {
-        /// The suite asked for.
-        codename: Codename,
-        /// Those that there are.
-        known: Vec<Codename>,
-    },
-    /// Records and pointers disagree.
-    #[error("{} record{} of commit {commit} cannot be published", problems.len(), if problems.len() == 1 { "" } else { "s" })]
-    Records {
-        /// The commit.
-        commit: String,
-        /// One entry for each problem.
-        problems: Vec<RecordProblem>,
-    },
+    /// The suite cannot be folded.
+    #[error(transparent)]
+    Fold(#[from] FoldError),
     /// Objects are missing in the store.
     #[error("{} missing in the object store, nothing was published", if problems.len() == 1 { "1 object is".to_owned() } else { format!("{} objects are", problems.len()) })]
     Objects {
         /// One entry for each pool file.
         problems: Vec<RecordProblem>,
     },
-    /// An override file is missing.
-    #[error("ddb.toml names {path} as override file of {component}, but the commit does not hold it")]
-    NoOverrides {
-        /// The path.
-        path: String,
-        /// The component.
-        component: Component,
-    },
-    /// An override file is not usable.
-    #[error("override file {path}")]
-    Overrides {
-        /// The path.
-        path: String,
-        /// What is wrong.
-        #[source]
-        source: OverrideError,
-    },
-    /// A record cannot be shown.
-    #[error("record {path}")]
-    Render {
-        /// The record.
-        path: String,
-        /// What is wrong.
-        #[source]
-        source: RenderError,
-    },
-    /// An index cannot be compressed.
-    #[error("index {path}")]
-    Compress {
-        /// The index.
-        path: String,
-        /// What is wrong.
-        #[source]
-        source: BlockError,
-    },
-    /// A block cannot be retained.
-    #[error("cannot keep the blocks of the indices")]
-    Retain(#[from] StoreError),
     /// The new Release would not be read again as it was written.
     #[error("the Release of {codename} that these values of ddb.toml give cannot be read again; it was not staged")]
     Unreadable {
@@ -239,7 +186,11 @@ impl PublishError {
     fn is_of_one_release(&self) -> bool {
         matches!(
             self,
-            Self::Key(_) | Self::Sign(_) | Self::Records { .. } | Self::Objects { .. } | Self::Target(TargetError::Object { .. })
+            Self::Key(_)
+                | Self::Sign(_)
+                | Self::Fold(FoldError::Records { .. })
+                | Self::Objects { .. }
+                | Self::Target(TargetError::Object { .. })
         )
     }
 }
@@ -255,6 +206,8 @@ pub struct Places<'a> {
     pub store: &'a dyn ObjectStore,
     /// The published tree.
     pub target: &'a dyn PublishTarget,
+    /// What earlier publishes on this machine made, if that may be used.
+    pub cache: Option<&'a Cache>,
     /// Who signs; asked for only when a new Release is to be signed.
     pub signer: &'a FindSigner<'a>,
 }
@@ -353,57 +306,11 @@ fn requests(places: &Places<'_>) -> Requests {
     places.store.requests() + places.target.requests()
 }
 
-/// Everything about one Release that is to be served.
-struct Edition {
-    archive: Archive,
-    fold: Fold,
-    base: Oid,
-    release: Release,
-    keyring: String,
-    /// Fingerprints of those who are to sign, sorted.
-    signers: Vec<String>,
-    /// What clients hold against them now, in sentences.
-    refused_signers: Vec<String>,
-}
-
-impl Edition {
-    /// Gives the Release another date.
-    fn date(&mut self, date: Timestamp, codename: &Codename) {
-        self.release.date = date;
-        self.release.valid_until = self.archive.suite(codename).and_then(|suite| suite.valid_for).map(|span| date.plus(span));
-    }
-}
-
-fn edition_at(
-    request: &DistsRequest,
-    places: &Places<'_>,
-    base: Oid,
-    date: Timestamp,
-    listener: Listener<'_>,
-) -> Result<Edition, PublishError> {
-    let snapshot = places.open.repository.snapshot(base)?;
-    let archive = places.open.configuration(&snapshot)?;
-    listener(Event::Detail(format!("folding {} at {base}", request.codename)));
-    let fold = fold(&places.open.repository, &snapshot, &archive, &request.codename)?;
-    let suite = archive
-        .suite(&request.codename)
-        .ok_or_else(|| PublishError::NoSuite { codename: request.codename.clone(), known: archive.suites.keys().cloned().collect() })?;
-    let release = Release::new(&archive.archive, &request.codename, suite, date, &fold.files);
-    let keyring = places.open.keyring(&snapshot)?;
-    let certificates = places.open.signing_certificates(&snapshot, &archive)?;
-    let mut signers: Vec<String> = certificates.iter().map(|(_, certificate)| certificate.fingerprint()).collect();
-    signers.sort();
-    signers.dedup();
-    let refused = certificates.iter().filter_map(|(path, certificate)| Some((path, certificate.may_sign(request.now).err()?)));
-    let refused_signers = refused.map(|(path, refusal)| format!("{path}: clients may refuse the archive: {refusal}")).collect();
-    Ok(Edition { archive, fold, base, release, keyring, signers, refused_signers })
-}
-
 /// Serves a Release that was staged and not served; where its bytes cannot be made again, leaves it behind by staging anew.
 fn finish(request: &DistsRequest, places: &Places<'_>, staged: &Staged, listener: Listener<'_>) -> Result<Turn, PublishError> {
     listener(Event::Detail(format!("Release {} of {} was staged and not served; it goes first", staged.inputs.sequence, request.codename)));
     let base = staged.base(&request.codename)?;
-    let mut edition = edition_at(request, places, base, staged.inputs.date, listener)?;
+    let mut edition = Edition::at(request, places, base, staged.inputs.date, Some(staged), listener)?;
     if edition.release.text().as_bytes() == staged.release {
         let signed = sign(request, places, &edition)?;
         return serve(request, places, &edition, signed, staged.commit, false, listener);
@@ -419,7 +326,7 @@ fn finish(request: &DistsRequest, places: &Places<'_>, staged: &Staged, listener
 /// Publishes the newest commit after a served Release (or the first one).
 fn advance(request: &DistsRequest, places: &Places<'_>, last: Option<Staged>, listener: Listener<'_>) -> Result<Turn, PublishError> {
     let base = places.open.tip()?.commit();
-    let mut edition = edition_at(request, places, base, request.now, listener)?;
+    let mut edition = Edition::at(request, places, base, request.now, last.as_ref(), listener)?;
     let decision = decide::decide(request, last.as_ref(), &edition);
     match (decision, last) {
         (Decision::Same(notes), Some(last)) => serve_again(request, places, edition, last, notes),
@@ -448,8 +355,7 @@ fn stage_new(
     plan::check_objects(request, places, edition)?;
     let sequence = last.map_or(1, |last| last.inputs.sequence + 1);
     let inputs = Inputs { sequence, base: edition.base.to_string(), date: edition.release.date, ddb: env!("CARGO_PKG_VERSION").to_owned() };
-    let blocks = retain::keep(places, &request.codename, edition, last)?;
-    let commit = stage::stage(places.open, &request.codename, last, text.as_bytes(), &inputs, &blocks, &request.author)?;
+    let commit = stage::stage(places.open, &request.codename, last, text.as_bytes(), &inputs, &edition.fold, &request.author)?;
     Ok(commit.map(|commit| (signed, commit)))
 }
 
@@ -593,8 +499,8 @@ fn answer(
         date: edition.release.date.iso8601(),
         valid_until: edition.release.valid_until.map(Timestamp::iso8601),
         release: Sha256::of(edition.release.text().as_bytes()),
-        packages: edition.fold.packages,
-        sources: edition.fold.sources,
+        packages: edition.fold.record.packages,
+        sources: edition.fold.record.sources,
         pool_files,
         index_files: steps.steps().len() - pool_files,
         removed_files: 0,

@@ -10,7 +10,6 @@ use super::stage::{self, Signatures, StageError, Staged};
 use super::{DistsRequest, Edition, Places, PublishError};
 use crate::formats::client;
 use crate::formats::index::object_path;
-use crate::formats::pool::path::PoolPath;
 use crate::formats::pool::pointer::Pointer;
 use crate::formats::release::{Release, by_hash_paths};
 use crate::formats::suite::checks::RecordProblem;
@@ -40,33 +39,51 @@ pub(super) fn stanza_of(request: &DistsRequest, suite: &Suite, keyring: &str) ->
 
 /// A step that is needed unless the tree has its content already.
 struct Wanted {
-    step: Step,
+    class: Class,
+    path: String,
+    origin: Origin,
     pointer: Pointer,
     known: bool,
 }
 
-impl Wanted {
-    /// Of these bytes, which stand at `origin` too where that is given.
-    fn new(class: Class, path: String, bytes: &[u8], known: bool, origin: Option<&str>) -> Self {
-        let pointer = Pointer { oid: ObjectId::of(bytes), size: bytes.len() as u64 };
-        let content = origin.map_or_else(|| Content::Bytes(bytes.to_vec()), |origin| Content::SameAs(origin.to_owned(), pointer));
-        Self { step: Step { class, path, content: Some(content) }, pointer, known }
-    }
+/// Where the content of a step comes from.
+enum Origin {
+    /// From memory.
+    Bytes(Vec<u8>),
+    /// From the fold: the file that Release lists under this name.
+    Listed(String),
+    /// From the object store.
+    Object,
+    /// From another path of the tree.
+    SameAs(String),
+}
 
+impl Wanted {
     fn bytes(class: Class, path: String, bytes: &[u8], known: bool) -> Self {
-        Self::new(class, path, bytes, known, None)
+        let pointer = Pointer { oid: ObjectId::of(bytes), size: bytes.len() as u64 };
+        Self { class, path, origin: Origin::Bytes(bytes.to_vec()), pointer, known }
     }
 
     /// Tells whether the tree has the content already.
     fn is_there(&self, target: &dyn PublishTarget, known: &Known) -> Result<bool, TargetError> {
-        let path = &self.step.path;
         match (target.is_remote(), self.known) {
             (true, true) => Ok(true),
             (true, false) if known.writes_unseen() => Ok(false),
             // Looking costs little here, and files that somebody removed come back.
-            (false, true) if self.step.class == Class::Pool => Ok(target.size(path)? == Some(self.pointer.size)),
-            _ => target.holds(path, &self.pointer),
+            (false, true) => Ok(target.size(&self.path)? == Some(self.pointer.size)),
+            _ => target.holds(&self.path, &self.pointer),
         }
+    }
+
+    /// Returns the step, with its content.
+    fn step(self, places: &Places<'_>, edition: &Edition) -> Result<Step, PublishError> {
+        let content = match self.origin {
+            Origin::Bytes(bytes) => Content::Bytes(bytes),
+            Origin::Listed(name) => Content::Bytes(edition.content(places, &name)?),
+            Origin::Object => Content::Object(self.pointer),
+            Origin::SameAs(path) => Content::SameAs(path, self.pointer),
+        };
+        Ok(Step { class: self.class, path: self.path, content: Some(content) })
     }
 }
 
@@ -79,19 +96,22 @@ pub(super) fn publish(
     fresh: bool,
 ) -> Result<Plan, PublishError> {
     let known = Known::of(request, places, edition, fresh)?;
-    let mut wanted = pool(places, edition, |path| known.pool(path));
+    let mut wanted = pool(places, edition, known.pool())?;
     let root = format!("dists/{}", request.codename);
-    for (path, bytes) in &edition.fold.contents {
-        let Some(listed) = edition.release.files.get(path) else { continue };
-        let mut first = None;
+    for (path, listed) in edition.release.files.iter().filter(|(path, _)| edition.fold.is_written(path)) {
+        let pointer = Pointer { oid: listed.sha256, size: listed.size };
+        let mut first: Option<String> = None;
+        let mut want = |class, name: String, known| {
+            let origin = first.clone().map_or_else(|| Origin::Listed(path.clone()), Origin::SameAs);
+            first.get_or_insert_with(|| name.clone());
+            wanted.push(Wanted { class, path: name, origin, pointer, known });
+        };
         if edition.release.acquire_by_hash {
             for name in by_hash_paths(path, listed) {
-                let name = format!("{root}/{name}");
-                wanted.push(Wanted::new(Class::ByHash, name.clone(), bytes, known.by_hash(path, listed), first.as_deref()));
-                first.get_or_insert(name);
+                want(Class::ByHash, format!("{root}/{name}"), known.by_hash(path, listed));
             }
         }
-        wanted.push(Wanted::new(Class::Index, format!("{root}/{path}"), bytes, known.index(path, listed), first.as_deref()));
+        want(Class::Index, format!("{root}/{path}"), known.index(path, listed));
     }
     let (release, stanza, signed) = (edition.release.text(), stanza(request, edition), known.signatures(signatures));
     wanted.extend([
@@ -101,29 +121,29 @@ pub(super) fn publish(
         Wanted::bytes(Class::Release, format!("{root}/Release"), release.as_bytes(), known.release(&release)),
         Wanted::bytes(Class::InRelease, format!("{root}/InRelease"), &signatures.in_release, signed),
     ]);
-    Ok(Plan::new(lacking(places, &known, wanted)?))
+    let steps = lacking(places, &known, wanted)?.into_iter().map(|wanted| wanted.step(places, edition));
+    Ok(Plan::new(steps.collect::<Result<_, _>>()?))
 }
 
-/// Returns the steps whose content the tree does not have.
-fn lacking(places: &Places<'_>, known: &Known, wanted: Vec<Wanted>) -> Result<Vec<Step>, TargetError> {
+/// Returns those whose content the tree does not have.
+fn lacking(places: &Places<'_>, known: &Known, wanted: Vec<Wanted>) -> Result<Vec<Wanted>, TargetError> {
     let target = places.target;
     let there = in_lanes(target.lanes(), &wanted, |wanted| wanted.is_there(target, known))?;
-    Ok(wanted.into_iter().zip(there).filter(|(_, there)| !there).map(|(wanted, _)| wanted.step).collect())
+    Ok(wanted.into_iter().zip(there).filter(|(_, there)| !there).map(|(wanted, _)| wanted).collect())
 }
 
-/// Returns the pool files that the indices name, or their objects where the indices name those; none where the objects lie in
-/// the tree by themselves.
-fn pool(places: &Places<'_>, edition: &Edition, known: impl Fn(&PoolPath) -> bool) -> Vec<Wanted> {
+/// Returns the pool files that the indices name, or their objects where the indices name those, but for those that are known to
+/// be in the tree; none where the objects lie in the tree by themselves.
+fn pool(places: &Places<'_>, edition: &Edition, changed: Option<&BTreeSet<String>>) -> Result<Vec<Wanted>, PublishError> {
     let objects = edition.archive.target.objects_below(&edition.archive.store);
     if objects.is_some() && places.target.is_remote() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let wanted = edition.fold.pool.iter().map(|(path, pointer)| {
+    let wanted = edition.pool(places, changed)?.into_iter().map(|(path, pointer)| {
         let name = objects.as_ref().map_or_else(|| path.to_string(), |objects| format!("{objects}/{}", object_path(&pointer.oid)));
-        let step = Step { class: Class::Pool, path: name, content: Some(Content::Object(*pointer)) };
-        Wanted { step, pointer: *pointer, known: known(path) }
+        Wanted { class: Class::Pool, path: name, origin: Origin::Object, pointer, known: false }
     });
-    wanted.collect()
+    Ok(wanted.collect())
 }
 
 /// Checks that the store has the object of every pool file that this publish is the first to bring.
@@ -133,15 +153,12 @@ pub(super) fn check_objects(request: &DistsRequest, places: &Places<'_>, edition
         // Git says what is new; the tree is not asked twice for that.
         let last = stage::last_served(&places.open.repository, &request.codename)?.filter(|_| !request.repair);
         let since = last.map(|last| known::since(request, places, edition, &last)).transpose()?;
-        let brought = edition.fold.pool.iter().filter(|(path, _)| since.as_ref().is_none_or(|since| !since.same(path)));
-        new.extend(brought.map(|(path, pointer)| (path.to_string(), *pointer)));
+        let brought = edition.pool(places, since.as_ref().and_then(|since| since.pool.as_ref()))?;
+        new.extend(brought.into_iter().map(|(path, pointer)| (path.to_string(), pointer)));
     } else {
         let known = Known::of(request, places, edition, false)?;
-        let steps = lacking(places, &known, pool(places, edition, |path| known.pool(path)))?;
-        new.extend(steps.into_iter().filter_map(|step| match step.content {
-            Some(Content::Object(pointer)) => Some((step.path, pointer)),
-            _ => None,
-        }));
+        let lacking = lacking(places, &known, pool(places, edition, known.pool())?)?;
+        new.extend(lacking.into_iter().map(|wanted| (wanted.path, wanted.pointer)));
     }
     let store = places.store;
     let pointers: Vec<Pointer> = new.iter().map(|(_, pointer)| *pointer).collect();

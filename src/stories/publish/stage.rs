@@ -1,17 +1,20 @@
 //! The branch `ddb/releases/<codename>`: every Release that was ever staged, in order, and whether it was served.
 //!
-//! A staged commit holds `Release` and `inputs.json`, from which the same bytes can be made again, and `blocks.json`, which
-//! names the compressed blocks that its indices are joined from. When clients see it, a second commit adds `InRelease`, `Release.gpg` and `served.json`. The branch moves by compare-and-swap: that is what keeps
+//! A staged commit holds `Release`, `inputs.json`, and what the next fold starts from: `fold.json` and, for each index, a sheet
+//! below `sheets/`, which names the blocks that it is joined from. When clients see it, a second commit adds `InRelease`, `Release.gpg` and `served.json`. The branch moves by compare-and-swap: that is what keeps
 //! two publishers apart on every kind of published tree.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::formats::blocks::retained::Retained;
+use crate::formats::blocks::sheet::Sheet;
 use crate::formats::release::{Release, ReleaseError};
 use crate::places::git::land::Edits;
 use crate::places::git::remote::RemoteError;
 use crate::places::git::{Author, GitError, Oid, Repository};
 use crate::stories::archive::OpenArchive;
+use crate::stories::fold::{Fold, Folded, Last};
 use crate::words::date::Timestamp;
 use crate::words::digest::Sha256;
 use crate::words::name::Codename;
@@ -118,17 +121,47 @@ pub enum StageError {
     },
 }
 
-/// The file that names the retained blocks of the indices.
-pub const BLOCKS: &str = "blocks.json";
+/// What a fold found out about the suite as a whole.
+const FOLDED: &str = "fold.json";
 
-/// Returns which retained blocks the indices of the Release at this commit of the branch are joined from; `None` where none
-/// were recorded.
+/// The folder with a sheet for each index, at the index's path.
+const SHEETS: &str = "sheets";
+
+/// Returns what a fold starts from that follows this Release, or makes it again; `None` where nothing was recorded.
 ///
 /// # Errors
-/// Git cannot be read, or the file is not as ddb leaves it.
-pub fn blocks(repository: &Repository, codename: &Codename, commit: Oid) -> Result<Option<Retained>, StageError> {
-    let Some(bytes) = repository.snapshot(commit)?.file(BLOCKS)? else { return Ok(None) };
-    json(BLOCKS, &bytes, commit, &branch(codename)).map(Some)
+/// Git cannot be read, or a file is not as ddb leaves it.
+pub fn folded(repository: &Repository, codename: &Codename, staged: &Staged) -> Result<Option<Last>, StageError> {
+    let recorded = recorded(repository, codename, staged.commit)?.filter(|(record, _)| record.is_of(&staged.release));
+    let Some((record, sheets)) = recorded else { return Ok(None) };
+    let base = staged.base(codename)?;
+    Ok(Some(Last { base, codename: codename.clone(), record, sheets, listed: staged.parsed.files.clone() }))
+}
+
+/// What a fold found out, and the sheet of each index by its plain path.
+pub type Recorded = (Folded, BTreeMap<String, Sheet>);
+
+/// Returns what is recorded of a fold at this commit of the branch; `None` where nothing is.
+///
+/// # Errors
+/// Git cannot be read, or a file is not as ddb leaves it.
+pub fn recorded(repository: &Repository, codename: &Codename, commit: Oid) -> Result<Option<Recorded>, StageError> {
+    let snapshot = repository.snapshot(commit)?;
+    let Some(bytes) = snapshot.file(FOLDED)? else { return Ok(None) };
+    let branch = branch(codename);
+    let record = json(FOLDED, &bytes, commit, &branch)?;
+    let mut sheets = BTreeMap::new();
+    for (path, blob) in snapshot.files_below(SHEETS)? {
+        let wrong = |fault: serde_json::Error| StageError::Content {
+            path: SHEETS,
+            commit,
+            branch: branch.clone(),
+            fault: format!("{path}: {fault}"),
+        };
+        let sheet = Sheet::parse(&repository.blob(blob, &path)?).map_err(wrong)?;
+        sheets.insert(path.trim_start_matches(SHEETS).trim_start_matches('/').to_owned(), sheet);
+    }
+    Ok(Some((record, sheets)))
 }
 
 /// Returns the branch's full name.
@@ -225,11 +258,17 @@ pub fn stage(
     after: Option<&Staged>,
     release: &[u8],
     inputs: &Inputs,
-    blocks: &Retained,
+    fold: &Fold,
     author: &Author,
 ) -> Result<Option<Oid>, StageError> {
     let mut edits = Edits::from([("Release".to_owned(), Some(release.to_vec())), ("inputs.json".to_owned(), to_json(inputs))]);
-    edits.insert(BLOCKS.to_owned(), to_json(blocks));
+    let record = Folded { release: Sha256::of(release), ..fold.record.clone() };
+    edits.insert(FOLDED.to_owned(), to_json(&record));
+    if let Some(after) = after {
+        let old = open.repository.snapshot(after.commit)?.files_below(SHEETS)?;
+        edits.extend(old.into_keys().map(|path| (path, None)));
+    }
+    edits.extend(fold.sheets.iter().map(|(path, sheet)| (format!("{SHEETS}/{path}"), Some(sheet.text().into_bytes()))));
     if after.is_some_and(|staged| staged.signatures.is_some()) {
         for path in ["InRelease", "Release.gpg", "served.json"] {
             edits.insert(path.to_owned(), None);

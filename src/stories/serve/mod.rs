@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::formats::blocks::retained::KIND;
+use crate::formats::blocks::sheet::KIND;
 use crate::formats::http::path::RequestPath;
 use crate::places::git::history::NamedObjects;
 use crate::places::git::{GitError, Oid};

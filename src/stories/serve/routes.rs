@@ -122,15 +122,15 @@ impl Gateway {
         if let Some(bytes) = self.indices.get(&listed.sha256) {
             return Ok(bytes);
         }
-        let retained = self.with(|open| index::retained(open, whole))?;
-        let fault = match index::join(self.blocks.as_ref(), retained.as_ref(), whole, path, listed) {
+        let recorded = self.with(|open| index::recorded(open, whole))?;
+        let fault = match index::join(self.blocks.as_ref(), recorded.as_ref(), whole, path, listed) {
             Ok(bytes) => {
                 let bytes = Bytes::from(bytes);
                 self.indices.put(listed.sha256, bytes.len(), bytes.clone());
                 return Ok(bytes);
             }
             // The plain form of an index is listed, because apt looks indices up by it, and not written.
-            Err(IndexFault::NotRecorded { .. }) if retained.is_some_and(|retained| retained.is_of(&whole.release)) => {
+            Err(IndexFault::NotRecorded { .. }) if recorded.is_some_and(|recorded| index::is_of(&recorded, whole)) => {
                 return Err(Refused::new(404, "this form of the index is listed and not served"));
             }
             Err(fault) => fault,

@@ -7,11 +7,13 @@ use std::io::Read as _;
 
 use super::Whole;
 use crate::formats::blocks;
-use crate::formats::blocks::retained::{Parts, Retained};
+use crate::formats::blocks::sheet::KIND;
 use crate::formats::release::Listed;
 use crate::places::store::ObjectStore;
 use crate::stories::archive::OpenArchive;
-use crate::stories::publish::{fold, stage};
+use crate::stories::fold::{Bytes, Last, Wanted, fold};
+use crate::stories::publish::stage::{self, Recorded};
+use crate::words::archive::Compression;
 use crate::words::digest::Sha256;
 
 /// Why an index cannot be joined.
@@ -58,19 +60,23 @@ fn is_listed(bytes: &[u8], listed: &Listed) -> bool {
 /// It was not recorded, or blocks are missing or damaged.
 pub fn join(
     blocks: &dyn ObjectStore,
-    retained: Option<&Retained>,
+    recorded: Option<&Recorded>,
     whole: &Whole,
     path: &str,
     listed: &Listed,
 ) -> Result<Vec<u8>, IndexFault> {
     let not_recorded = || IndexFault::NotRecorded { path: path.to_owned() };
-    let retained = retained.filter(|retained| retained.is_of(&whole.release)).ok_or_else(not_recorded)?;
-    let bytes = match retained.files.get(path).ok_or_else(not_recorded)? {
-        Parts::Text(text) => text.clone().into_bytes(),
-        Parts::Joined { compression, blocks: named } => {
-            let read = named.iter().map(|(oid, size)| block(blocks, path, oid, *size)).collect::<Result<Vec<_>, _>>()?;
-            blocks::join(&read, *compression).map_err(|_| IndexFault::Other { path: path.to_owned() })?
-        }
+    let (record, sheets) = recorded.filter(|recorded| is_of(recorded, whole)).ok_or_else(not_recorded)?;
+    let bytes = if let Some(text) = record.texts.get(path) {
+        text.clone().into_bytes()
+    } else {
+        let form = [Compression::Gz, Compression::Xz, Compression::Zst]
+            .into_iter()
+            .find_map(|compression| Some((compression, sheets.get(path.strip_suffix(compression.suffix())?)?)));
+        let (compression, sheet) = form.ok_or_else(not_recorded)?;
+        let named = sheet.blocks.iter().map(|block| block.forms.get(&compression).ok_or_else(not_recorded));
+        let read = named.map(|named| named.and_then(|(oid, size)| block(blocks, path, oid, *size))).collect::<Result<Vec<_>, _>>()?;
+        blocks::join(&read, compression).map_err(|_| IndexFault::Other { path: path.to_owned() })?
     };
     if is_listed(&bytes, listed) { Ok(bytes) } else { Err(IndexFault::Other { path: path.to_owned() }) }
 }
@@ -87,14 +93,33 @@ fn block(store: &dyn ObjectStore, path: &str, oid: &Sha256, size: u64) -> Result
 }
 
 /// Returns which blocks a served Release is joined from, `None` where that was not recorded or cannot be read.
-pub fn retained(open: &OpenArchive, whole: &Whole) -> Option<Retained> {
-    stage::blocks(&open.repository, &whole.edition.codename, whole.edition.commit).ok().flatten()
+pub fn recorded(open: &OpenArchive, whole: &Whole) -> Option<Recorded> {
+    stage::recorded(&open.repository, &whole.edition.codename, whole.edition.commit).ok().flatten()
+}
+
+/// Tells whether what is recorded is about this Release.
+pub fn is_of((record, _): &Recorded, whole: &Whole) -> bool {
+    record.is_of(&whole.release)
 }
 
 /// Folds a served Release again and returns those of its indices that come out as Release lists them, by path.
 pub fn folded(open: &OpenArchive, whole: &Whole) -> BTreeMap<String, Vec<u8>> {
     let Ok(snapshot) = open.repository.snapshot(whole.edition.base) else { return BTreeMap::new() };
-    let Ok(fold) = fold(&open.repository, &snapshot, &whole.archive, &whole.edition.codename) else { return BTreeMap::new() };
+    let Ok(store) = open.derived(&whole.archive, KIND) else { return BTreeMap::new() };
+    let bytes = Bytes::new(store.as_ref(), None, false);
+    let codename = &whole.edition.codename;
+    let last = recorded(open, whole).filter(|recorded| is_of(recorded, whole)).map(|(record, sheets)| Last {
+        base: whole.edition.base,
+        codename: codename.clone(),
+        record,
+        sheets,
+        listed: whole.parsed.files.clone(),
+    });
+    let Ok(fold) = fold(&open.repository, &snapshot, &whole.archive, codename, last.as_ref(), &bytes, Wanted::again()) else {
+        return BTreeMap::new();
+    };
+    let written = fold.listed.keys().filter(|path| fold.is_written(path));
+    let contents = written.filter_map(|path| Some((path.clone(), fold.content(path, &bytes).ok()?)));
     let listed = |path: &String, bytes: &Vec<u8>| whole.parsed.files.get(path).is_some_and(|listed| is_listed(bytes, listed));
-    fold.contents.into_iter().filter(|(path, bytes)| listed(path, bytes)).collect()
+    contents.filter(|(path, bytes)| listed(path, bytes)).collect()
 }

@@ -15,7 +15,7 @@ mod suite;
 pub use places::{
     BucketSettings, GitLfsSettings, InboxSettings, LfsSettings, Links, RemoteSettings, StoreSettings, TargetMode, TargetSettings,
 };
-pub use suite::{Compression, Descriptions, ExtraDigest, OverrideFiles, Suite};
+pub use suite::{BlockSize, Compression, Descriptions, ExtraDigest, OverrideFiles, Suite};
 
 /// Why a text is not a usable `ddb.toml`.
 #[derive(Debug, thiserror::Error)]

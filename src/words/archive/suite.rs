@@ -54,6 +54,10 @@ pub struct Suite {
     /// Compressed forms of every index, beside the plain name, which is listed and not written.
     #[serde(default = "default_compression")]
     pub compression: Vec<Compression>,
+    /// How long the blocks are that an index is compressed in: `1MiB`, `512KiB`; or `whole`, for the smallest files, and a
+    /// publish that compresses the whole index for each change.
+    #[serde(default, skip_serializing_if = "BlockSize::is_default")]
+    pub block_size: BlockSize,
     /// Digests in Packages and Sources beside SHA-256, which is always there.
     #[serde(default = "default_package_digests")]
     pub package_digests: BTreeSet<ExtraDigest>,
@@ -115,6 +119,69 @@ pub enum ExtraDigest {
     Sha1,
     /// SHA-512.
     Sha512,
+}
+
+/// How long a block of an index may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockSize(usize);
+
+impl BlockSize {
+    /// Least and greatest length in bytes, unless the whole index is one block.
+    const RANGE: std::ops::RangeInclusive<usize> = 64 << 10..=64 << 20;
+
+    /// Returns the length in bytes; 0 means that the whole index is one block.
+    pub fn bytes(self) -> usize {
+        self.0
+    }
+
+    /// Tells whether the whole index is one block.
+    pub fn is_whole(self) -> bool {
+        self.0 == 0
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for BlockSize {
+    fn default() -> Self {
+        Self(1 << 20)
+    }
+}
+
+impl Serialize for BlockSize {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            0 => serializer.serialize_str("whole"),
+            bytes if bytes % (1 << 20) == 0 => serializer.collect_str(&format_args!("{}MiB", bytes >> 20)),
+            bytes => serializer.collect_str(&format_args!("{}KiB", bytes >> 10)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for BlockSize {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let number = |unit: &str, shift: u32| text.strip_suffix(unit)?.trim_end().parse::<usize>().ok()?.checked_mul(1 << shift);
+        let size = if text == "whole" {
+            Some(0)
+        } else {
+            number("MiB", 20).or_else(|| number("KiB", 10)).filter(|size| Self::RANGE.contains(size))
+        };
+        let wrong = || serde::de::Error::custom(format!("\"{}\" is no block size: 64KiB to 64MiB, or whole", text.escape_debug()));
+        size.map(Self).ok_or_else(wrong)
+    }
+}
+
+impl JsonSchema for BlockSize {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "BlockSize".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "pattern": "^(whole|[0-9]+ *(KiB|MiB))$"})
+    }
 }
 
 /// Override files of one component, as dpkg-scanpackages(1) and apt-ftparchive(1) read them.

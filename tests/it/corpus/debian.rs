@@ -82,13 +82,24 @@ fn differences(ours: &Paragraph, debians: &Paragraph) -> BTreeSet<(String, Diffe
     differs.collect()
 }
 
+const TRANSLATION: &str = "Translation-en";
+
+/// Debian sorts Translation-en by the first source, which is not in the text; ddb by package and digest.
+fn sort_translations(index: &str, ours: &mut [Paragraph], debians: &mut [Paragraph]) {
+    if index == TRANSLATION {
+        debians.sort_by_key(Paragraph::identity);
+        ours.sort_by_key(Paragraph::identity);
+    }
+}
+
 #[test]
 fn without_override_files_nothing_but_what_debian_overrides_differs() {
     let sandbox = PUBLISHED.get();
     let mut found: BTreeMap<(String, String, Difference), Vec<String>> = BTreeMap::new();
     let mut compared: BTreeMap<String, usize> = BTreeMap::new();
     each_index(&sandbox, |index, component, ours, debians| {
-        let (ours, debians) = (read(ours), read(debians));
+        let (mut ours, mut debians) = (read(ours), read(debians));
+        sort_translations(index, &mut ours, &mut debians);
         let identities = |paragraphs: &[Paragraph]| paragraphs.iter().map(Paragraph::identity).collect::<Vec<_>>();
         assert_eq!(identities(&ours), identities(&debians), "{index} of {component} lists the same in the same order");
         for (ours, debians) in ours.iter().zip(&debians) {
@@ -115,8 +126,14 @@ fn with_debians_override_files_every_index_is_debians() {
     let sandbox = WITH_OVERRIDES.get();
     each_index(&sandbox, |index, component, ours, debians| {
         let debians = with_tags_unfolded(debians);
-        for (ours, debians) in read(ours).iter().zip(&read(&debians)) {
+        let (mut paragraphs, mut theirs) = (read(ours), read(&debians));
+        sort_translations(index, &mut paragraphs, &mut theirs);
+        assert_eq!(paragraphs.len(), theirs.len(), "{index} of {component}");
+        for (ours, debians) in paragraphs.iter().zip(&theirs) {
             assert_eq!(ours, debians, "{index} of {component}");
+        }
+        if index == TRANSLATION {
+            return;
         }
         // Byte for byte: the order of paragraphs and what stands between them too.
         assert_eq!(ours, debians, "{index} of {component}");

@@ -101,7 +101,7 @@ fn a_release_of_a_ddb_that_recorded_no_blocks_is_folded_again() {
     let (commit, _) = publish(&sandbox, "foo", "1.0");
     let index = read(sandbox.public().join(INDEX));
     sandbox.git(&["worktree", "add", "-q", "../releases", "ddb/releases/trixie"]).ok();
-    sandbox.run("git", &["-C", "releases", "rm", "-q", "blocks.json"]).ok();
+    sandbox.run("git", &["-C", "releases", "rm", "-q", "-r", "fold.json", "sheets"]).ok();
     sandbox.run("git", &["-C", "releases", "commit", "-q", "-m", "Forget the blocks."]).ok();
     std::fs::remove_dir_all(sandbox.path("archive/.git/ddb/derived")).unwrap();
     let gateway = Gateway::of(&sandbox, &[]);
@@ -112,7 +112,7 @@ fn a_release_of_a_ddb_that_recorded_no_blocks_is_folded_again() {
     assert_eq!(read(sandbox.path("exported").join(INDEX)), index);
     // The next Release records them again.
     publish(&sandbox, "foo", "2.0");
-    sandbox.git(&["show", "ddb/releases/trixie:blocks.json"]).ok();
+    sandbox.git(&["show", "ddb/releases/trixie:fold.json"]).ok();
     let gateway = Gateway::of(&sandbox, &[]);
     assert_eq!(gateway.body(&format!("/snapshots/{commit}/{INDEX}")), index);
     gateway.stop();

@@ -1,0 +1,248 @@
+//! The fold: `suites/<codename>` at one commit becomes every index of the suite.
+//!
+//! It starts from what was recorded with the last Release (`record`) where there is one: Git tells which sources differ since,
+//! `delta` makes their paragraphs anew, and only blocks in which something changed are compressed again. Without that, or
+//! where too much changed, `listing` makes every paragraph from its record. Both give the same bytes: everything but the
+//! commit and that record is a cache. No .deb is opened.
+
+mod bytes;
+mod context;
+mod delta;
+mod listing;
+mod look;
+mod policy;
+mod record;
+mod weave;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rayon::prelude::*;
+
+pub use bytes::Bytes;
+pub use look::{files_of, whole_pool};
+pub use record::{Folded, Last};
+
+use crate::formats::blocks::sheet::Sheet;
+use crate::formats::blocks::{self, BlockError};
+use crate::formats::index::RenderError;
+use crate::formats::index::overrides::OverrideError;
+use crate::formats::release::{self, Listed, folder_release};
+use crate::formats::suite::checks::RecordProblem;
+use crate::places::git::read::Snapshot;
+use crate::places::git::{GitError, Repository};
+use crate::places::store::StoreError;
+use crate::words::archive::{Archive, Compression};
+use crate::words::digest::Sha256;
+use crate::words::name::{Codename, Component};
+use context::Context;
+use look::Seen;
+use weave::Woven;
+
+/// Why a suite cannot be folded.
+#[derive(Debug, thiserror::Error)]
+pub enum FoldError {
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The suite is not known.
+    #[error("ddb.toml has no suite {codename}; it has {}", known.iter().map(Codename::as_str).collect::<Vec<_>>().join(", "))]
+    NoSuite {
+        /// The suite asked for.
+        codename: Codename,
+        /// Those that there are.
+        known: Vec<Codename>,
+    },
+    /// Records and pointers disagree.
+    #[error("{} record{} of commit {commit} cannot be published", problems.len(), if problems.len() == 1 { "" } else { "s" })]
+    Records {
+        /// The commit.
+        commit: String,
+        /// One entry for each problem.
+        problems: Vec<RecordProblem>,
+    },
+    /// An override file is missing.
+    #[error("ddb.toml names {path} as override file of {component}, but the commit does not hold it")]
+    NoOverrides {
+        /// The path.
+        path: String,
+        /// The component.
+        component: Component,
+    },
+    /// An override file is not usable.
+    #[error("override file {path}")]
+    Overrides {
+        /// The path.
+        path: String,
+        /// What is wrong.
+        #[source]
+        source: OverrideError,
+    },
+    /// A record cannot be shown.
+    #[error("record {path}")]
+    Render {
+        /// The record.
+        path: String,
+        /// What is wrong.
+        #[source]
+        source: RenderError,
+    },
+    /// An index cannot be compressed.
+    #[error("index {path}")]
+    Compress {
+        /// The index.
+        path: String,
+        /// What is wrong.
+        #[source]
+        source: BlockError,
+    },
+    /// A block cannot be kept.
+    #[error("cannot keep the blocks of the indices")]
+    Keep(#[from] StoreError),
+    /// A block of an index that is needed is nowhere, and cannot be made again to the same bytes.
+    #[error("block {oid} of the index {path} is gone")]
+    Gone {
+        /// The index.
+        path: String,
+        /// The block.
+        oid: Sha256,
+    },
+}
+
+/// Every index of a suite.
+pub struct Fold {
+    /// What Release lists, by path: each index in its plain form and its compressed ones, and the Release beside it.
+    pub listed: BTreeMap<String, Listed>,
+    /// The bytes of files that were made now. Others are joined from their blocks by `content`.
+    pub made: BTreeMap<String, Vec<u8>>,
+    /// The blocks of each index, by its plain path.
+    pub sheets: BTreeMap<String, Sheet>,
+    /// What else is recorded with the Release.
+    pub record: Folded,
+    /// What a person should know: packages that another source took over, records of unknown architectures.
+    pub notes: Vec<String>,
+}
+
+impl Fold {
+    /// Tells whether a listed file is written: the plain form of an index is listed only, because apt looks it up by that name.
+    pub fn is_written(&self, path: &str) -> bool {
+        !self.sheets.contains_key(path)
+    }
+
+    /// Returns the bytes of a written file.
+    ///
+    /// # Errors
+    /// A block is gone.
+    pub fn content(&self, path: &str, bytes: &Bytes<'_>) -> Result<Vec<u8>, FoldError> {
+        if let Some(made) = self.made.get(path) {
+            return Ok(made.clone());
+        }
+        if let Some(text) = self.record.texts.get(path) {
+            return Ok(text.clone().into_bytes());
+        }
+        let form = [Compression::Gz, Compression::Xz, Compression::Zst].into_iter().find_map(|compression| {
+            let index = path.strip_suffix(compression.suffix())?;
+            Some((compression, index, self.sheets.get(index)?))
+        });
+        let Some((compression, index, sheet)) = form else { return Ok(Vec::new()) };
+        join(index, sheet, compression, bytes)
+    }
+}
+
+/// Joins a compressed index from its blocks.
+fn join(index: &str, sheet: &Sheet, compression: Compression, bytes: &Bytes<'_>) -> Result<Vec<u8>, FoldError> {
+    let block = |block: &blocks::sheet::Block| {
+        let gone = |oid: &Sha256| FoldError::Gone { path: index.to_owned(), oid: *oid };
+        let (oid, size) = block.forms.get(&compression).ok_or_else(|| gone(&block.sha256))?;
+        bytes.compressed(oid, *size).ok_or_else(|| gone(oid))
+    };
+    let parts: Vec<Vec<u8>> = sheet.blocks.par_iter().map(block).collect::<Result<_, _>>()?;
+    blocks::join(&parts, compression).map_err(|source| FoldError::Compress { path: index.to_owned(), source })
+}
+
+/// What is wanted of a fold beside the commit.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted {
+    /// Compress everything anew as well as can be, in as few blocks as can be.
+    pub repack: bool,
+    /// Make every paragraph of its record and join every index, although nothing changed.
+    pub from_records: bool,
+}
+
+impl Wanted {
+    /// Everything is to be made again as it was.
+    pub fn again() -> Self {
+        Self { repack: false, from_records: true }
+    }
+}
+
+/// Folds a suite, starting from what was recorded before.
+///
+/// # Errors
+/// Git cannot be read, or records and pointers disagree: all of them are named.
+pub fn fold(
+    repository: &Repository,
+    snapshot: &Snapshot<'_>,
+    archive: &Archive,
+    codename: &Codename,
+    last: Option<&Last>,
+    bytes: &Bytes<'_>,
+    wanted: Wanted,
+) -> Result<Fold, FoldError> {
+    let context = Context::read(repository, snapshot, archive, codename)?;
+    let near = last.filter(|last| !wanted.repack && !wanted.from_records && last.record.context == context.digest);
+    if let Some(last) = near
+        && let Some(delta) = delta::between(repository, snapshot, &context, last, bytes)?
+    {
+        match by_delta(&context, last, &delta, bytes) {
+            // What a cache or store lost is made again from the records.
+            Err(FoldError::Gone { .. }) => {}
+            folded => return folded,
+        }
+    }
+    let seen = look::all(repository, snapshot, codename)?;
+    from_records(&context, &seen, last, bytes, wanted)
+}
+
+fn by_delta(context: &Context<'_>, last: &Last, delta: &delta::Delta, bytes: &Bytes<'_>) -> Result<Fold, FoldError> {
+    let none = Sheet::default();
+    let woven = context.indices.par_iter().map(|index| {
+        let path = index.path();
+        let old = last.sheets.get(&path).unwrap_or(&none);
+        let edited = delta.edited(context, index, old, bytes)?;
+        weave::edited(context, index, old, edited, &last.listed, bytes)
+    });
+    let woven = woven.collect::<Result<Vec<Woven>, FoldError>>()?;
+    Ok(gather(context, woven, delta.record(context, last)))
+}
+
+fn from_records(context: &Context<'_>, seen: &[Seen], last: Option<&Last>, bytes: &Bytes<'_>, wanted: Wanted) -> Result<Fold, FoldError> {
+    let chosen = listing::choose(context, seen);
+    let listed = last.filter(|_| !wanted.from_records).map(|last| &last.listed);
+    let old = |path: &str| last.filter(|_| !wanted.repack).and_then(|last| last.sheets.get(path));
+    let woven = context.indices.iter().map(|index| {
+        let listing = chosen.listing(context, seen, index)?;
+        weave::listed(context, index, &listing, old(&index.path()), listed, bytes)
+    });
+    let woven = woven.collect::<Result<Vec<Woven>, FoldError>>()?;
+    Ok(gather(context, woven, chosen.record(context, seen)))
+}
+
+fn gather(context: &Context<'_>, woven: Vec<Woven>, mut record: Folded) -> Fold {
+    let (mut listed, mut made, mut sheets) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    for (index, woven) in context.indices.iter().zip(woven) {
+        listed.extend(woven.listed);
+        made.extend(woven.made);
+        sheets.insert(index.path(), woven.sheet);
+        if let Some((path, text)) = folder_release(index, context.codename, context.suite, &context.archive.archive) {
+            let mut hasher = release::hasher(context.suite);
+            hasher.update(text.as_bytes());
+            listed.insert(path.clone(), hasher.finish());
+            record.texts.insert(path, text);
+        }
+    }
+    let notes = record.notes(context.codename);
+    Fold { listed, made, sheets, record, notes }
+}
+
+/// Names of packages.
+type Names = BTreeSet<String>;

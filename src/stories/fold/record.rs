@@ -1,0 +1,94 @@
+//! What is recorded with each Release beside its sheets: `fold.json`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::formats::blocks::sheet::Sheet;
+use crate::formats::release::Listed;
+use crate::formats::suite::place::RecordPlace;
+use crate::places::git::Oid;
+use crate::words::digest::Sha256;
+use crate::words::name::Codename;
+
+/// What a fold found out about a suite as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Folded {
+    /// SHA-256 of the Release that this stands beside: a program that knows nothing of this file leaves it behind.
+    pub release: Sha256,
+    /// Of configuration, override files and rendering.
+    pub context: Sha256,
+    /// Of these and the records.
+    pub key: Sha256,
+    /// Binary packages in the suite.
+    pub packages: u64,
+    /// Source packages.
+    pub sources: u64,
+    /// Packages that an index leaves out because another source offers a higher version, sorted.
+    pub dominated: Vec<Left>,
+    /// Records of architectures or components that the suite has not, as paths below the suite, sorted.
+    pub outside: Vec<String>,
+    /// Written files that have no blocks, by path: the Releases beside Packages and Sources.
+    pub texts: BTreeMap<String, String>,
+}
+
+/// A package that an index leaves out.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Left {
+    /// The index, as `binary-amd64`.
+    pub index: String,
+    /// The record that is left out, as path below the suite.
+    pub record: String,
+    /// The highest record of the source that won.
+    pub winner: String,
+}
+
+/// What a fold starts from: the newest Release of a suite.
+#[derive(Debug, Clone)]
+pub struct Last {
+    /// The commit that was folded.
+    pub base: Oid,
+    /// The suite that was folded.
+    pub codename: Codename,
+    /// What was found out.
+    pub record: Folded,
+    /// The blocks of each index, by its plain path.
+    pub sheets: BTreeMap<String, Sheet>,
+    /// What Release listed.
+    pub listed: BTreeMap<String, Listed>,
+}
+
+impl Folded {
+    /// Tells whether this is about these bytes of a Release.
+    pub fn is_of(&self, release: &[u8]) -> bool {
+        self.release == Sha256::of(release)
+    }
+
+    /// Returns what a person should know.
+    pub(super) fn notes(&self, codename: &Codename) -> Vec<String> {
+        let mut notes: Vec<String> = Vec::new();
+        for Left { index, record, winner } in &self.dominated {
+            notes.push(format!(
+                "suites/{codename}/{record} is left out of {index}: suites/{codename}/{winner} offers that package too, with a higher version"
+            ));
+        }
+        let outside = self.outside.iter();
+        notes.extend(
+            outside.map(|record| format!("suites/{codename}/{record} is in no index: the suite has no such architecture or component")),
+        );
+        notes
+    }
+}
+
+/// Returns a record's path below its suite.
+pub(super) fn below_suite(place: &RecordPlace) -> String {
+    let path = place.to_string();
+    path.splitn(3, '/').nth(2).unwrap_or_default().to_owned()
+}
+
+/// Reads what `below_suite` wrote.
+pub(super) fn place_below(codename: &Codename, path: &str) -> Option<RecordPlace> {
+    format!("suites/{codename}/{path}").parse().ok()
+}

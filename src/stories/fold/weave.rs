@@ -1,0 +1,334 @@
+//! From paragraphs to files: what changed is cut into blocks and compressed, what did not is taken as it was, and all blocks
+//! are joined.
+//!
+//! Which blocks there are follows from the recorded ones and the new text alone (`policy`), so that it does not matter whether
+//! the paragraphs were made anew or brought up to date.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::FoldError;
+use super::bytes::Bytes;
+use super::context::Context;
+use super::delta::Edited;
+use super::listing::Listing;
+use super::policy::Plan;
+use crate::formats::blocks::sheet::{Block, Sheet};
+use crate::formats::blocks::{self, Effort, Length, cut};
+use crate::formats::index::order::{Kind, SortKey, paragraphs};
+use crate::formats::release::{self, Index, Listed};
+use crate::words::archive::Compression;
+use crate::words::digest::Sha256;
+
+/// How many paragraphs are made at a time where no block says where to begin and end.
+const RUN: usize = 1024;
+
+/// An index as it goes into a Release.
+pub(super) struct Woven {
+    pub(super) sheet: Sheet,
+    /// Its plain form and its compressed ones, by path.
+    pub(super) listed: BTreeMap<String, Listed>,
+    /// The bytes of the compressed forms, where they were joined now.
+    pub(super) made: BTreeMap<String, Vec<u8>>,
+}
+
+/// A block of the new index, with what was compressed now.
+struct Part {
+    block: Block,
+    made: BTreeMap<Compression, Vec<u8>>,
+}
+
+/// One index while it is woven.
+struct Weaver<'a> {
+    context: &'a Context<'a>,
+    path: String,
+    kind: Kind,
+    bytes: &'a Bytes<'a>,
+    /// What the last Release lists.
+    last: &'a BTreeMap<String, Listed>,
+}
+
+/// Weaves an index of which some blocks have another text now.
+pub(super) fn edited(
+    context: &Context<'_>,
+    index: &Index,
+    old: &Sheet,
+    edited: Edited,
+    last: &BTreeMap<String, Listed>,
+    bytes: &Bytes<'_>,
+) -> Result<Woven, FoldError> {
+    let weaver = Weaver { context, path: index.path(), kind: index.sort_kind(), bytes, last };
+    let changed: BTreeMap<usize, u64> = edited.texts.iter().map(|(at, text)| (*at, text.len() as u64)).collect();
+    let plan = Plan::of(context.suite, old, &changed);
+    if changed.is_empty()
+        && let Some(woven) = weaver.unchanged(old)
+    {
+        return Ok(woven);
+    }
+    let text_of = |at: usize| match edited.texts.get(&at) {
+        Some(text) => Ok(Cow::Borrowed(text.as_str())),
+        None => weaver.kept_text(old, at).map(Cow::Owned),
+    };
+    let count = old.blocks.len().max(usize::from(!changed.is_empty()));
+    let (plain, parts) = rayon::join(
+        || weaver.plain(count, &text_of),
+        || {
+            let parts = (0..count).into_par_iter().map(|at| match plan.effort(at) {
+                None => Ok(old.blocks.get(at).map(Part::kept).into_iter().collect()),
+                Some(effort) => weaver.cut(&*text_of(at)?, effort, plan.limit(effort)),
+            });
+            parts.collect::<Result<Vec<Vec<Part>>, FoldError>>()
+        },
+    );
+    weaver.finish(plain?, parts?.into_iter().flatten().collect(), |block| weaver.bytes.text(block))
+}
+
+/// Weaves an index whose paragraphs can all be made. Without what the last Release lists, every form is joined although nothing
+/// changed.
+pub(super) fn listed(
+    context: &Context<'_>,
+    index: &Index,
+    listing: &Listing<'_>,
+    old: Option<&Sheet>,
+    last: Option<&BTreeMap<String, Listed>>,
+    bytes: &Bytes<'_>,
+) -> Result<Woven, FoldError> {
+    let nothing = BTreeMap::new();
+    let weaver = Weaver { context, path: index.path(), kind: index.sort_kind(), bytes, last: last.unwrap_or(&nothing) };
+    let none = Sheet::default();
+    let old = old.filter(|old| !old.blocks.is_empty()).unwrap_or(&none);
+    let ranges = ranges(listing, old);
+    let mut read = weaver.read(listing, old, &ranges)?;
+    if old.blocks.is_empty() {
+        // Nothing says where blocks begin: they are cut evenly.
+        let plan = Plan::first(context.suite);
+        let (effort, limit) = (Effort::Full, plan.limit(Effort::Full));
+        let lengths: Vec<usize> = read.lengths.into_values().flatten().collect();
+        let parts = blocks_of(listing, 0, &lengths, limit).into_par_iter().map(|range| weaver.part(&listing.text(range)?.0, effort));
+        let parts = parts.collect::<Result<Vec<Part>, FoldError>>()?;
+        return weaver.finish(read.plain, parts, |_| None);
+    }
+    let plan = Plan::of(context.suite, old, &read.changed);
+    if read.changed.is_empty()
+        && let Some(woven) = weaver.unchanged(old)
+    {
+        return Ok(woven);
+    }
+    let parts = ranges.par_iter().enumerate().map(|(at, range)| {
+        let Some(effort) = plan.effort(at) else { return Ok(old.blocks.get(at).map(Part::kept).into_iter().collect()) };
+        let (text, lengths) = listing.text(range.clone())?;
+        let (mut parts, mut begin) = (Vec::new(), 0);
+        for block in blocks_of(listing, range.start, &lengths, plan.limit(effort)) {
+            let length: usize = lengths.get(block.start - range.start..block.end - range.start).unwrap_or_default().iter().sum();
+            parts.push(weaver.part(text.get(begin..begin + length).unwrap_or_default(), effort)?);
+            begin += length;
+        }
+        Ok(parts)
+    });
+    let parts = parts.collect::<Result<Vec<Vec<Part>>, FoldError>>()?;
+    let places: BTreeMap<Sha256, Range<usize>> =
+        old.blocks.iter().zip(&ranges).map(|(block, range)| (block.sha256, range.clone())).collect();
+    read.changed.clear();
+    weaver.finish(read.plain, parts.into_iter().flatten().collect(), |block| {
+        let range = places.get(&block.sha256)?;
+        listing.text(range.clone()).ok().map(|(text, _)| text)
+    })
+}
+
+/// Returns which paragraphs lie where a recorded block was; without one, runs of paragraphs.
+fn ranges(listing: &Listing<'_>, old: &Sheet) -> Vec<Range<usize>> {
+    let mut begins: Vec<usize> = match old.blocks.as_slice() {
+        [] => (0..listing.len()).step_by(RUN).collect(),
+        [_, later @ ..] => std::iter::once(0).chain(later.iter().map(|block| listing.from(&block.first))).collect(),
+    };
+    begins.push(listing.len());
+    begins.windows(2).map(|pair| pair.first().copied().unwrap_or_default()..pair.last().copied().unwrap_or_default()).collect()
+}
+
+/// Cuts paragraphs from `first` on, of these lengths, into blocks.
+fn blocks_of(listing: &Listing<'_>, first: usize, lengths: &[usize], limit: usize) -> Vec<Range<usize>> {
+    let paragraph = |(at, bytes): (usize, &usize)| Length { bytes: *bytes, begins: listing.begins(first + at) };
+    let paragraphs: Vec<Length> = lengths.iter().enumerate().map(paragraph).collect();
+    cut(&paragraphs, limit).into_iter().map(|range| range.start + first..range.end + first).collect()
+}
+
+/// What one pass over a text finds out.
+struct Read {
+    plain: Listed,
+    /// Positions of recorded blocks whose text is another one now, with its length in bytes.
+    changed: BTreeMap<usize, u64>,
+    /// Lengths of paragraphs, by range; kept only where there are no blocks yet.
+    lengths: BTreeMap<usize, Vec<usize>>,
+}
+
+impl Part {
+    fn kept(block: &Block) -> Self {
+        Self { block: block.clone(), made: BTreeMap::new() }
+    }
+}
+
+impl Weaver<'_> {
+    fn form(&self, compression: Compression) -> String {
+        format!("{}{}", self.path, compression.suffix())
+    }
+
+    fn failed(&self) -> impl Fn(blocks::BlockError) -> FoldError {
+        let path = self.path.clone();
+        move |source| FoldError::Compress { path: path.clone(), source }
+    }
+
+    fn kept_text(&self, old: &Sheet, at: usize) -> Result<String, FoldError> {
+        let Some(block) = old.blocks.get(at) else { return Ok(String::new()) };
+        self.bytes.text(block).ok_or_else(|| FoldError::Gone { path: self.path.clone(), oid: block.sha256 })
+    }
+
+    /// Returns the index as it was, where nothing more is asked of it than then.
+    fn unchanged(&self, old: &Sheet) -> Option<Woven> {
+        let suite = self.context.suite;
+        let paths = std::iter::once(self.path.clone()).chain(suite.compression.iter().map(|compression| self.form(*compression)));
+        let listed = paths.map(|path| Some((path.clone(), self.last.get(&path)?.clone())));
+        let listed: BTreeMap<String, Listed> = listed.collect::<Option<_>>()?;
+        let whole = |block: &Block| block.forms.keys().copied().eq(sorted(&suite.compression));
+        let same = listed.values().all(|listed| release::suffices(listed, suite)) && old.blocks.iter().all(whole);
+        same.then(|| Woven { sheet: old.clone(), listed, made: BTreeMap::new() })
+    }
+
+    /// Reads a listing once: hashes the text, and compares it with what was recorded.
+    fn read(&self, listing: &Listing<'_>, old: &Sheet, ranges: &[Range<usize>]) -> Result<Read, FoldError> {
+        let mut hasher = release::hasher(self.context.suite);
+        let (mut changed, mut all_lengths) = (BTreeMap::new(), BTreeMap::new());
+        let window = 2 * rayon::current_num_threads();
+        for (at, window) in ranges.chunks(window).enumerate().map(|(number, ranges)| (number * window, ranges)) {
+            let texts = window.par_iter().enumerate().map(|(offset, range)| {
+                let (text, lengths) = listing.text(range.clone())?;
+                let block = old.blocks.get(at + offset);
+                let same = block.is_some_and(|block| block.bytes == text.len() as u64 && block.sha256 == Sha256::of(text.as_bytes()));
+                if let Some(block) = block.filter(|_| same) {
+                    self.bytes.keep_text(&block.sha256, text.as_bytes());
+                }
+                Ok((text, lengths, block.is_some() && !same))
+            });
+            for (offset, (text, lengths, differs)) in texts.collect::<Result<Vec<_>, FoldError>>()?.into_iter().enumerate() {
+                hasher.update(text.as_bytes());
+                if differs {
+                    changed.insert(at + offset, text.len() as u64);
+                }
+                if old.blocks.is_empty() {
+                    all_lengths.insert(at + offset, lengths);
+                }
+            }
+        }
+        Ok(Read { plain: hasher.finish(), changed, lengths: all_lengths })
+    }
+
+    /// Hashes the whole text, given piece by piece.
+    fn plain<'t>(&self, count: usize, text_of: &(impl Fn(usize) -> Result<Cow<'t, str>, FoldError> + Sync)) -> Result<Listed, FoldError> {
+        let mut hasher = release::hasher(self.context.suite);
+        let all: Vec<usize> = (0..count).collect();
+        for window in all.chunks(2 * rayon::current_num_threads()) {
+            let texts = window.par_iter().map(|at| text_of(*at)).collect::<Result<Vec<_>, FoldError>>()?;
+            texts.iter().for_each(|text| hasher.update(text.as_bytes()));
+        }
+        Ok(hasher.finish())
+    }
+
+    /// Cuts a text into blocks and compresses them.
+    fn cut(&self, text: &str, effort: Effort, limit: usize) -> Result<Vec<Part>, FoldError> {
+        let mut last: Option<SortKey> = None;
+        let mut lengths = Vec::new();
+        for paragraph in paragraphs(text) {
+            let key = SortKey::of(self.kind, paragraph);
+            lengths.push(Length { bytes: paragraph.len(), begins: key != last });
+            last = key;
+        }
+        let mut begin = 0;
+        let texts: Vec<&str> = cut(&lengths, limit)
+            .into_iter()
+            .map(|range| {
+                let length: usize = lengths.get(range).unwrap_or_default().iter().map(|length| length.bytes).sum();
+                begin += length;
+                text.get(begin - length..begin).unwrap_or_default()
+            })
+            .collect();
+        texts.into_par_iter().map(|text| self.part(text, effort)).collect()
+    }
+
+    /// Compresses a block and keeps it.
+    fn part(&self, text: &str, effort: Effort) -> Result<Part, FoldError> {
+        let first = paragraphs(text).next().and_then(|paragraph| SortKey::of(self.kind, paragraph));
+        let first = first.unwrap_or(SortKey { name: String::new(), second: String::new(), version: None });
+        let sha256 = Sha256::of(text.as_bytes());
+        self.bytes.keep_text(&sha256, text.as_bytes());
+        let lines = memchr::memchr_iter(b'\n', text.as_bytes()).count() as u64;
+        let paragraphs = paragraphs(text).count() as u64;
+        let block = Block { first, bytes: text.len() as u64, lines, paragraphs, sha256, effort, forms: BTreeMap::new() };
+        let mut part = Part { block, made: BTreeMap::new() };
+        let made =
+            self.context.suite.compression.par_iter().map(|compression| Ok((*compression, self.compress(text, effort, *compression)?)));
+        for (compression, (oid, bytes)) in made.collect::<Result<Vec<_>, FoldError>>()? {
+            part.block.forms.insert(compression, (oid, bytes.len() as u64));
+            part.made.insert(compression, bytes);
+        }
+        Ok(part)
+    }
+
+    fn compress(&self, text: &str, effort: Effort, compression: Compression) -> Result<(Sha256, Vec<u8>), FoldError> {
+        let bytes = blocks::compress_block(text.as_bytes(), compression, effort).map_err(self.failed())?;
+        let oid = Sha256::of(&bytes);
+        self.bytes.keep(&oid, &bytes)?;
+        Ok((oid, bytes))
+    }
+
+    /// Joins every compressed form and lists all; `text_of` gives the text of a kept block whose compressed form is missing.
+    fn finish(&self, plain: Listed, mut parts: Vec<Part>, text_of: impl Fn(&Block) -> Option<String> + Sync) -> Result<Woven, FoldError> {
+        let wanted: BTreeSet<Compression> = self.context.suite.compression.iter().copied().collect();
+        parts.iter_mut().for_each(|part| part.block.forms.retain(|compression, _| wanted.contains(compression)));
+        let (mut listed, mut made) = (BTreeMap::from([(self.path.clone(), plain)]), BTreeMap::new());
+        let joined = wanted.par_iter().map(|compression| {
+            let (mut all, mut named) = (Vec::with_capacity(parts.len()), Vec::with_capacity(parts.len()));
+            let blocks = parts.par_iter().map(|part| self.bytes_of(part, *compression, &text_of));
+            for (oid, bytes) in blocks.collect::<Result<Vec<_>, FoldError>>()? {
+                named.push((oid, bytes.len() as u64));
+                all.push(bytes);
+            }
+            let bytes = blocks::join(&all, *compression).map_err(self.failed())?;
+            let mut hasher = release::hasher(self.context.suite);
+            hasher.update(&bytes);
+            Ok((*compression, named, bytes, hasher.finish()))
+        });
+        for (compression, named, bytes, facts) in joined.collect::<Result<Vec<_>, FoldError>>()? {
+            for (part, named) in parts.iter_mut().zip(named) {
+                part.block.forms.insert(compression, named);
+            }
+            listed.insert(self.form(compression), facts);
+            made.insert(self.form(compression), bytes);
+        }
+        Ok(Woven { sheet: Sheet { blocks: parts.into_iter().map(|part| part.block).collect() }, listed, made })
+    }
+
+    /// Returns one compressed form of a block: made now, kept, or else compressed again.
+    fn bytes_of<'p>(
+        &self,
+        part: &'p Part,
+        compression: Compression,
+        text_of: &impl Fn(&Block) -> Option<String>,
+    ) -> Result<(Sha256, Cow<'p, [u8]>), FoldError> {
+        let named = part.block.forms.get(&compression);
+        if let (Some((oid, _)), Some(bytes)) = (named, part.made.get(&compression)) {
+            return Ok((*oid, Cow::Borrowed(bytes)));
+        }
+        if let Some((oid, bytes)) = named.and_then(|(oid, size)| Some((*oid, self.bytes.compressed(oid, *size)?))) {
+            return Ok((oid, Cow::Owned(bytes)));
+        }
+        let text = text_of(&part.block).ok_or_else(|| FoldError::Gone { path: self.path.clone(), oid: part.block.sha256 })?;
+        let (oid, bytes) = self.compress(&text, part.block.effort, compression)?;
+        Ok((oid, Cow::Owned(bytes)))
+    }
+}
+
+fn sorted(compressions: &[Compression]) -> BTreeSet<Compression> {
+    compressions.iter().copied().collect()
+}

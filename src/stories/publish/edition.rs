@@ -1,0 +1,155 @@
+//! An edition: one Release and everything that it was made of, before and while it is served.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+
+use super::stage::{self, Staged};
+use super::{DistsRequest, Places, PublishError};
+use crate::formats::blocks::sheet::KIND;
+use crate::formats::pool::path::PoolPath;
+use crate::formats::pool::pointer::Pointer;
+use crate::formats::release::Release;
+use crate::places::git::Oid;
+use crate::places::store::ObjectStore;
+use crate::stories::event::{Event, Listener};
+use crate::stories::fold::{self, Bytes, Fold, FoldError, Last, Wanted, fold};
+use crate::words::archive::Archive;
+use crate::words::date::Timestamp;
+use crate::words::digest::Sha256;
+use crate::words::name::{Codename, SourceName};
+
+/// Everything about one Release that is to be served.
+pub(super) struct Edition {
+    pub(super) archive: Archive,
+    pub(super) fold: Fold,
+    pub(super) base: Oid,
+    pub(super) release: Release,
+    pub(super) keyring: String,
+    /// Fingerprints of those who are to sign, sorted.
+    pub(super) signers: Vec<String>,
+    /// What clients hold against them now, in sentences.
+    pub(super) refused_signers: Vec<String>,
+    codename: Codename,
+    /// The store of blocks.
+    blocks: Box<dyn ObjectStore>,
+    /// Every file, made again from the records, where a block was gone.
+    again: OnceLock<Fold>,
+}
+
+impl Edition {
+    /// Folds the suite at a commit, starting from the newest Release on the branch.
+    pub(super) fn at(
+        request: &DistsRequest,
+        places: &Places<'_>,
+        base: Oid,
+        date: Timestamp,
+        newest: Option<&Staged>,
+        listener: Listener<'_>,
+    ) -> Result<Self, PublishError> {
+        let open = places.open;
+        let snapshot = open.repository.snapshot(base)?;
+        let archive = open.configuration(&snapshot)?;
+        let codename = request.codename.clone();
+        listener(Event::Detail(format!("folding {codename} at {base}")));
+        let blocks = places.store.beside(KIND).map_or_else(|| open.derived(&archive, KIND), Ok)?;
+        let bytes = Bytes::new(blocks.as_ref(), places.cache, !request.dry_run);
+        let last = match newest {
+            Some(newest) => stage::folded(&open.repository, &codename, newest)?,
+            None => None,
+        };
+        let last = nearest(request, places, &archive, &snapshot.oid_of(&format!("suites/{codename}"))?, last)?;
+        let wanted = Wanted { repack: request.repack, from_records: false };
+        let fold = fold(&open.repository, &snapshot, &archive, &codename, last.as_ref(), &bytes, wanted)?;
+        let known = || archive.suites.keys().cloned().collect();
+        let suite = archive.suite(&codename).ok_or_else(|| FoldError::NoSuite { codename: codename.clone(), known: known() })?;
+        let release = Release::new(&archive.archive, &codename, suite, date, fold.listed.clone());
+        let keyring = open.keyring(&snapshot)?;
+        let certificates = open.signing_certificates(&snapshot, &archive)?;
+        let mut signers: Vec<String> = certificates.iter().map(|(_, certificate)| certificate.fingerprint()).collect();
+        signers.sort();
+        signers.dedup();
+        let refused = certificates.iter().filter_map(|(path, certificate)| Some((path, certificate.may_sign(request.now).err()?)));
+        let refused_signers = refused.map(|(path, refusal)| format!("{path}: clients may refuse the archive: {refusal}")).collect();
+        Ok(Self { archive, fold, base, release, keyring, signers, refused_signers, codename, blocks, again: OnceLock::new() })
+    }
+
+    /// Gives the Release another date.
+    pub(super) fn date(&mut self, date: Timestamp, codename: &Codename) {
+        self.release.date = date;
+        self.release.valid_until = self.archive.suite(codename).and_then(|suite| suite.valid_for).map(|span| date.plus(span));
+    }
+
+    /// Returns the bytes of a file that Release lists.
+    pub(super) fn content(&self, places: &Places<'_>, path: &str) -> Result<Vec<u8>, PublishError> {
+        let bytes = Bytes::new(self.blocks.as_ref(), places.cache, false);
+        match self.fold.content(path, &bytes) {
+            Err(gone @ FoldError::Gone { .. }) => {
+                let again = match self.again.get() {
+                    Some(again) => again,
+                    None => {
+                        let again = self.again(places)?;
+                        self.again.get_or_init(|| again)
+                    }
+                };
+                // Another compressor makes other bytes, which are not those that Release lists.
+                let made = again.content(path, &bytes)?;
+                let same = self.release.files.get(path).is_some_and(|listed| listed.sha256 == Sha256::of(&made));
+                if same { Ok(made) } else { Err(gone.into()) }
+            }
+            content => Ok(content?),
+        }
+    }
+
+    fn again(&self, places: &Places<'_>) -> Result<Fold, PublishError> {
+        let snapshot = places.open.repository.snapshot(self.base)?;
+        let last = Last {
+            base: self.base,
+            codename: self.codename.clone(),
+            record: self.fold.record.clone(),
+            sheets: self.fold.sheets.clone(),
+            listed: self.fold.listed.clone(),
+        };
+        let bytes = Bytes::new(self.blocks.as_ref(), places.cache, true);
+        Ok(fold(&places.open.repository, &snapshot, &self.archive, &self.codename, Some(&last), &bytes, Wanted::again())?)
+    }
+
+    /// Returns the pool files that the indices name: those among `changed`, or all where that is not known.
+    pub(super) fn pool(
+        &self,
+        places: &Places<'_>,
+        changed: Option<&BTreeSet<String>>,
+    ) -> Result<BTreeMap<PoolPath, Pointer>, PublishError> {
+        let repository = &places.open.repository;
+        let snapshot = repository.snapshot(self.base)?;
+        let Some(changed) = changed else { return Ok(fold::whole_pool(repository, &snapshot, &self.codename)?) };
+        let sources: BTreeSet<SourceName> =
+            changed.iter().filter_map(|path| path.parse::<PoolPath>().ok()).map(|path| path.source().clone()).collect();
+        let mut files = fold::files_of(repository, &snapshot, &self.codename, &sources)?;
+        files.retain(|path, _| changed.contains(&path.to_string()));
+        Ok(files)
+    }
+}
+
+/// Returns what to start from: the newest Release of this suite, or that of another suite whose records were the same as this
+/// one's are now, so that a suite that was copied takes over everything that was made for the other.
+fn nearest(
+    request: &DistsRequest,
+    places: &Places<'_>,
+    archive: &Archive,
+    records: &Option<Oid>,
+    own: Option<Last>,
+) -> Result<Option<Last>, PublishError> {
+    let repository = &places.open.repository;
+    let records_of =
+        |last: &Last| repository.snapshot(last.base).and_then(|base| base.oid_of(&format!("suites/{}", last.codename))).ok().flatten();
+    if records.is_none() || own.as_ref().is_some_and(|own| records_of(own) == *records) {
+        return Ok(own);
+    }
+    for codename in archive.suites.keys().filter(|codename| **codename != request.codename) {
+        let Some(staged) = stage::newest(repository, codename)? else { continue };
+        if let Some(other) = stage::folded(repository, codename, &staged)?.filter(|other| records_of(other) == *records) {
+            return Ok(Some(other));
+        }
+    }
+    Ok(own)
+}
