@@ -22,6 +22,7 @@ mod corpus;
 mod deploying;
 mod doctor;
 mod faults;
+mod folding;
 mod full_disk;
 mod gateway;
 mod gc;

@@ -22,8 +22,8 @@ use crate::formats::suite::place::{IndexName, RecordPlace};
 use crate::places::git::Repository;
 use crate::places::git::read::Snapshot;
 use crate::words::deb822::Paragraph;
-use crate::words::digest::Sha256;
-use crate::words::name::SourceName;
+use crate::words::digest::{Md5, Sha256};
+use crate::words::name::{PackageName, SourceName};
 
 /// Where more sources than this are touched, making everything anew is as fast.
 const MANY: usize = 2000;
@@ -153,6 +153,12 @@ fn others(
     Some(others)
 }
 
+/// Returns the records that bring an entry to Translation-en, one for each source, package and text.
+fn described<'a>(seen: &'a [Seen], index: &Index) -> BTreeMap<(&'a SourceName, &'a PackageName, Md5), &'a Seen> {
+    let of_component = seen.iter().filter(|seen| seen.offer.component == index.component);
+    of_component.filter_map(|seen| Some(((&seen.offer.source, &seen.offer.package, seen.description?), seen))).collect()
+}
+
 /// Returns the names of packages that records offer to each index, listed or left out.
 fn offered_to(selection: &Selection, seen: &[Seen]) -> BTreeMap<IndexName, Names> {
     let mut offered: BTreeMap<IndexName, Names> = BTreeMap::new();
@@ -181,7 +187,7 @@ impl Delta {
         let removed = self.removed(index);
         let mut inserted = self.inserted(context, index)?;
         let mut positions: BTreeSet<usize> = inserted.iter().filter_map(|(key, _)| old.holding(key)).collect();
-        for (name, second) in &removed {
+        for (name, second) in removed.keys() {
             let begin = SortKey { name: name.clone(), second: second.clone().unwrap_or_default(), version: None };
             let first = old.holding(&begin).unwrap_or_default();
             let reached = |block: &&Block| match second {
@@ -200,16 +206,17 @@ impl Delta {
         for (key, text) in inserted {
             at.entry(old.holding(&key).unwrap_or_default()).or_default().push((key, text));
         }
-        let is_removed =
-            |key: &SortKey| removed.contains(&(key.name.clone(), Some(key.second.clone()))) || removed.contains(&(key.name.clone(), None));
         let edit = |position: usize| -> Result<Option<(usize, String)>, FoldError> {
             let Some(block) = old.blocks.get(position) else { return Ok(None) };
             let gone = || FoldError::Gone { path: index.path(), oid: block.sha256 };
             let text = bytes.text(block).ok_or_else(gone)?;
             let mut kept: Vec<(SortKey, &str)> = Vec::with_capacity(usize::try_from(block.paragraphs).unwrap_or_default() + 1);
+            // Equal keys are never in two blocks, so each block counts for itself.
+            let mut removed = removed.clone();
             for paragraph in paragraphs(&text) {
                 let key = SortKey::of(kind, paragraph).ok_or_else(gone)?;
-                if !is_removed(&key) {
+                let mut take = |second| removed.get_mut(&(key.name.clone(), second)).filter(|left| **left > 0).map(|left| *left -= 1);
+                if take(None).or_else(|| take(Some(key.second.clone()))).is_none() {
                     kept.push((key, paragraph));
                 }
             }
@@ -227,54 +234,50 @@ impl Delta {
         names.is_some_and(|names| names.contains(seen.offer.package.as_str()))
     }
 
-    /// Returns what paragraphs leave an index before others come in: name and second part of the sort key, or all of a name.
-    fn removed(&self, index: &Index) -> BTreeSet<(String, Option<String>)> {
-        let all = || self.before.iter().chain(&self.after);
+    /// Returns what paragraphs leave an index before others come in, by name and second part of the sort key or by name alone,
+    /// and how many of each at most.
+    fn removed(&self, index: &Index) -> BTreeMap<(String, Option<String>), usize> {
         match &index.kind {
-            IndexKind::Records(IndexName::Source) => self.touched.iter().map(|source| (source.to_string(), None)).collect(),
+            IndexKind::Records(IndexName::Source) => self.touched.iter().map(|source| ((source.to_string(), None), usize::MAX)).collect(),
             IndexKind::Records(name) => {
                 let of_index = |seen: &&Seen| family(&seen.offer.index) == family(name) && self.is_named(seen);
-                all().filter(of_index).map(|seen| (seen.offer.source.to_string(), Some(seen.offer.package.to_string()))).collect()
+                let key = |seen: &Seen| (seen.offer.source.to_string(), Some(seen.offer.package.to_string()));
+                self.before.iter().chain(&self.after).filter(of_index).map(|seen| (key(seen), usize::MAX)).collect()
             }
-            IndexKind::TranslationEn => self.names.first().into_iter().flatten().map(|name| (name.clone(), None)).collect(),
+            IndexKind::TranslationEn => {
+                let mut removed = BTreeMap::new();
+                for (_, package, md5) in described(&self.before, index).keys() {
+                    *removed.entry((package.to_string(), Some(md5.to_hex()))).or_default() += 1;
+                }
+                removed
+            }
         }
     }
 
     /// Makes the paragraphs that come into an index.
     fn inserted(&self, context: &Context<'_>, index: &Index) -> Result<Vec<(SortKey, String)>, FoldError> {
-        let none = Vec::new();
-        let (shape, positions): (_, BTreeSet<usize>) = match &index.kind {
+        let own = self.after.get(..self.own).unwrap_or_default();
+        let (shape, wanted): (_, Vec<&Seen>) = match &index.kind {
             IndexKind::Records(name) => {
-                let listed = self.selection.listed.get(&(index.component.clone(), name.clone())).unwrap_or(&none);
-                (Shape::Record, listed.iter().copied().collect())
+                let listed = self.selection.listed.get(&(index.component.clone(), name.clone())).into_iter().flatten();
+                let wanted = |at: &usize| match name {
+                    IndexName::Source => self.after.get(*at).filter(|_| *at < self.own),
+                    _ => self.after.get(*at).filter(|seen| self.is_named(seen)),
+                };
+                (Shape::Record, listed.filter_map(wanted).collect())
             }
-            IndexKind::TranslationEn => {
-                let of_component =
-                    self.selection.listed.iter().filter(|((component, name), _)| *component == index.component && family(name) == Some(0));
-                (Shape::Translation, of_component.flat_map(|(_, listed)| listed.iter().copied()).collect())
-            }
+            IndexKind::TranslationEn => (Shape::Translation, described(own, index).into_values().collect()),
         };
-        if positions.is_empty() {
+        if wanted.is_empty() {
             return Ok(Vec::new());
         }
         let renderer = Renderer::new(context)?;
-        let mut inserted = Vec::new();
-        let mut described = BTreeSet::new();
-        for (at, seen) in positions.into_iter().filter_map(|at| Some((at, self.after.get(at)?))) {
-            let wanted = match (&index.kind, shape) {
-                (IndexKind::Records(IndexName::Source), _) => at < self.own,
-                (_, Shape::Record) => self.is_named(seen),
-                (_, Shape::Translation) => {
-                    self.is_named(seen) && seen.description.is_some_and(|md5| described.insert((seen.offer.package.clone(), md5)))
-                }
-            };
-            if wanted {
-                let text = renderer.paragraph(seen, shape)?;
-                let key = SortKey::of(index.sort_kind(), &text).unwrap_or_else(|| seen.key());
-                inserted.push((key, text));
-            }
-        }
-        Ok(inserted)
+        let paragraph = |seen: &Seen| {
+            let text = renderer.paragraph(seen, shape)?;
+            let key = SortKey::of(index.sort_kind(), &text).unwrap_or_else(|| seen.key());
+            Ok((key, text))
+        };
+        wanted.into_iter().map(paragraph).collect()
     }
 
     /// Returns what is recorded of the suite as a whole.

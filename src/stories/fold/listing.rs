@@ -3,7 +3,7 @@
 //! A listing holds no text, only which records an index lists and in what order. Its paragraphs are made when they are needed,
 //! range by range, so that no index is ever in memory as a whole.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::FoldError;
@@ -31,22 +31,10 @@ pub(super) fn choose(context: &Context<'_>, seen: &[Seen]) -> Chosen {
 impl Chosen {
     /// Returns the records that an index lists, sorted.
     pub(super) fn listing<'a>(&self, context: &'a Context<'a>, seen: &'a [Seen], index: &Index) -> Result<Listing<'a>, FoldError> {
-        let (shape, mut items) = match &index.kind {
+        let (shape, items) = match &index.kind {
             IndexKind::Records(name) => (Shape::Record, self.listed(&index.component, name).to_vec()),
-            IndexKind::TranslationEn => {
-                let listed: BTreeSet<usize> = self
-                    .selection
-                    .listed
-                    .iter()
-                    .flat_map(|((component, name), listed)| {
-                        let wanted = *component == index.component && matches!(name, IndexName::Binary(_));
-                        listed.iter().copied().filter(move |_| wanted)
-                    })
-                    .collect();
-                (Shape::Translation, listed.into_iter().collect())
-            }
+            IndexKind::TranslationEn => (Shape::Translation, described(seen, &index.component).collect()),
         };
-        items.retain(|at| seen.get(*at).is_some_and(|seen| shape == Shape::Record || seen.description.is_some()));
         let mut listing = Listing { context, seen, shape, items };
         listing.sort()?;
         Ok(listing)
@@ -70,6 +58,13 @@ impl Chosen {
             texts: BTreeMap::new(),
         }
     }
+}
+
+/// Returns the records of a component that have an entry in Translation-en: all of .debs, listed or not, so that what one source
+/// brings does not depend on others.
+fn described<'a>(seen: &'a [Seen], component: &'a Component) -> impl Iterator<Item = usize> + 'a {
+    let wanted = move |seen: &Seen| seen.description.is_some() && seen.offer.component == *component;
+    seen.iter().enumerate().filter(move |(_, seen)| wanted(seen)).map(|(at, _)| at)
 }
 
 /// Returns what indices leave out for another source's, sorted.
@@ -136,13 +131,16 @@ impl<'a> Listing<'a> {
 
     fn sort(&mut self) -> Result<(), FoldError> {
         let (seen, shape) = (self.seen, self.shape);
-        self.items.sort_by(|a, b| seen.get(*a).map(|seen| ordered(shape, seen)).cmp(&seen.get(*b).map(|seen| ordered(shape, seen))));
-        let same = |a: &usize, b: &usize| seen.get(*a).map(|seen| ordered(shape, seen)) == seen.get(*b).map(|seen| ordered(shape, seen));
+        let ordered = |at: &usize| seen.get(*at).map(|seen| ordered(shape, seen));
+        let same = |a: &usize, b: &usize| ordered(a) == ordered(b);
         if shape == Shape::Translation {
-            // The same key is the same text.
-            self.items.dedup_by(|a, b| same(a, b));
+            // Each text stands once for each source that brings it; the same key is the same text.
+            let with_source = |at: &usize| (ordered(at), seen.get(*at).map(|seen| &seen.offer.source));
+            self.items.sort_by(|a, b| with_source(a).cmp(&with_source(b)));
+            self.items.dedup_by(|a, b| with_source(a) == with_source(b));
             return Ok(());
         }
+        self.items.sort_by(|a, b| ordered(a).cmp(&ordered(b)));
         // Paragraphs of equal keys are sorted by their text; there are hardly ever any.
         let ties: Vec<Range<usize>> = {
             let mut begin = 0;
