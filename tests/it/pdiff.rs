@@ -5,6 +5,7 @@ mod site;
 use std::collections::BTreeMap;
 
 use ddb::formats::pdiff::{ed, paragraph_edits};
+use ddb::words::digest::Sha256;
 
 use crate::client::Apt;
 use crate::sandbox::{Sandbox, cache};
@@ -38,15 +39,16 @@ impl Paragraphs {
         self.0.concat()
     }
 
-    /// A new version of a package: other version, file and digests.
+    /// A new version of a package: other version, size, file and digests.
     fn update(&mut self, at: usize, version: usize) {
+        let digest = Sha256::of(&[at.to_le_bytes(), version.to_le_bytes()].concat()).to_hex();
         let lines = self.0[at].split_inclusive('\n').map(|line| match line.split_once(": ") {
             Some(("Version", _)) => format!("Version: {version}.0-1\n"),
+            Some(("Installed-Size", _)) => format!("Installed-Size: {}\n", version + at),
             Some(("Filename", _)) => format!("Filename: pool/main/x/x_{version}.0-1_amd64.deb\n"),
             Some(("Size", _)) => format!("Size: {}\n", version * 1000 + at),
-            Some(("SHA256", _)) => {
-                format!("SHA256: {}\n", ddb::words::digest::Sha256::of(&[at.to_le_bytes(), version.to_le_bytes()].concat()))
-            }
+            Some(("MD5sum", _)) => format!("MD5sum: {}\n", &digest[32..]),
+            Some(("SHA256", _)) => format!("SHA256: {digest}\n"),
             _ => line.to_owned(),
         });
         self.0[at] = lines.collect();
@@ -132,7 +134,6 @@ fn both_apts_follow_ten_publishes_by_patches() {
         {
             site.serve(apt);
             let fetched = site.updates(apt);
-            println!("state {state}, {client} of {:?}: {fetched:?}", apt.kind);
             match (state, &**client) {
                 // apt asks for no empty index, which Sources is.
                 (0, _) => assert_eq!(fetched.whole.len(), 2),
@@ -242,6 +243,40 @@ fn a_client_that_keeps_its_lists_compressed_takes_patches_too() {
 }
 
 #[test]
+fn contents_are_patched_line_by_line() {
+    const CONTENTS: &str = "main/Contents-amd64";
+    let sandbox = Sandbox::new();
+    let mut site = Site::new(&sandbox, 8);
+    let mut lines: Vec<String> = (0..900).map(|number| format!("usr/share/file-{number:04} section/package-{}\n", number / 7)).collect();
+    let target = "Acquire::IndexTargets::deb::Contents-deb::";
+    let options = [
+        format!("{target}MetaKey=$(COMPONENT)/Contents-$(ARCHITECTURE)"),
+        format!("{target}ShortDescription=Contents"),
+        format!("{target}Description=Contents"),
+    ];
+    let options: Vec<&str> = options.iter().flat_map(|option| ["-o", option]).collect();
+    let clients = Apt::both(&sandbox);
+    for state in 0..4 {
+        if state > 0 {
+            drop(lines.remove(state * 100));
+            lines.insert(state * 200, format!("usr/share/file-{:04}a section/package\n", state * 200));
+            lines[state * 50] = format!("usr/share/file-{:04} section/other,section/package\n", state * 50);
+        }
+        let mut texts = packages(&Paragraphs::of_debian());
+        texts.insert(CONTENTS.to_owned(), lines.concat());
+        site.publish(&texts);
+        for apt in &clients {
+            site.serve(apt);
+            site.take_fetched();
+            apt.update(&options).ok();
+            site.has_everything(apt);
+            let fetched = site.take_fetched();
+            assert_eq!((fetched.whole.len(), fetched.patches.get(CONTENTS).copied()), if state == 0 { (4, None) } else { (0, Some(1)) });
+        }
+    }
+}
+
+#[test]
 fn rred_of_both_apts_and_ed_apply_the_scripts() {
     let sandbox = Sandbox::new();
     let mut numbers = Numbers(9);
@@ -256,7 +291,18 @@ fn rred_of_both_apts_and_ed_apply_the_scripts() {
     turned.0.reverse();
     states.extend([Paragraphs(Vec::new()), states[3].clone(), turned, states[5].clone()]);
     let texts: Vec<String> = states.iter().map(Paragraphs::text).collect();
-    let scripts: Vec<Vec<u8>> = texts.windows(2).map(|pair| ed::to_ed(&paragraph_edits(&pair[0], &pair[1], 0)).unwrap()).collect();
+    // Half of them by parts that were compared alone, whose edits touch where the parts meet.
+    let edits = |(number, pair): (usize, &[Paragraphs])| {
+        let [old, new] = pair else { unreachable!() };
+        let middle = if number % 2 == 0 { 0 } else { numbers.below(1 + old.0.len().min(new.0.len())) };
+        let part = |paragraphs: &[String]| paragraphs.concat();
+        let (old, new) = (old.0.split_at(middle), new.0.split_at(middle));
+        let lines = part(old.0).lines().count();
+        [paragraph_edits(&part(old.0), &part(new.0), 0), paragraph_edits(&part(old.1), &part(new.1), lines)].concat()
+    };
+    let edits: Vec<_> = states.windows(2).enumerate().map(edits).collect();
+    assert!(edits.iter().flat_map(|edits| edits.windows(2)).any(|pair| pair[0].at + pair[0].removed == pair[1].at), "some touch");
+    let scripts: Vec<Vec<u8>> = edits.iter().map(|edits| ed::to_ed(edits).unwrap()).collect();
     for apt in Apt::both(&sandbox) {
         let mut names = Vec::new();
         for (number, script) in scripts.iter().enumerate() {
@@ -302,7 +348,6 @@ fn a_script_is_no_larger_than_that_of_diff() {
         diffs += sandbox.run("diff", &["--ed", "old", "new"]).exits(1).out.len();
         ours += ed::to_ed(&paragraph_edits(&old.text(), &new.text(), 0)).unwrap().len();
     }
-    println!("{ours} bytes, diff --ed {diffs}");
     assert!(ours * 100 <= diffs * 102, "{ours} bytes, diff --ed {diffs}");
 }
 
@@ -314,7 +359,7 @@ fn fetched_when_behind(index: &mut Paragraphs, kept: usize) -> Vec<(usize, [Fetc
     let clients = behind.map(|behind| (behind, Apt::both(&sandbox)));
     for state in 0..=kept {
         let at = (state * 7919 + 13) % index.0.len();
-        index.update(at, state + 40);
+        index.update(at, kept * 100 + state);
         site.publish(&BTreeMap::from([(PACKAGES.to_owned(), index.text()), (SOURCES.to_owned(), String::new())]));
         for (_, apts) in clients.iter().filter(|(behind, _)| kept - behind == state) {
             for apt in apts {
@@ -328,6 +373,7 @@ fn fetched_when_behind(index: &mut Paragraphs, kept: usize) -> Vec<(usize, [Fetc
 
 /// With `DDB_SLOW=1` and `DDB_TEST_INDICES=folder` also for long histories of a whole Packages: the table of README.
 #[test]
+#[allow(clippy::print_stdout)]
 fn one_change_costs_a_client_two_kilobytes_however_large_the_index_is() {
     let slow = std::env::var_os("DDB_SLOW").is_some();
     let folder = std::env::var_os("DDB_TEST_INDICES").filter(|_| slow).map_or_else(|| cache("corpus"), std::path::PathBuf::from);

@@ -27,7 +27,7 @@ pub(super) fn note(hunks: &mut Vec<Hunk>, old: Range<usize>, new: Range<usize>) 
 /// Returns where the sequences differ, in order; what lies between two differences is the same in both.
 pub(super) fn hunks(old: &[&str], new: &[&str]) -> Vec<Hunk> {
     let mut hunks = Vec::new();
-    // Made at the first difference: often there is none, or one at the end.
+    // Made at the first difference that is more than one entry: often there is none.
     let mut places: Option<(Places<'_>, Places<'_>)> = None;
     let (mut at_old, mut at_new) = (0, 0);
     while let (Some(gone), Some(come)) = (old.get(at_old), new.get(at_new)) {
@@ -36,13 +36,22 @@ pub(super) fn hunks(old: &[&str], new: &[&str]) -> Vec<Hunk> {
             at_new += 1;
             continue;
         }
-        let (in_old, in_new) = places.get_or_insert_with(|| (Places::of(old, at_old), Places::of(new, at_new)));
-        let (removed, inserted) = match (in_old.next(come, at_old), in_new.next(gone, at_new)) {
-            (None, None) => (1, 1),
-            (Some(_), None) => (1, 0),
-            (None, Some(_)) => (0, 1),
-            (Some(old), Some(new)) if old - at_old <= new - at_new => (old - at_old, 0),
-            (Some(_), Some(new)) => (0, new - at_new),
+        let (after_gone, after_come) = (old.get(at_old + 1), new.get(at_new + 1));
+        let (removed, inserted) = if after_gone == Some(come) {
+            (1, 0)
+        } else if after_come == Some(gone) {
+            (0, 1)
+        } else if after_gone.is_some() && after_gone == after_come {
+            (1, 1)
+        } else {
+            let (in_old, in_new) = places.get_or_insert_with(|| (Places::of(old, at_old), Places::of(new, at_new)));
+            match (in_old.next(come, at_old), in_new.next(gone, at_new)) {
+                (None, None) => (1, 1),
+                (Some(_), None) => (1, 0),
+                (None, Some(_)) => (0, 1),
+                (Some(old), Some(new)) if old - at_old <= new - at_new => (old - at_old, 0),
+                (Some(_), Some(new)) => (0, new - at_new),
+            }
         };
         note(&mut hunks, at_old..at_old + removed, at_new..at_new + inserted);
         at_old += removed;
