@@ -10,6 +10,7 @@ pub mod http;
 pub mod inbox;
 pub mod index;
 pub mod manifest;
+pub mod pdiff;
 pub mod pool;
 pub mod release;
 pub mod sealed;

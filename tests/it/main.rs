@@ -33,6 +33,7 @@ mod layers;
 mod lfs_agent;
 mod lfs_server;
 mod lfs_store;
+mod pdiff;
 mod pipeline;
 mod publishing;
 mod real_index;
