@@ -151,6 +151,7 @@ impl From<DeployError> for Failure {
             | DeployError::NoInbox
             | DeployError::NoRemote => (Exit::Archive, Vec::new()),
             DeployError::Sealed(_) | DeployError::Withdrawn => (Exit::Failed, Vec::new()),
+            DeployError::Reconfigured => (Exit::Contended, Vec::new()),
             DeployError::Seal(_) => (Exit::Key, Vec::new()),
             DeployError::Turned { .. } => (Exit::Rejected, Vec::new()),
             DeployError::LayOut(_) => (Exit::Failed, Vec::new()),

@@ -1,6 +1,6 @@
 //! `ddb-deploy inbox`: what other jobs parked: listed, landed, withdrawn.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -13,7 +13,7 @@ use crate::places::git::{Author, GitError, Oid};
 use crate::places::store::{ObjectStore, StoreError};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::landing::chain::Unfit;
-use crate::stories::landing::drain::{DrainError, drain};
+use crate::stories::landing::drain::{DrainError, Refusals, drain};
 use crate::stories::landing::waiting::{self, Waiting};
 use crate::words::archive::Archive;
 use crate::words::date::Timestamp;
@@ -223,8 +223,10 @@ pub fn land_all(
     now: Timestamp,
 ) -> Result<Option<LandAnswer>, InboxError> {
     let mut answer = LandAnswer { branch: open.branch.clone(), commit: None, verdicts: Vec::new() };
-    let mut refused = BTreeMap::new();
+    let mut refusals = Refusals::default();
     let (mut alone, mut lost) = (false, 0);
+    // Whoever parks from now on is landed too as long as there is work; but it must come to an end.
+    let mut wanted: Option<BTreeSet<Oid>> = None;
     while lost < TRIES {
         let _held = open.repository.hold_remote()?;
         look(open)?;
@@ -235,13 +237,14 @@ pub fn land_all(
             return Ok(None);
         }
         let mut waiting = waiting::read(open, &archive, uploaders.as_ref(), now)?;
+        let wanted = wanted.get_or_insert_with(|| waiting.iter().map(|one| one.commit).collect());
+        if !waiting.iter().any(|one| wanted.contains(&one.commit)) {
+            return Ok(Some(answer));
+        }
         if alone {
             waiting.truncate(1);
         }
-        if waiting.is_empty() {
-            return Ok(Some(answer));
-        }
-        let drained = drain(open, store, snapshot.commit(), &waiting, &refused, None, committer).map_err(|fault| match fault {
+        let drained = drain(open, store, snapshot.commit(), &waiting, &refusals, None, committer).map_err(|fault| match fault {
             DrainError::Store(fault) => InboxError::Store(fault),
             DrainError::Own(Unfit::Open(fault)) | DrainError::Unfit(Unfit::Open(fault)) => InboxError::Open(fault),
             DrainError::Own(unfit) | DrainError::Unfit(unfit) => InboxError::Git(GitError::content(snapshot.commit(), "ddb.toml", &unfit)),
@@ -258,9 +261,11 @@ pub fn land_all(
                 lost += 1;
                 std::thread::sleep(pause(lost));
             }
-            Err(RemoteError::Rejected { said, .. }) if !alone || !refused.contains_key(&first(&waiting)) => {
+            Err(fault) if fault.wants_fast_forward() && !refusals.forced => refusals.forced = true,
+            Err(fault) if fault.lacks_right() => return Err(fault.into()),
+            Err(RemoteError::Rejected { said, .. }) if !alone || !refusals.statements.contains_key(&first(&waiting)) => {
                 if alone || waiting.len() == 1 {
-                    refused.insert(first(&waiting), format!("the server refuses it: {said}"));
+                    refusals.statements.insert(first(&waiting), format!("the server refuses it: {said}"));
                 }
                 alone = true;
             }
@@ -297,6 +302,9 @@ pub fn withdraw(request: &InboxRequest, name: &str) -> Result<WithdrawAnswer, In
     let inbox = remote.list(&[&format!("{INBOX}*")])?;
     let found: Vec<_> =
         inbox.iter().filter(|(reference, _)| reference.strip_prefix(INBOX).is_some_and(|own| own.starts_with(wanted))).collect();
+    if wanted.is_empty() {
+        return Err(not_there());
+    }
     let [(reference, commit)] = found.as_slice() else {
         return Err(if found.is_empty() { not_there() } else { InboxError::Ambiguous { name: name.to_owned(), count: found.len() } });
     };

@@ -33,17 +33,19 @@ impl Purpose {
     }
 }
 
-/// Brings ddb's own clone of an address up to date and returns its folder; its HEAD is the branch named, else the remote's.
+/// Brings ddb's own clone of an address up to date and returns its folder; its HEAD is the remote's.
 ///
 /// # Errors
 /// The remote cannot be reached, or has no such branch.
 pub fn clone_of(address: &str, cache: &Path, purpose: Purpose, branch: Option<&str>) -> Result<PathBuf, OpenError> {
     let folder = managed_clone(cache, purpose.name(), address).map_err(OpenError::Remote)?;
     let repository = Repository::open(&folder)?;
+    let _held = repository.hold_remote()?;
     let remote = Remote::of_branch(&repository, "", None).map_err(OpenError::Remote)?;
     let Some(remote) = remote else { return Err(GitError::NoRemote { path: folder, name: "origin".to_owned() }.into()) };
     let known = || repository.branch(None).ok().filter(|head| matches!(repository.tip(&remote.tracking(head)), Ok(Some(_))));
-    let branch = match branch.map_or_else(known, |named| repository.branch(Some(named)).ok()) {
+    let named = branch;
+    let branch = match named.map_or_else(known, |named| repository.branch(Some(named)).ok()) {
         Some(branch) => branch,
         None => remote.head().map_err(OpenError::Remote)?.unwrap_or_else(|| "refs/heads/main".to_owned()),
     };
@@ -70,7 +72,10 @@ pub fn clone_of(address: &str, cache: &Path, purpose: Purpose, branch: Option<&s
         let short = name.rsplit_once("/ddb/releases/").map(|(_, short)| short).unwrap_or_default();
         repository.follow(&format!("refs/heads/ddb/releases/{short}"), commit, "ddb fetch")?;
     }
-    repository.point_head_at(&branch)?;
+    // A branch that was named is this job's choice, and no other's.
+    if named.is_none() {
+        repository.point_head_at(&branch)?;
+    }
     Ok(folder)
 }
 
@@ -131,7 +136,15 @@ impl OpenArchive {
         if here == Some(new) {
             return Ok(Vec::new());
         }
-        self.repository.follow(&self.branch, new, "ddb: follow the remote")?;
+        let managed = self.remote.as_ref().is_some_and(Remote::is_managed);
+        // What a person has committed here meanwhile is not for ddb to undo; the next run finds that both have moved on.
+        let follows = match here {
+            Some(own) => managed || self.repository.is_ancestor(own, new)?,
+            None => true,
+        };
+        if !follows || !self.repository.compare_and_swap(&self.branch, here, new, "ddb: follow the remote")? {
+            return Ok(Vec::new());
+        }
         match here {
             Some(before) if self.repository.work_dir().is_some() => {
                 let edits = self.repository.changes_between(before, new)?;

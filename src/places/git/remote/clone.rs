@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Remote, RemoteError, run};
+use crate::places::git::land::remove_stale_lock;
 use crate::places::git::{GitError, Repository};
 use crate::words::digest::Sha256;
 
@@ -59,6 +60,7 @@ pub fn managed_clone(cache: &Path, purpose: &str, address: &str) -> Result<PathB
     let lock = fs::File::options().create(true).append(true).open(&lock_path).map_err(failed("make")(lock_path.clone()))?;
     lock.lock().map_err(failed("lock")(lock_path))?;
     if folder.join("config").exists() {
+        remove_stale_locks(&folder);
         return Ok(folder);
     }
     let fresh = cache.join(format!("{purpose}-{digest}.new"));
@@ -70,6 +72,21 @@ pub fn managed_clone(cache: &Path, purpose: &str, address: &str) -> Result<PathB
     repository.set("remote.origin.url", address)?;
     fs::rename(&fresh, &folder).map_err(failed("make")(folder.clone()))?;
     Ok(folder)
+}
+
+/// Removes the locks that a killed git left in a clone of ddb's own, where nobody else would.
+fn remove_stale_locks(folder: &Path) {
+    let mut folders = vec![folder.to_owned(), folder.join("refs"), folder.join("logs")];
+    while let Some(within) = folders.pop() {
+        let entries = fs::read_dir(&within).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+        for path in entries {
+            if path.extension().is_some_and(|extension| extension == "lock") {
+                remove_stale_lock(&path);
+            } else if within != folder && path.is_dir() && !path.is_symlink() {
+                folders.push(path);
+            }
+        }
+    }
 }
 
 /// How many packs a clone may gather before they are joined.
