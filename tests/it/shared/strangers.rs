@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::Shared;
 use super::inbox::park;
+use crate::faults::{Fault, Faults};
+use crate::sandbox::Sandbox;
+use crate::seaweed::{Seaweed, WRITER, give};
 use crate::specimens::{Gpg, commit_by_hand, configure, patch};
 
 /// Runs a script in the bare repository.
@@ -178,4 +181,31 @@ fn a_commit_that_a_person_makes_meanwhile_is_not_lost() {
     let run = sandbox.deploy(&["-C", "archive", "inbox", "land"]);
     assert_eq!(shared.offered(), ["parked_1"], "{}{}", run.out, run.err);
     assert_eq!(sandbox.git(&["log", "-1", "--format=%s"]).ok().out.trim(), "By hand.");
+}
+
+#[test]
+fn what_somebody_fetches_into_the_clone_meanwhile_is_not_overwritten() {
+    let faults = Faults::before(&Seaweed::shared().endpoint());
+    let bucket = Seaweed::shared().bucket("fetched-meanwhile").behind(&faults.endpoint());
+    let mut sandbox = Sandbox::with_archive();
+    give(&mut sandbox, WRITER);
+    let server = crate::git_server::GitServer::start(&sandbox);
+    configure(&sandbox, "", &format!("[inbox]\nprotected = true\n{}", bucket.table("store.s3", "lfs/objects")));
+    sandbox.git(&["remote", "add", "origin", &server.url()]).ok();
+    sandbox.git(&["push", "-q", "-u", "origin", "main"]).ok();
+    let shared = Shared { sandbox, server };
+    let sandbox = &shared.sandbox;
+    sandbox.run("git", &["clone", "-q", &shared.server.url(), "person"]).ok();
+    sandbox.deb("out", "slow", "1", "amd64", "");
+    faults.add("PUT", "lfs/objects", 0, 1, Fault::Delay(Duration::from_secs(3)));
+    let mut job = sandbox.command(env!("CARGO_BIN_EXE_ddb-deploy"), &["-C", "archive", "commit", "out"]);
+    let job = job.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    faults.wait_until_held_up();
+    sandbox.run("git", &["-C", "person", "commit", "-q", "--allow-empty", "-m", "Meanwhile."]).ok();
+    sandbox.run("git", &["-C", "person", "push", "-q"]).ok();
+    // As an editor does every few minutes.
+    sandbox.git(&["fetch", "-q"]).ok();
+    let output = job.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(shared.log()[..2], ["Add slow 1.", "Meanwhile."]);
 }
