@@ -118,6 +118,19 @@ fn a_statement_can_be_landed_again_where_its_old_branch_cannot_be_removed() {
 }
 
 #[test]
+fn a_statement_can_be_landed_again_at_the_same_time_of_the_clock() {
+    let mut shared = Shared::with_inbox();
+    shared.sandbox.environment.insert("DDB_NOW".to_owned(), "2026-09-12T07:55:41Z".to_owned());
+    shared.sandbox.deb("out", "again", "1", "amd64", "");
+    for turn in 0..2 {
+        let answer = shared.deploy("job", "out", &["--park", "--wait", "20s", "--json"]).ok().json();
+        assert_eq!(answer["builds"][0]["verdict"], "landed", "turn {turn}");
+        assert_eq!(shared.offered(), ["again_1"], "turn {turn}");
+        take_back(&shared);
+    }
+}
+
+#[test]
 fn branches_that_stay_behind_hold_up_nobody() {
     let shared = Shared::with_inbox();
     let sandbox = &shared.sandbox;
