@@ -75,6 +75,81 @@ fn a_lock_that_a_killed_git_left_in_the_cache_does_not_stay_for_ever() {
 }
 
 #[test]
+fn a_cache_that_a_killed_git_or_a_full_disk_damaged_is_made_again() {
+    let shared = Shared::new("");
+    let sandbox = &shared.sandbox;
+    for name in ["one", "two", "three", "four", "five"] {
+        sandbox.deb(name, name, "1", "amd64", "");
+    }
+    by_address(&shared, &["commit", "one"]).ok();
+    let clone = std::fs::read_dir(sandbox.path("cache")).unwrap().map(|entry| entry.unwrap().path());
+    let clone = clone.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "git")).unwrap();
+    let out = clone.display();
+    for (name, damage) in [
+        ("two", format!("true >{out}/refs/remotes/origin/main")),
+        ("three", format!("true >{out}/shallow.lock; true >{out}/refs/remotes/origin/main.lock")),
+        ("four", format!("for pack in {out}/objects/pack/*.pack; do chmod u+w $pack; true >$pack; done")),
+        ("five", format!("true >{out}/config")),
+    ] {
+        sandbox.run("bash", &["-c", &damage]).ok();
+        // Somebody else moved on.
+        sandbox.git(&["pull", "-q"]).ok();
+        sandbox.git(&["commit", "-q", "--allow-empty", "-m", "Meanwhile."]).ok();
+        sandbox.git(&["push", "-q"]).ok();
+        by_address(&shared, &["commit", name]).ok();
+    }
+    assert_eq!(shared.offered().len(), 5);
+    let left = std::fs::read_dir(sandbox.path("cache")).unwrap().count();
+    assert_eq!(left, 2, "the clone and its lock");
+}
+
+#[test]
+fn a_branch_that_somebody_removes_is_not_made_again() {
+    let shared = Shared::with_inbox();
+    let sandbox = &shared.sandbox;
+    shared.server.pre_receive(
+        "env -u GIT_QUARANTINE_PATH -u GIT_OBJECT_DIRECTORY -u GIT_ALTERNATE_OBJECT_DIRECTORIES git update-ref -d refs/heads/main",
+    );
+    sandbox.deb("out", "late", "1", "amd64", "");
+    by_address(&shared, &["commit", "out", "--wait", "10s"]).exits(4).says("refs/heads/main");
+    assert!(!shared.branches().contains(&"main".to_owned()), "{:?}", shared.branches());
+}
+
+#[test]
+fn a_server_that_says_nothing_is_not_waited_for_for_ever() {
+    let shared = Shared::new("");
+    let sandbox = &shared.sandbox;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/archive.git", silent.local_addr().unwrap());
+    sandbox.git(&["remote", "set-url", "origin", &url]).ok();
+    // Two seconds instead of two minutes; how slow is too slow is ddb's to say.
+    sandbox.git(&["config", "http.lowSpeedTime", "2"]).ok();
+    sandbox.deb("out", "waiting", "1", "amd64", "");
+    let began = std::time::Instant::now();
+    let mut job = sandbox.command(env!("CARGO_BIN_EXE_ddb-deploy"), &["-C", "archive", "commit", "out"]);
+    let mut job = job.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while job.try_wait().unwrap().is_none() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "it still waits");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(job.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn what_follows_a_question_mark_of_an_address_is_not_said() {
+    let sandbox = crate::sandbox::Sandbox::new();
+    std::fs::create_dir(sandbox.path("out")).unwrap();
+    for address in [
+        "https://user@corp:s3cret@127.0.0.1:1/x.git?private_token=s3cret",
+        "HTTPS://user:s3cret@127.0.0.1:1/x.git",
+        "ssh://user:s3cret@127.0.0.1:1/x.git",
+    ] {
+        let run = sandbox.deploy(&["-C", address, "commit", "out", "-vv"]).exits(1).says("127.0.0.1");
+        assert!(!run.err.contains("s3cret"), "{}", run.err);
+    }
+}
+
+#[test]
 fn settings_and_variables_of_the_caller_change_nothing() {
     let mut shared = Shared::with_inbox();
     let elsewhere = shared.sandbox.path("elsewhere").display().to_string();

@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 pub use answer::Pushed;
-pub use clone::{Depth, is_address, managed_clone};
+pub use clone::{Depth, discard_clone, is_address, managed_clone};
 pub use probe::{Fetched, Trial, version_of};
 
 use super::{GitError, Oid, Repository};
@@ -97,12 +97,17 @@ pub struct Remote {
     name: String,
     address: String,
     push_options: Vec<String>,
+    /// Settings for what the repository's configuration leaves open.
+    settings: Vec<String>,
     /// Whether this clone is ddb's own: its branches follow the remote's and nobody else's.
     managed: bool,
 }
 
 /// How often a server that does not answer is tried again.
 const TRIES: u32 = 4;
+
+/// How many seconds a web server may say nothing at all. Git's own send a sign of life every five seconds while they work.
+const SILENCE: &str = "120";
 
 /// The variable that holds a token. Git's child processes inherit it; it never stands in an argument.
 const TOKEN_HELPER: &str =
@@ -124,6 +129,8 @@ impl Remote {
             };
         };
         let address = repository.setting(&format!("remote.{name}.pushurl")).unwrap_or(address);
+        let silence = ["http.lowSpeedLimit", "http.lowSpeedTime"].into_iter().zip(["1", SILENCE]);
+        let silence = silence.filter(|(key, _)| repository.setting(key).is_none()).map(|(key, value)| format!("{key}={value}"));
         let managed = repository.setting("ddb.managed").as_deref() == Some("true");
         Ok(Some(Self {
             git_dir: repository.git_dir().to_owned(),
@@ -131,6 +138,7 @@ impl Remote {
             name,
             address,
             push_options: Vec::new(),
+            settings: silence.collect(),
             managed,
         }))
     }
@@ -355,10 +363,14 @@ impl Remote {
         let mut command = git_command(&self.root, &self.git_dir, &self.address);
         // In a mirror, git pushes everything or nothing.
         command.args(["-c", &format!("remote.{}.mirror=false", self.name)]);
-        command.args(settings.iter().flat_map(|setting| ["-c", setting])).args(arguments);
-        let said = run(&mut command, input)?;
+        let settings = self.settings.iter().map(String::as_str).chain(settings.iter().copied());
+        command.args(settings.flat_map(|setting| ["-c", setting])).args(arguments);
+        let mut said = run(&mut command, input)?;
         // Git leaves out user names and passwords, but not what follows a question mark.
-        Ok(Said { err: said.err.replace(&self.address, &self.describe()), ..said })
+        if let Some((_, query)) = self.address.split_once('?').filter(|(_, query)| !query.is_empty()) {
+            said.err = said.err.replace(query, "...");
+        }
+        Ok(said)
     }
 }
 
@@ -366,6 +378,15 @@ impl RemoteError {
     /// Tells whether the server refuses what is no fast-forward, and would take that.
     pub fn wants_fast_forward(&self) -> bool {
         matches!(self, Self::Rejected { said, .. } if answer::forbids_force(said))
+    }
+
+    /// Tells whether it may be this repository that is broken or locked, not the remote.
+    pub fn may_be_of_clone(&self) -> bool {
+        match self {
+            Self::Git(_) => true,
+            Self::Failed { said, .. } => !answer::is_passing(said),
+            _ => false,
+        }
     }
 
     /// Tells whether the server refuses because of who pushes, not because of what.
