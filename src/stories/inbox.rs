@@ -13,7 +13,7 @@ use crate::places::git::{Author, GitError, Oid};
 use crate::places::store::{ObjectStore, StoreError};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::landing::chain::Unfit;
-use crate::stories::landing::drain::{DrainError, Refusals, drain};
+use crate::stories::landing::drain::{BATCH, DrainError, Refusals, drain};
 use crate::stories::landing::waiting::{self, Waiting};
 use crate::words::archive::Archive;
 use crate::words::date::Timestamp;
@@ -241,9 +241,7 @@ pub fn land_all(
         if !waiting.iter().any(|one| wanted.contains(&one.commit)) {
             return Ok(Some(answer));
         }
-        if alone {
-            waiting.truncate(1);
-        }
+        waiting.truncate(if alone { 1 } else { BATCH });
         let drained = drain(open, store, snapshot.commit(), &waiting, &refusals, None, committer).map_err(|fault| match fault {
             DrainError::Store(fault) => InboxError::Store(fault),
             DrainError::Own(Unfit::Open(fault)) | DrainError::Unfit(Unfit::Open(fault)) => InboxError::Open(fault),
@@ -263,7 +261,9 @@ pub fn land_all(
             }
             Err(fault) if fault.wants_fast_forward() && !refusals.forced => refusals.forced = true,
             Err(fault) if fault.lacks_right() => return Err(fault.into()),
-            Err(RemoteError::Rejected { said, .. }) if !alone || !refusals.statements.contains_key(&first(&waiting)) => {
+            Err(RemoteError::Rejected { said, reference, .. })
+                if reference == open.branch && (!alone || !refusals.statements.contains_key(&first(&waiting))) =>
+            {
                 if alone || waiting.len() == 1 {
                     refusals.statements.insert(first(&waiting), format!("the server refuses it: {said}"));
                 }

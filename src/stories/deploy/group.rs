@@ -20,7 +20,7 @@ use crate::places::sign::uploaders::Uploaders;
 use crate::stories::archive::OpenError;
 use crate::stories::event::Event;
 use crate::stories::landing::chain::{Chain, Replayed, Unfit};
-use crate::stories::landing::drain::{DrainError, Own, Refusals, drain};
+use crate::stories::landing::drain::{BATCH, DrainError, Own, Refusals, drain};
 use crate::stories::landing::verdicts;
 use crate::stories::landing::waiting::{self, Waiting};
 use crate::words::archive::Archive;
@@ -39,9 +39,6 @@ const PLACES: u32 = 40;
 
 /// How often a connection that breaks during a push is made again.
 const PATIENCE: u32 = 5;
-
-/// How many statements one push lands at most.
-const BATCH: usize = 256;
 
 /// Lands a statement on the remote.
 pub(super) fn land(

@@ -21,6 +21,9 @@ use crate::places::git::{Author, GitError, Oid};
 use crate::places::store::{Intent, ObjectStore, StoreError, in_parallel};
 use crate::stories::archive::{OpenArchive, OpenError};
 
+/// How many statements one push lands at most: each is some hundred bytes of git's arguments.
+pub const BATCH: usize = 256;
+
 /// A statement that was never parked, and what has to be done before its commit may be pushed.
 pub struct Own<'a> {
     /// The statement.

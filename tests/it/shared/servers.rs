@@ -237,3 +237,41 @@ fn whoever_lands_the_inbox_comes_to_an_end_while_more_is_parked() {
     let pushes = std::fs::read_to_string(shared.server.folder().join("parked")).unwrap().lines().count();
     assert!(pushes < 20, "{pushes} pushes");
 }
+
+#[test]
+fn a_server_that_does_not_take_the_verdicts_now_makes_no_wrong_ones() {
+    for atomic in ["true", "false"] {
+        let shared = Shared::with_inbox();
+        let sandbox = &shared.sandbox;
+        shared.server.configure(sandbox, "receive.advertiseAtomic", atomic);
+        sandbox.deb("out", "landed", "1", "amd64", "");
+        park(&shared, "job", "out");
+        let hook = shared.server.folder().join("hooks/update");
+        let once = "[ -e once ] || { touch once; echo 'Not now.' >&2; exit 1; }";
+        std::fs::write(&hook, format!("#!/bin/sh\ncase $1 in refs/heads/ddb/verdicts/*) {once};; esac\n")).unwrap();
+        std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        sandbox.deploy(&["-C", "archive", "inbox", "land"]).exits(1).says("Not now.");
+        sandbox.deploy(&["-C", "archive", "inbox", "land"]).ok();
+        assert_eq!(shared.offered(), ["landed_1"]);
+        assert_eq!(shared.log().iter().filter(|line| *line == "Add landed 1.").count(), 1);
+        shared.deploy("job", "out", &["--detailed-exit-code"]).exits(10);
+    }
+}
+
+#[test]
+fn however_many_wait_they_fit_into_pushes() {
+    let shared = Shared::with_inbox();
+    let sandbox = &shared.sandbox;
+    sandbox.deb("out", "last", "1", "amd64", "");
+    park(&shared, "job", "out");
+    let who = "committer Other <other@example.org> 1700000000 +0000";
+    let commit = |number| format!("commit refs/heads/ddb/inbox/{number:064}\n{who}\ndata 4\n{number:04}\n\n");
+    let commits = sandbox.write("commits", (0..1500).map(commit).collect::<String>()).display().to_string();
+    let folder = shared.server.folder().display().to_string();
+    sandbox.run("bash", &["-c", &format!("git -C {folder} fast-import --quiet <{commits} && git -C {folder} pack-refs --all")]).ok();
+    // The smaller the stack, the fewer arguments a program takes.
+    let land = format!("ulimit -s 1024; {} -C archive inbox land", env!("CARGO_BIN_EXE_ddb-deploy"));
+    sandbox.run("bash", &["-c", &land]).ok();
+    assert_eq!(shared.offered(), ["last_1"]);
+    assert!(shared.branches().iter().all(|branch| !branch.contains("inbox/")));
+}
