@@ -177,7 +177,7 @@ impl From<InboxError> for Failure {
             InboxError::Open(fault) => of_open(fault),
             InboxError::Git(fault) => of_git(fault),
             InboxError::Remote(fault) => of_remote(fault),
-            InboxError::Store(_) => Exit::Failed,
+            InboxError::Store(_) | InboxError::Behind(_) => Exit::Failed,
             InboxError::NoRemote { .. } | InboxError::Closed => Exit::Archive,
             InboxError::NotThere { .. } | InboxError::Ambiguous { .. } => Exit::Usage,
         };

@@ -124,6 +124,9 @@ pub enum InboxError {
         "this archive lands nothing from its inbox: set inbox.protected in ddb.toml if the forge protects ddb/inbox/*, or name uploaders"
     )]
     Closed,
+    /// The checkout does not show what was landed.
+    #[error("what waited has landed, but the work tree is behind; `git restore --source=HEAD --staged --worktree pool suites` mends that")]
+    Behind(#[source] GitError),
     /// No such statement waits.
     #[error("no statement \"{name}\" waits in the inbox")]
     NotThere {
@@ -227,6 +230,7 @@ pub fn land_all(
     let (mut alone, mut lost) = (false, 0);
     // Whoever parks from now on is landed too as long as there is work; but it must come to an end.
     let mut wanted: Option<BTreeSet<Oid>> = None;
+    let mut behind = None;
     while lost < TRIES {
         let _held = open.repository.hold_remote()?;
         look(open)?;
@@ -239,7 +243,7 @@ pub fn land_all(
         let mut waiting = waiting::read(open, &archive, uploaders.as_ref(), now)?;
         let wanted = wanted.get_or_insert_with(|| waiting.iter().map(|one| one.commit).collect());
         if !waiting.iter().any(|one| wanted.contains(&one.commit)) {
-            return Ok(Some(answer));
+            return behind.map_or(Ok(Some(answer)), |fault| Err(InboxError::Behind(fault)));
         }
         waiting.truncate(if alone { 1 } else { BATCH });
         let drained = drain(open, store, snapshot.commit(), &waiting, &refusals, None, committer).map_err(|fault| match fault {
@@ -251,7 +255,7 @@ pub fn land_all(
             Ok(Pushed::Moved) => {
                 if drained.tip != snapshot.commit() {
                     answer.commit = Some(drained.tip.to_string());
-                    open.catch_up(drained.tip)?;
+                    behind = open.catch_up(drained.tip).err().or(behind);
                 }
                 answer.verdicts.extend(waiting.iter().filter_map(|one| verdict(one, drained.verdicts.get(&one.commit.to_string())?)));
             }

@@ -209,3 +209,20 @@ fn what_somebody_fetches_into_the_clone_meanwhile_is_not_overwritten() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(shared.log()[..2], ["Add slow 1.", "Meanwhile."]);
 }
+
+#[test]
+fn a_checkout_that_cannot_follow_is_said_after_everything_has_landed() {
+    let shared = Shared::with_inbox();
+    let sandbox = &shared.sandbox;
+    for name in ["one", "two"] {
+        sandbox.deb(name, name, "1", "amd64", "");
+    }
+    park(&shared, "job", "one");
+    let lock = sandbox.write("archive/.git/index.lock", "");
+    sandbox.deploy(&["-C", "archive", "inbox", "land"]).exits(1).says("what waited has landed").says("git restore");
+    assert_eq!(shared.offered(), ["one_1"]);
+    sandbox.commit("two", &[]).ok().says("the commit has landed, but the work tree is behind");
+    std::fs::remove_file(lock).unwrap();
+    sandbox.git(&["restore", "--source=HEAD", "--staged", "--worktree", "pool", "suites"]).ok();
+    assert_eq!(sandbox.git(&["status", "--porcelain"]).ok().out, "");
+}
