@@ -154,15 +154,22 @@ impl ParkedVerdict {
 /// The verdicts of one drain, by parked commit.
 pub type Verdicts = BTreeMap<String, ParkedVerdict>;
 
-/// Returns the files of the next verdicts commit: what is kept of the last one, and the verdicts of this drain.
-pub fn next_verdicts(files: BTreeMap<String, Vec<u8>>, verdicts: &Verdicts) -> BTreeMap<String, Vec<u8>> {
+/// Returns the files of the next verdicts commit: what is kept of the last one, and the verdicts of this drain. A verdict on one
+/// of `standing`, the parked commits whose branches are still there, is kept for as long: it would be landed again without.
+pub fn next_verdicts(files: BTreeMap<String, Vec<u8>>, verdicts: &Verdicts, standing: &BTreeSet<String>) -> BTreeMap<String, Vec<u8>> {
     let number = |name: &String| name.strip_suffix(".json").and_then(|number| number.parse::<u64>().ok());
     let mut kept: BTreeMap<u64, Vec<u8>> = files.into_iter().filter_map(|(name, bytes)| Some((number(&name)?, bytes))).collect();
     let next = kept.last_key_value().map_or(0, |(last, _)| last.saturating_add(1));
     kept.insert(next, serde_json::to_vec(verdicts).unwrap_or_default());
+    let (mut old, mut last) = (Verdicts::new(), None);
     while kept.len() > DRAINS_KEPT {
-        kept.pop_first();
+        let Some((number, bytes)) = kept.pop_first() else { break };
+        let of_drain = serde_json::from_slice::<Verdicts>(&bytes).unwrap_or_default();
+        old.extend(of_drain.into_iter().filter(|(parked, _)| standing.contains(parked)));
+        last = Some(number);
     }
+    // All of them are one file, behind which the kept drains stand.
+    kept.extend(last.filter(|_| !old.is_empty()).map(|number| (number, serde_json::to_vec(&old).unwrap_or_default())));
     kept.into_iter().map(|(number, bytes)| (format!("{number:012}.json"), bytes)).collect()
 }
 
@@ -203,12 +210,23 @@ mod tests {
         let mut files = BTreeMap::from([("README".to_owned(), b"x".to_vec())]);
         for number in 0..DRAINS_KEPT + 3 {
             let verdicts = Verdicts::from([(format!("c{number}"), ParkedVerdict::rejected(format!("r{number}")))]);
-            files = next_verdicts(files, &verdicts);
+            files = next_verdicts(files, &verdicts, &BTreeSet::new());
         }
         assert_eq!(files.len(), DRAINS_KEPT);
         assert_eq!(find_verdict(&files, "c2"), None);
         assert_eq!(find_verdict(&files, "c3").unwrap().rejected.as_deref(), Some("r3"));
         let last = format!("c{}", DRAINS_KEPT + 2);
         assert!(find_verdict(&files, &last).is_some());
+        // What still stands in the inbox keeps its verdict, however many drains follow.
+        let standing = BTreeSet::from(["c3".to_owned(), "c5".to_owned()]);
+        for number in 0..DRAINS_KEPT * 2 {
+            let verdicts = Verdicts::from([(format!("d{number}"), ParkedVerdict::rejected("d"))]);
+            files = next_verdicts(files, &verdicts, &standing);
+        }
+        assert_eq!(files.len(), DRAINS_KEPT + 1);
+        assert_eq!(find_verdict(&files, "c3").unwrap().rejected.as_deref(), Some("r3"));
+        assert_eq!((find_verdict(&files, "c4"), judged(&files).len()), (None, DRAINS_KEPT + 2));
+        files = next_verdicts(files, &Verdicts::new(), &BTreeSet::new());
+        assert_eq!((find_verdict(&files, "c5"), files.len()), (None, DRAINS_KEPT));
     }
 }

@@ -152,6 +152,7 @@ impl From<DeployError> for Failure {
             | DeployError::NoInbox
             | DeployError::NoRemote => (Exit::Archive, Vec::new()),
             DeployError::Sealed(_) | DeployError::Withdrawn => (Exit::Failed, Vec::new()),
+            DeployError::Reconfigured => (Exit::Contended, Vec::new()),
             DeployError::Seal(_) => (Exit::Key, Vec::new()),
             DeployError::Turned { .. } => (Exit::Rejected, Vec::new()),
             DeployError::LayOut(_) => (Exit::Failed, Vec::new()),
@@ -177,7 +178,7 @@ impl From<InboxError> for Failure {
             InboxError::Open(fault) => of_open(fault),
             InboxError::Git(fault) => of_git(fault),
             InboxError::Remote(fault) => of_remote(fault),
-            InboxError::Store(_) => Exit::Failed,
+            InboxError::Store(_) | InboxError::Behind(_) => Exit::Failed,
             InboxError::NoRemote { .. } | InboxError::Closed => Exit::Archive,
             InboxError::NotThere { .. } | InboxError::Ambiguous { .. } => Exit::Usage,
         };

@@ -1,6 +1,6 @@
 //! `ddb-deploy inbox`: what other jobs parked: listed, landed, withdrawn.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -13,7 +13,7 @@ use crate::places::git::{Author, GitError, Oid};
 use crate::places::store::{ObjectStore, StoreError};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::landing::chain::Unfit;
-use crate::stories::landing::drain::{DrainError, drain};
+use crate::stories::landing::drain::{BATCH, DrainError, Refusals, drain};
 use crate::stories::landing::waiting::{self, Waiting};
 use crate::words::archive::Archive;
 use crate::words::date::Timestamp;
@@ -124,6 +124,9 @@ pub enum InboxError {
         "this archive lands nothing from its inbox: set inbox.protected in ddb.toml if the forge protects ddb/inbox/*, or name uploaders"
     )]
     Closed,
+    /// The checkout does not show what was landed.
+    #[error("what waited has landed, but the work tree is behind; `git restore --source=HEAD --staged --worktree pool suites` mends that")]
+    Behind(#[source] GitError),
     /// No such statement waits.
     #[error("no statement \"{name}\" waits in the inbox")]
     NotThere {
@@ -223,8 +226,11 @@ pub fn land_all(
     now: Timestamp,
 ) -> Result<Option<LandAnswer>, InboxError> {
     let mut answer = LandAnswer { branch: open.branch.clone(), commit: None, verdicts: Vec::new() };
-    let mut refused = BTreeMap::new();
+    let mut refusals = Refusals::default();
     let (mut alone, mut lost) = (false, 0);
+    // Whoever parks from now on is landed too as long as there is work; but it must come to an end.
+    let mut wanted: Option<BTreeSet<Oid>> = None;
+    let mut behind = None;
     while lost < TRIES {
         let _held = open.repository.hold_remote()?;
         look(open)?;
@@ -235,13 +241,12 @@ pub fn land_all(
             return Ok(None);
         }
         let mut waiting = waiting::read(open, &archive, uploaders.as_ref(), now)?;
-        if alone {
-            waiting.truncate(1);
+        let wanted = wanted.get_or_insert_with(|| waiting.iter().map(|one| one.commit).collect());
+        if !waiting.iter().any(|one| wanted.contains(&one.commit)) {
+            return behind.map_or(Ok(Some(answer)), |fault| Err(InboxError::Behind(fault)));
         }
-        if waiting.is_empty() {
-            return Ok(Some(answer));
-        }
-        let drained = drain(open, store, snapshot.commit(), &waiting, &refused, None, committer).map_err(|fault| match fault {
+        waiting.truncate(if alone { 1 } else { BATCH });
+        let drained = drain(open, store, snapshot.commit(), &waiting, &refusals, None, committer).map_err(|fault| match fault {
             DrainError::Store(fault) => InboxError::Store(fault),
             DrainError::Own(Unfit::Open(fault)) | DrainError::Unfit(Unfit::Open(fault)) => InboxError::Open(fault),
             DrainError::Own(unfit) | DrainError::Unfit(unfit) => InboxError::Git(GitError::content(snapshot.commit(), "ddb.toml", &unfit)),
@@ -250,7 +255,7 @@ pub fn land_all(
             Ok(Pushed::Moved) => {
                 if drained.tip != snapshot.commit() {
                     answer.commit = Some(drained.tip.to_string());
-                    open.catch_up(drained.tip)?;
+                    behind = open.catch_up(drained.tip).err().or(behind);
                 }
                 answer.verdicts.extend(waiting.iter().filter_map(|one| verdict(one, drained.verdicts.get(&one.commit.to_string())?)));
             }
@@ -258,9 +263,13 @@ pub fn land_all(
                 lost += 1;
                 std::thread::sleep(pause(lost));
             }
-            Err(RemoteError::Rejected { said, .. }) if !alone || !refused.contains_key(&first(&waiting)) => {
+            Err(fault) if fault.wants_fast_forward() && !refusals.forced => refusals.forced = true,
+            Err(fault) if fault.lacks_right() => return Err(fault.into()),
+            Err(RemoteError::Rejected { said, reference, .. })
+                if reference == open.branch && (!alone || !refusals.statements.contains_key(&first(&waiting))) =>
+            {
                 if alone || waiting.len() == 1 {
-                    refused.insert(first(&waiting), format!("the server refuses it: {said}"));
+                    refusals.statements.insert(first(&waiting), format!("the server refuses it: {said}"));
                 }
                 alone = true;
             }
@@ -297,6 +306,9 @@ pub fn withdraw(request: &InboxRequest, name: &str) -> Result<WithdrawAnswer, In
     let inbox = remote.list(&[&format!("{INBOX}*")])?;
     let found: Vec<_> =
         inbox.iter().filter(|(reference, _)| reference.strip_prefix(INBOX).is_some_and(|own| own.starts_with(wanted))).collect();
+    if wanted.is_empty() {
+        return Err(not_there());
+    }
     let [(reference, commit)] = found.as_slice() else {
         return Err(if found.is_empty() { not_there() } else { InboxError::Ambiguous { name: name.to_owned(), count: found.len() } });
     };

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::places::git::remote::{Depth, Remote, RemoteError, managed_clone};
+use crate::places::git::remote::{Depth, Remote, RemoteError, discard_clone, managed_clone};
 use crate::places::git::{GitError, Oid, Repository};
 use crate::stories::archive::{OpenArchive, OpenError};
 
@@ -33,17 +33,49 @@ impl Purpose {
     }
 }
 
-/// Brings ddb's own clone of an address up to date and returns its folder; its HEAD is the branch named, else the remote's.
+/// Brings ddb's own clone of an address up to date and returns its folder; its HEAD is the remote's.
 ///
 /// # Errors
 /// The remote cannot be reached, or has no such branch.
 pub fn clone_of(address: &str, cache: &Path, purpose: Purpose, branch: Option<&str>) -> Result<PathBuf, OpenError> {
     let folder = managed_clone(cache, purpose.name(), address).map_err(OpenError::Remote)?;
-    let repository = Repository::open(&folder)?;
+    match bring_up_to_date(&folder, purpose, branch) {
+        // A killed git or a disk that was full left it like that. It holds nothing that the remote does not.
+        Err(fault) if is_of_clone(&fault, &folder) => {
+            discard_clone(&folder).map_err(OpenError::Remote)?;
+            let folder = managed_clone(cache, purpose.name(), address).map_err(OpenError::Remote)?;
+            bring_up_to_date(&folder, purpose, branch)?;
+            Ok(folder)
+        }
+        done => done.map(|()| folder),
+    }
+}
+
+/// Tells whether a clone failed although its remote answers.
+fn is_of_clone(fault: &OpenError, folder: &Path) -> bool {
+    let answers = || {
+        let Ok(repository) = Repository::open(folder) else { return true };
+        match Remote::of_branch(&repository, "", None) {
+            Ok(Some(remote)) => remote.list(&["refs/heads/*"]).is_ok(),
+            _ => true,
+        }
+    };
+    match fault {
+        OpenError::Git(GitError::NoBranch { .. }) => false,
+        OpenError::Git(_) => true,
+        OpenError::Remote(fault) => fault.may_be_of_clone() && answers(),
+        _ => false,
+    }
+}
+
+fn bring_up_to_date(folder: &Path, purpose: Purpose, branch: Option<&str>) -> Result<(), OpenError> {
+    let repository = Repository::open(folder)?;
+    let _held = repository.hold_remote()?;
     let remote = Remote::of_branch(&repository, "", None).map_err(OpenError::Remote)?;
-    let Some(remote) = remote else { return Err(GitError::NoRemote { path: folder, name: "origin".to_owned() }.into()) };
+    let Some(remote) = remote else { return Err(GitError::NoRemote { path: folder.to_owned(), name: "origin".to_owned() }.into()) };
     let known = || repository.branch(None).ok().filter(|head| matches!(repository.tip(&remote.tracking(head)), Ok(Some(_))));
-    let branch = match branch.map_or_else(known, |named| repository.branch(Some(named)).ok()) {
+    let named = branch;
+    let branch = match named.map_or_else(known, |named| repository.branch(Some(named)).ok()) {
         Some(branch) => branch,
         None => remote.head().map_err(OpenError::Remote)?.unwrap_or_else(|| "refs/heads/main".to_owned()),
     };
@@ -70,8 +102,11 @@ pub fn clone_of(address: &str, cache: &Path, purpose: Purpose, branch: Option<&s
         let short = name.rsplit_once("/ddb/releases/").map(|(_, short)| short).unwrap_or_default();
         repository.follow(&format!("refs/heads/ddb/releases/{short}"), commit, "ddb fetch")?;
     }
-    repository.point_head_at(&branch)?;
-    Ok(folder)
+    // A branch that was named is this job's choice, and no other's.
+    if named.is_none() {
+        repository.point_head_at(&branch)?;
+    }
+    Ok(())
 }
 
 impl OpenArchive {
@@ -111,8 +146,12 @@ impl OpenArchive {
         let here = self.repository.tip(&self.branch)?;
         let Some(remote) = &self.remote else { return Ok(here) };
         let there = self.repository.tip(&remote.tracking(&self.branch))?;
+        if remote.is_managed() {
+            // A branch that somebody removed is not made again from a cache.
+            return Ok(there);
+        }
         let (Some(own), Some(others)) = (here, there) else { return Ok(there.or(here)) };
-        if remote.is_managed() || self.repository.is_ancestor(own, others)? {
+        if self.repository.is_ancestor(own, others)? {
             return Ok(there);
         }
         if self.repository.is_ancestor(others, own)? {
@@ -131,7 +170,15 @@ impl OpenArchive {
         if here == Some(new) {
             return Ok(Vec::new());
         }
-        self.repository.follow(&self.branch, new, "ddb: follow the remote")?;
+        let managed = self.remote.as_ref().is_some_and(Remote::is_managed);
+        // What a person has committed here meanwhile is not for ddb to undo; the next run finds that both have moved on.
+        let follows = match here {
+            Some(own) => managed || self.repository.is_ancestor(own, new)?,
+            None => true,
+        };
+        if !follows || !self.repository.compare_and_swap(&self.branch, here, new, "ddb: follow the remote")? {
+            return Ok(Vec::new());
+        }
         match here {
             Some(before) if self.repository.work_dir().is_some() => {
                 let edits = self.repository.changes_between(before, new)?;

@@ -117,6 +117,15 @@ impl Faults {
         }
     }
 
+    /// Waits until a request is held up.
+    pub fn wait_until_held_up(&self) {
+        let mut seen = 0;
+        while seen < 10 {
+            seen = if self.state.lock().unwrap().under_way > 0 { seen + 1 } else { 0 };
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Tells whether a fault happened since `log` was called.
     pub fn hit(&self) -> bool {
         self.state.lock().unwrap().log.iter().any(|logged| logged.fault.is_some())

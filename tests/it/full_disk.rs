@@ -113,3 +113,79 @@ fn a_cache_on_a_full_disk_loses_nothing() {
     );
     has(&run, &["full 1", "No space left on device", "the branch stays", "again 0", "Add foo 1."]);
 }
+
+#[test]
+fn an_upload_onto_a_full_disk_keeps_every_file_and_says_which_could_not_be_written() {
+    let sandbox = Sandbox::with_archive();
+    configure(&sandbox, &format!("[store]\npath = \"{}\"\nshared = true\n", sandbox.path("objects").display()), "");
+    for name in ["one", "two"] {
+        sandbox.deb("plain", name, "1", "amd64", "");
+    }
+    let run = with_disk(
+        &sandbox,
+        256,
+        &format!(
+            "cp -r plain disk/out; head -c 512k /dev/zero >disk/filler 2>/dev/null\n\
+             {DEPLOY} -C archive upload disk/out 2>&1; said full $?\n\
+             diff -r plain disk/out && echo every file is there\n\
+             rm disk/filler; {DEPLOY} -C archive upload disk/out >/dev/null 2>&1; said again $?\n\
+             grep -q git-lfs disk/out/one_1_amd64.deb && grep -q git-lfs disk/out/two_1_amd64.deb && echo pointers\n\
+             {DEPLOY} -C archive commit disk/out >/dev/null 2>&1; said commit $?\n{DEPLOY} -C archive fsck --full; said fsck $?"
+        ),
+    );
+    has(&run, &["full 1", "disk/out/", "No space left on device", "every file is there", "again 0", "pointers", "commit 0", "fsck 0"]);
+}
+
+#[test]
+fn an_upload_whose_pointers_find_no_room_is_finished_by_running_it_again() {
+    let sandbox = Sandbox::with_archive();
+    configure(&sandbox, &format!("[store]\npath = \"{}\"\nshared = true\n", sandbox.path("objects").display()), "");
+    for name in ["one", "two"] {
+        sandbox.deb("plain", name, "1", "amd64", "");
+    }
+    // Room for the manifest alone, which is the first to be written, then for a little more.
+    let run = with_disk(
+        &sandbox,
+        256,
+        &format!(
+            "cp -r plain disk/out; {DEPLOY} -C archive upload plain --to elsewhere >/dev/null; said elsewhere $?\n\
+             for room in 1 2 3 4; do\n\
+             head -c 512k /dev/zero >disk/filler 2>/dev/null; truncate -s -$((room * 4096)) disk/filler\n\
+             {DEPLOY} -C archive upload disk/out >out.txt 2>&1; code=$?\n\
+             [ $code = 0 ] || {{ [ $code = 1 ] && grep -q 'disk/out.*No space left' out.txt; }} && echo room $room well || cat out.txt\n\
+             for file in one two; do cmp -s plain/${{file}}_1_amd64.deb disk/out/${{file}}_1_amd64.deb || \
+             grep -q git-lfs disk/out/${{file}}_1_amd64.deb || echo lost $file; done\n\
+             rm disk/filler; done; {DEPLOY} -C archive upload disk/out >/dev/null 2>&1; said again $?\n\
+             [ $(find disk/out -type f | wc -l) = 3 ] && echo no part is left\n\
+             {DEPLOY} -C archive commit disk/out >/dev/null 2>&1; said commit $?\n{DEPLOY} -C archive fsck --full; said fsck $?"
+        ),
+    );
+    has(
+        &run,
+        &["elsewhere 0", "room 1 well", "room 2 well", "room 3 well", "room 4 well", "again 0", "no part is left", "commit 0", "fsck 0"],
+    );
+    assert!(!run.out.contains("lost"), "{}", run.out);
+}
+
+#[test]
+fn a_full_folder_for_temporary_files_is_named_and_is_needed_by_nothing_that_deploys() {
+    let sandbox = Sandbox::with_archive();
+    let server = GitServer::start(&sandbox);
+    configure(&sandbox, &format!("[store]\npath = \"{}\"\nshared = true\n", sandbox.path("objects").display()), "");
+    sandbox.git(&["remote", "add", "origin", &server.url()]).ok();
+    sandbox.git(&["push", "-q", "-u", "origin", "main"]).ok();
+    sandbox.deb("out", "foo", "1", "amd64", "");
+    sandbox.deb("uploaded", "bar", "1", "amd64", "");
+    let url = server.file_url();
+    let run = with_disk(
+        &sandbox,
+        64,
+        &format!(
+            "head -c 512k /dev/zero >disk/filler 2>/dev/null; mkdir disk/tmp; export TMPDIR=$PWD/disk/tmp DDB_CACHE=$PWD/cache\n\
+             {DEPLOY} -C archive upload uploaded >/dev/null; said upload $?\n{DEPLOY} -C {url} commit uploaded >/dev/null; said uploaded $?\n\
+             {DEPLOY} -C {url} commit out >/dev/null; said commit $?\n{PUBLISH} -C {url} dists trixie --target public >/dev/null; said dists $?\n\
+             {DEPLOY} -C archive doctor 2>&1; said doctor $?"
+        ),
+    );
+    has(&run, &["upload 0", "uploaded 0", "commit 0", "dists 0", "disk/tmp", "No space left on device", "doctor 4"]);
+}

@@ -1,8 +1,11 @@
 //! An archive whose commit point is on a Git remote: pushing, refusals in the server's own words, the inbox, and many jobs at
 //! once, each with a clone of its own.
 
+mod clones;
 mod inbox;
 mod racing;
+mod servers;
+mod strangers;
 
 use crate::git_server::GitServer;
 use crate::sandbox::{Run, Sandbox};

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use crate::places::credentials::Secret;
 
@@ -27,7 +27,7 @@ fn ask(git_dir: &Path, input: &str) -> Option<String> {
     if input.trim_end_matches('\n').lines().any(|line| line.is_empty() || line.chars().any(char::is_control)) {
         return None;
     }
-    let mut child = Command::new("git")
+    let mut child = super::program::git()
         .arg("--git-dir")
         .arg(git_dir)
         .args(["-c", "credential.interactive=false", "credential", "fill"])

@@ -4,7 +4,7 @@
 //! tip and tries again; nothing is merged and nothing is overwritten.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use git2::build::TreeUpdateBuilder;
@@ -87,7 +87,7 @@ impl Repository {
             match moved {
                 Ok(_) => return Ok(true),
                 Err(fault) if fault.code() == ErrorCode::Locked => {
-                    self.remove_stale_lock(reference);
+                    remove_stale_lock(&self.lock_of(reference));
                     std::thread::sleep(pause(attempt));
                 }
                 Err(fault) if [ErrorCode::Modified, ErrorCode::Exists, ErrorCode::NotFound].contains(&fault.code()) => return Ok(false),
@@ -99,16 +99,6 @@ impl Repository {
 
     fn lock_of(&self, reference: &str) -> PathBuf {
         self.git_dir().join(format!("{reference}.lock"))
-    }
-
-    /// Removes the lock that a killed program left on a ref. A ref is locked for milliseconds.
-    fn remove_stale_lock(&self, reference: &str) {
-        let lock = self.lock_of(reference);
-        let age = std::fs::metadata(&lock).and_then(|metadata| metadata.modified()).ok().and_then(|modified| modified.elapsed().ok());
-        if age.is_some_and(|age| age >= STALE_LOCK) {
-            // Whoever is faster has removed it; what else could be wrong is said by the next try.
-            let _ = std::fs::remove_file(&lock);
-        }
     }
 
     /// Runs a step on the branch's tip until its commit lands; the step returns `None` where nothing is to be committed.
@@ -131,6 +121,15 @@ impl Repository {
             std::thread::sleep(pause(attempt));
         }
         Err(GitError::Contended { branch: branch.to_owned(), tries: TRIES }.into())
+    }
+}
+
+/// Removes a lock if a killed program left it. A ref is locked for milliseconds.
+pub(super) fn remove_stale_lock(lock: &Path) {
+    let age = std::fs::metadata(lock).and_then(|metadata| metadata.modified()).ok().and_then(|modified| modified.elapsed().ok());
+    if age.is_some_and(|age| age >= STALE_LOCK) {
+        // Whoever is faster has removed it; what else could be wrong is said by the next try.
+        let _ = std::fs::remove_file(lock);
     }
 }
 

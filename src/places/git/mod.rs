@@ -9,6 +9,7 @@ pub mod credential;
 pub mod history;
 mod hydrate;
 pub mod land;
+mod program;
 pub mod read;
 pub mod remote;
 pub mod roots;
@@ -263,7 +264,12 @@ impl Repository {
     pub fn author_of(&self, commit: Oid) -> Result<Author, GitError> {
         let found = self.git.find_commit(commit).map_err(failed(format!("read commit {commit}")))?;
         let author = found.author();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        // Whoever can push can push a commit without a name; it could not be named as an author then.
+        let text = |bytes: &[u8]| {
+            let text: String =
+                String::from_utf8_lossy(bytes).chars().filter(|letter| !letter.is_control() && !"<>".contains(*letter)).collect();
+            if text.chars().any(char::is_alphanumeric) { text } else { "unknown".to_owned() }
+        };
         Ok(Author { name: text(author.name_bytes()), email: text(author.email_bytes()), time: author.when().seconds() })
     }
 

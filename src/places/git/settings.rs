@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 /// Whose settings.
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +63,7 @@ impl Scope<'_> {
     }
 
     fn git(self, arguments: &[&str]) -> Result<Output, SettingError> {
-        let mut command = Command::new("git");
+        let mut command = super::program::git();
         match self {
             Self::Local(git_dir) => command.arg("--git-dir").arg(git_dir).args(["config", "--local"]),
             Self::Global => command.args(["config", "--global"]),

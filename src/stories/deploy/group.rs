@@ -20,7 +20,7 @@ use crate::places::sign::uploaders::Uploaders;
 use crate::stories::archive::OpenError;
 use crate::stories::event::Event;
 use crate::stories::landing::chain::{Chain, Replayed, Unfit};
-use crate::stories::landing::drain::{DrainError, Own, drain};
+use crate::stories::landing::drain::{BATCH, DrainError, Own, Refusals, drain};
 use crate::stories::landing::verdicts;
 use crate::stories::landing::waiting::{self, Waiting};
 use crate::words::archive::Archive;
@@ -34,11 +34,11 @@ const GLANCE_MORE: std::ops::Range<u64> = 30..60;
 const QUIET: Duration = Duration::from_millis(2500);
 const QUIET_MORE: Duration = Duration::from_millis(500);
 
+/// How many places further behind count: nobody waits longer because more wait.
+const PLACES: u32 = 40;
+
 /// How often a connection that breaks during a push is made again.
 const PATIENCE: u32 = 5;
-
-/// How many statements one push lands at most.
-const BATCH: usize = 256;
 
 /// Lands a statement on the remote.
 pub(super) fn land(
@@ -52,12 +52,19 @@ pub(super) fn land(
     if job.request.park && !may_park {
         return Err(DeployError::NoInbox);
     }
-    let landing = Landing { job, remote, archive, uploaders, sealer, began: Instant::now() };
+    let mut landing = Landing { job, remote, archive, uploaders, sealer, began: Instant::now() };
     let mut state = State { may_park, may_lead: true, batch: BATCH, ..State::default() };
     loop {
         state.tries += 1;
-        match landing.round(&mut state)? {
+        let round = landing.round(&mut state)?;
+        if state.tries == 1 {
+            // Objects are stored now: what counts from here on is waiting.
+            landing.began = Instant::now();
+        }
+        match round {
             Round::Done(answer) => return Ok(*answer),
+            // Whoever cannot wait can still park.
+            Round::Again if state.may_park && state.tries == 1 => {}
             Round::Again if landing.is_late() && state.parked.is_none() => {
                 return Err(GitError::Contended { branch: job.open.branch.clone(), tries: state.tries }.into());
             }
@@ -94,8 +101,7 @@ struct State {
     may_lead: bool,
     turn: Turn,
     batch: usize,
-    /// Why the server did not take what these parked commits change.
-    refused: BTreeMap<Oid, String>,
+    refusals: Refusals,
 }
 
 enum Round {
@@ -140,6 +146,12 @@ impl Landing<'_> {
         }
         let base = open.base()?;
         let base = base.ok_or_else(|| GitError::NoBranch { path: open.repository.root().to_owned(), branch: open.branch.clone() })?;
+        if state.parked.is_none() {
+            let archive = open.configuration(&open.repository.snapshot(base)?)?;
+            if archive.store != self.archive.store || archive.uploaders != self.archive.uploaders {
+                return Err(DeployError::Reconfigured);
+            }
+        }
         if state.parked.is_none() && state.may_park && (request.park || state.tries > 1 || others_wait) {
             return self.park(base, state);
         }
@@ -165,9 +177,19 @@ impl Landing<'_> {
             let fetched = if state.turn == Turn::Lead { open.refresh(&[&inbox, &judgements]) } else { open.refresh_only(&[&judgements]) };
             return fetched.map(|()| false);
         }
-        let mut seen = self.remote.list(&[&open.branch, &inbox])?;
-        let tip = seen.remove(&open.branch);
-        let others_wait = waiting::is_open(self.archive, self.uploaders) && seen.keys().any(|name| !waiting::is_probe(name));
+        let branch_of_verdicts = verdicts_branch(&open.branch);
+        let mut seen = self.remote.list(&[&open.branch, &branch_of_verdicts, &inbox])?;
+        let (tip, judged_at) = (seen.remove(&open.branch), seen.remove(&branch_of_verdicts));
+        seen.retain(|name, _| !waiting::is_probe(name));
+        let mut others_wait = waiting::is_open(self.archive, self.uploaders) && !seen.is_empty();
+        if others_wait {
+            // Where nobody can remove a branch, most of them have their verdict.
+            if judged_at != verdicts::tip(open)? {
+                open.refresh_only(&[&judgements])?;
+            }
+            let judged = verdicts::judged(open)?;
+            others_wait = seen.values().any(|commit| !judged.contains(&commit.to_string()));
+        }
         if others_wait && !state.may_park {
             open.refresh(&[&inbox, &judgements])?;
         } else if tip.is_none() || tip != open.repository.tip(&self.remote.tracking(&open.branch))? {
@@ -187,7 +209,7 @@ impl Landing<'_> {
         };
         let own = state.parked.is_none().then_some(Own { statement, rules: request.rules, store: &mut store_own });
         let waiting_for_others = if own.is_some() && state.batch == 1 { &[] } else { waiting };
-        let drained = match drain(open, *store, base, waiting_for_others, &state.refused, own, &request.author) {
+        let drained = match drain(open, *store, base, waiting_for_others, &state.refusals, own, &request.author) {
             Ok(drained) => drained,
             Err(DrainError::Own(unfit)) => return Err(self.job.refused(unfit)),
             Err(fault) if state.parked.is_some() => return self.interrupted(&fault, state),
@@ -234,14 +256,23 @@ impl Landing<'_> {
                 _ => Err(OpenError::Remote(fault).into()),
             };
         };
+        if fault.wants_fast_forward() && !state.refusals.forced {
+            state.refusals.forced = true;
+            return Ok(Round::Again);
+        }
+        if state.parked.is_some() && fault.lacks_right() {
+            // Another one may push.
+            state.may_lead = false;
+            return Ok(Round::Wait);
+        }
         if waiting.len() > 1 || !waiting.is_empty() && state.parked.is_none() {
             // One of many is at fault, or the own one: each goes alone from now on.
             state.batch = 1;
             return Ok(Round::Again);
         }
         match (&state.parked, waiting.first()) {
-            (Some(_), Some(one)) if *reference == self.job.open.branch && !state.refused.contains_key(&one.commit) => {
-                state.refused.insert(one.commit, format!("the server refuses it: {said}"));
+            (Some(_), Some(one)) if *reference == self.job.open.branch && !state.refusals.statements.contains_key(&one.commit) => {
+                state.refusals.statements.insert(one.commit, format!("the server refuses it: {said}"));
                 Ok(Round::Again)
             }
             (Some(_), _) => {
@@ -279,15 +310,10 @@ impl Landing<'_> {
         }
         let edits = Edits::from([(STATEMENT.to_owned(), Some(sealed.encode().into_bytes()))]);
         let names: Vec<String> = statement.builds.iter().map(|build| format!("{} {}", build.source, build.version)).collect();
-        let commit = open.repository.commit(None, &edits, &format!("Park {}.\n", names.join(", ")), &request.author)?;
         let reference = parked.inbox_branch();
-        let there = match self.remote.push(&[Move { reference: reference.clone(), old: None, new: Some(commit) }]) {
-            Ok(Pushed::Moved) => commit,
-            // The same statement is parked already, by an earlier run of this job or by its twin.
-            Ok(Pushed::Lost) => match self.remote.list(&[&reference]).map_err(OpenError::Remote)?.get(&reference) {
-                Some(there) => *there,
-                None => return Ok(Round::Again),
-            },
+        let there = match self.put(&parked, &edits, &names.join(", ")) {
+            Ok(Some(there)) => there,
+            Ok(None) => return Ok(Round::Again),
             Err(RemoteError::Rejected { said, .. }) if !request.park => {
                 (self.job.listener)(Event::Warning(format!(
                     "the server takes no branch {reference} ({said}); trying to push to {} all the same",
@@ -309,10 +335,34 @@ impl Landing<'_> {
         Ok(Round::Wait)
     }
 
+    /// Puts a statement on its branch of the inbox and returns the commit; `None` where others move that branch.
+    fn put(&self, parked: &Parked, edits: &Edits, names: &str) -> Result<Option<Oid>, RemoteError> {
+        let Job { open, request, .. } = self.job;
+        let (reference, judgements) = (parked.inbox_branch(), format!("{}*", verdicts_branch(&open.branch)));
+        // No two tries make the same commit: one of them may have its verdict.
+        let message = format!("Park {names}.\n\nDdb-Try: {:016x}\n", fastrand::u64(..));
+        let mut old = None;
+        for _ in 0..2 {
+            let commit = open.repository.commit(old, edits, &message, &request.author)?;
+            if self.remote.push(&[Move { reference: reference.clone(), old, new: Some(commit) }])? == Pushed::Moved {
+                return Ok(Some(commit));
+            }
+            open.refresh_only(&[&reference, &judgements])?;
+            let Some(there) = open.repository.tip(&self.remote.tracking(&reference))? else { return Ok(None) };
+            // The same statement is parked already, by an earlier run of this job or by its twin.
+            if waiting::holds(open, there, parked, self.archive, self.uploaders)? {
+                return Ok(Some(there));
+            }
+            // It has its verdict and nobody could remove it, or it is another one under this name: this one follows it.
+            old = Some(there);
+        }
+        Ok(None)
+    }
+
     /// Waits until there is a verdict, or until it is this job's turn to land what waits.
     fn wait(&self, reference: &str, commit: Oid, may_lead: bool) -> Result<Turn, DeployError> {
         let (inbox, judgements) = (format!("{INBOX}*"), verdicts_branch(&self.job.open.branch));
-        let judged_before = verdicts::tip(self.job.open)?;
+        let (judged_before, have_verdicts) = (verdicts::tip(self.job.open)?, verdicts::judged(self.job.open)?);
         let mut seen = BTreeMap::new();
         let mut changed = Instant::now();
         loop {
@@ -331,17 +381,19 @@ impl Landing<'_> {
                 }
             };
             let judged = found.remove(&judgements);
-            found.retain(|name, _| !waiting::is_probe(name));
+            found.retain(|name, at| !waiting::is_probe(name) && !have_verdicts.contains(&at.to_string()));
             if found.get(reference) != Some(&commit) {
                 return Ok(Turn::Gone);
             }
             if judged != judged_before {
                 return Ok(Turn::Verdicts);
             }
-            let place = u32::try_from(found.range(..reference.to_owned()).count()).unwrap_or(u32::MAX);
-            if found != seen {
-                (seen, changed) = (found, Instant::now());
+            let place = u32::try_from(found.range(..reference.to_owned()).count()).map_or(PLACES, |place| place.min(PLACES));
+            // Those who come to wait behind the first one are no sign that it lives.
+            if found.first_key_value() != seen.first_key_value() || seen.iter().any(|(name, at)| found.get(name) != Some(at)) {
+                changed = Instant::now();
             }
+            seen = found;
             if may_lead && (place == 0 || changed.elapsed() > QUIET + QUIET_MORE.saturating_mul(place)) {
                 return Ok(Turn::Lead);
             }

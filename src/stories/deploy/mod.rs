@@ -19,6 +19,7 @@ use crate::formats::sealed::SealedError;
 use crate::formats::statement::replay::{Conflict, Rules, Verdict};
 use crate::places::build_output::Problems;
 use crate::places::build_output::uploaded::LayOutError;
+use crate::places::git::remote::RemoteError;
 use crate::places::git::{Author, GitError};
 use crate::places::requests::Requests;
 use crate::places::sign::seal::{SealError, Sealer};
@@ -240,6 +241,9 @@ pub enum DeployError {
     /// Somebody took the statement out of the inbox.
     #[error("the statement was withdrawn from the inbox and has not landed; deploy again if that was a mistake")]
     Withdrawn,
+    /// What `ddb.toml` says about objects or uploaders was changed while this was on its way.
+    #[error("ddb.toml of the remote was changed again and again while this was on its way; try again")]
+    Reconfigured,
     /// What an upload left cannot be taken in this way.
     #[error("{0}")]
     Verify(String),
@@ -257,10 +261,32 @@ fn count(number: usize, noun: &str) -> String {
 /// # Errors
 /// See `DeployError`; the branch is then as before, and what objects were stored is harmless and used by the next try.
 pub fn commit(request: &CommitRequest, sealer: Option<&Sealer>, listener: Listener<'_>) -> Result<CommitAnswer, DeployError> {
+    for _ in 1..TRIES {
+        match commit_once(request, sealer, listener) {
+            Err(DeployError::Reconfigured) => {
+                listener(Event::Detail("ddb.toml of the remote was changed meanwhile; beginning again".to_owned()));
+            }
+            done => return done,
+        }
+    }
+    commit_once(request, sealer, listener)
+}
+
+/// How often a deploy begins again because ddb.toml was changed meanwhile.
+const TRIES: u32 = 3;
+
+fn commit_once(request: &CommitRequest, sealer: Option<&Sealer>, listener: Listener<'_>) -> Result<CommitAnswer, DeployError> {
     let mut open = OpenArchive::open(&request.archive, request.branch.as_deref())?;
     if request.push != PushMode::Never && !request.dry_run {
         open.connect(request.remote.as_deref())?;
     }
+    // What the remote's ddb.toml says counts. One that cannot be reached is needed, or not, further down.
+    let reached = match &open.remote {
+        Some(remote) if !remote.is_managed() => {
+            open.repository.hold_remote().map_err(RemoteError::from).and_then(|_held| open.refresh(&[]))
+        }
+        _ => Ok(()),
+    };
     let tip = open.tip()?;
     let archive = open.configuration(&tip)?;
     if let Some(fault) = lfs::lfsconfig_fault(&tip, &archive)? {
@@ -288,7 +314,10 @@ pub fn commit(request: &CommitRequest, sealer: Option<&Sealer>, listener: Listen
                     group::stay(&job, &remote)
                 }
                 true => Err(DeployError::LocalObjects { store: store.describe(), remote: remote.describe() }),
-                false => group::land(&job, &remote, &archive, uploaders.as_ref(), sealer),
+                false => match reached {
+                    Err(fault) if !matches!(fault, RemoteError::NoCredential { .. }) => Err(OpenError::Remote(fault).into()),
+                    _ => group::land(&job, &remote, &archive, uploaders.as_ref(), sealer),
+                },
             }
         }
         None if request.push == PushMode::Require => Err(DeployError::NoRemote),

@@ -110,7 +110,8 @@ impl Checks<'_> {
 
     /// Adds a check that could not be made because of this failure.
     fn failed(&mut self, name: &'static str, fault: &dyn std::error::Error) {
-        self.add(name, Outcome::Failed, fault.to_string(), "");
+        let causes = std::iter::successors(Some(fault), |fault| fault.source());
+        self.add(name, Outcome::Failed, causes.map(ToString::to_string).collect::<Vec<_>>().join(": "), "");
     }
 }
 

@@ -19,7 +19,10 @@ use crate::places::git::land::Edits;
 use crate::places::git::remote::Move;
 use crate::places::git::{Author, GitError, Oid};
 use crate::places::store::{Intent, ObjectStore, StoreError, in_parallel};
-use crate::stories::archive::OpenArchive;
+use crate::stories::archive::{OpenArchive, OpenError};
+
+/// How many statements one push lands at most: each is some hundred bytes of git's arguments.
+pub const BATCH: usize = 256;
 
 /// A statement that was never parked, and what has to be done before its commit may be pushed.
 pub struct Own<'a> {
@@ -29,6 +32,15 @@ pub struct Own<'a> {
     pub rules: Rules,
     /// Stores the objects that the edits name.
     pub store: &'a mut dyn FnMut(&Replayed) -> Result<(), StoreError>,
+}
+
+/// What the server did not take at earlier tries.
+#[derive(Debug, Default)]
+pub struct Refusals {
+    /// Why it did not take what these parked commits change.
+    pub statements: BTreeMap<Oid, String>,
+    /// It did not take verdicts without history.
+    pub forced: bool,
 }
 
 /// What a drain would push.
@@ -63,8 +75,7 @@ impl From<GitError> for DrainError {
     }
 }
 
-/// Replays what waits, and a statement of one's own, on a commit. `refused` says why the server did not take a parked commit's
-/// changes at an earlier try.
+/// Replays what waits, and a statement of one's own, on a commit.
 ///
 /// # Errors
 /// The own statement does not fit, or the archive or the store cannot be used. A parked statement that does not fit gets its
@@ -74,7 +85,7 @@ pub fn drain(
     store: &dyn ObjectStore,
     base: Oid,
     waiting: &[Waiting],
-    refused: &BTreeMap<Oid, String>,
+    refusals: &Refusals,
     own: Option<Own<'_>>,
     committer: &Author,
 ) -> Result<Drained, DrainError> {
@@ -91,7 +102,7 @@ pub fn drain(
         drained.own = Some((replayed, commit));
     }
     for waiting in waiting {
-        let verdict = match (&waiting.parked, refused.get(&waiting.commit)) {
+        let verdict = match (&waiting.parked, refusals.statements.get(&waiting.commit)) {
             (Err(reason), _) | (_, Some(reason)) => ParkedVerdict::rejected(reason),
             (Ok(parked), None) => land_one(&mut chain, store, waiting, parked, committer)?,
         };
@@ -100,10 +111,16 @@ pub fn drain(
     }
     drained.tip = chain.tip();
     if !drained.verdicts.is_empty() {
-        drained.moves.push(verdicts::leave(open, &drained.verdicts, committer)?);
+        drained.moves.push(verdicts::leave(open, &drained.verdicts, !refusals.forced, committer)?);
     }
     if drained.tip != base {
-        let old = open.remote.as_ref().map(|remote| open.repository.tip(&remote.tracking(&open.branch))).transpose()?.flatten();
+        let mut old = open.remote.as_ref().map(|remote| open.repository.tip(&remote.tracking(&open.branch))).transpose()?.flatten();
+        if let Some(seen) = old
+            && !open.repository.is_ancestor(seen, base)?
+        {
+            // Somebody has fetched meanwhile, and what came is not in this chain: it must not be overwritten.
+            old = Some(base);
+        }
         drained.moves.push(Move { reference: open.branch.clone(), old, new: Some(drained.tip) });
     }
     Ok(drained)
@@ -123,6 +140,8 @@ fn land_one(
             let reasons: Vec<String> = problems.into_iter().map(|problem| format!("{}: {}", problem.file, problem.reason)).collect();
             return Ok(ParkedVerdict::rejected(reasons.join("; ")));
         }
+        // What the archive holds of that source alone is not what it should be.
+        Err(Unfit::Open(OpenError::Git(fault @ GitError::Content { .. }))) => return Ok(ParkedVerdict::rejected(fault.to_string())),
         Err(fault) => return Err(fault.into()),
     };
     if let Some(reason) = missing_objects(store, &replayed.edits)? {

@@ -4,7 +4,7 @@
 //! sealed it. Where neither is configured, nothing of the inbox is ever touched.
 
 use super::verdicts;
-use crate::formats::inbox::{INBOX, Parked, STATEMENT, judged};
+use crate::formats::inbox::{INBOX, Parked, STATEMENT};
 use crate::formats::sealed::{Purpose, Sealed};
 use crate::formats::statement::checks;
 use crate::places::git::{Author, GitError, Oid};
@@ -50,7 +50,7 @@ pub fn read(open: &OpenArchive, archive: &Archive, uploaders: Option<&Uploaders>
     let refs = open.repository.refs_below(&remote.tracking(INBOX))?;
     open.repository.hydrate(refs.values().copied())?;
     // A server that lets nobody remove a branch keeps statements that have their verdict.
-    let judged = judged(&verdicts::read(open)?);
+    let judged = verdicts::judged(open)?;
     let mut found = Vec::new();
     for (tracking, commit) in refs {
         let name = tracking.strip_prefix(&remote.tracking(INBOX)).unwrap_or_default();
@@ -68,6 +68,26 @@ pub fn read(open: &OpenArchive, archive: &Archive, uploaders: Option<&Uploaders>
     }
     found.sort_by_cached_key(|waiting| (waiting.parked.is_err(), waiting.parked.as_ref().ok().map(Parked::order), waiting.commit));
     Ok(found)
+}
+
+/// Tells whether a commit of the inbox holds just this statement, in a form that is landed, and waits for its verdict.
+///
+/// # Errors
+/// The commit cannot be read.
+pub fn holds(
+    open: &OpenArchive,
+    commit: Oid,
+    statement: &Parked,
+    archive: &Archive,
+    uploaders: Option<&Uploaders>,
+) -> Result<bool, GitError> {
+    if verdicts::judged(open)?.contains(&commit.to_string()) {
+        return Ok(false);
+    }
+    open.repository.hydrate([commit])?;
+    let file = open.repository.snapshot(commit)?.file(STATEMENT)?;
+    let found = judge(file.as_deref(), archive, uploaders, statement.at);
+    Ok(found.is_ok_and(|(parked, _)| Parked { at: statement.at, ..parked } == *statement))
 }
 
 fn judge(

@@ -6,7 +6,8 @@ use crate::sandbox::Sandbox;
 use crate::seaweed::{Seaweed, WRITER, give};
 use crate::specimens::{Gpg, commit_by_hand, patch};
 
-fn park(shared: &Shared, job: &str, out: &str) {
+/// Deploys into the inbox, without waiting.
+pub fn park(shared: &Shared, job: &str, out: &str) {
     shared.deploy(job, out, &["--park", "--wait", "0s"]).exits(12);
 }
 

@@ -48,6 +48,17 @@ const PASSING: [&str; 15] = [
     "returned error: 429",
 ];
 
+/// Words of a server that is unwell, so that what is pushed is not at fault.
+const UNWELL: [&str; 7] = [
+    "unpacker error",
+    "unable to migrate objects",
+    "No space left on device",
+    "Internal API",
+    "Internal Server Error",
+    "temporarily unavailable",
+    "try again later",
+];
+
 const NO_CREDENTIAL: [&str; 3] = ["could not read Username", "could not read Password", "terminal prompts disabled"];
 
 const DENIED: [&str; 5] =
@@ -62,6 +73,16 @@ pub(super) fn forbids_removal(said: &str) -> bool {
     said.contains("only delete protected branches using the web interface")
         || said.contains("deletion prohibited")
         || said.contains("denying ref deletion")
+}
+
+/// Tells whether the server takes nothing that is no fast-forward.
+pub(super) fn forbids_force(said: &str) -> bool {
+    ["non-fast-forward", "force push", "force-push"].iter().any(|sentence| said.contains(sentence))
+}
+
+/// Tells whether the server takes this branch from some only.
+pub(super) fn is_protected(said: &str) -> bool {
+    said.contains("protected branch") || said.contains("not allowed to push")
 }
 
 /// Tells whether the same command may succeed soon.
@@ -82,7 +103,8 @@ pub(super) fn of_failure(operation: &'static str, url: &str, said: &str) -> Remo
     RemoteError::Failed { operation, url, said: in_one_line(said) }
 }
 
-/// Returns what a failed push means. `out` has a line for each branch: flag, refspec and summary, separated by tabs.
+/// Returns what a failed push means. `out` has a line for each branch: flag, refspec and summary, separated by tabs. Of several
+/// that are refused for the same reason, the archive's own is named.
 pub(super) fn of_push(url: &str, out: &str, err: &str) -> Result<Pushed, RemoteError> {
     let refused: Vec<(&str, &str)> = out
         .lines()
@@ -92,14 +114,21 @@ pub(super) fn of_push(url: &str, out: &str, err: &str) -> Result<Pushed, RemoteE
         })
         .collect();
     let secondary = |summary: &str| summary.contains("atomic push failed") || summary.contains("atomic push failure");
-    let is_race = |summary: &str| RACES.iter().any(|sentence| summary.contains(sentence));
-    if let Some((spec, summary)) = refused.iter().find(|(_, summary)| !is_race(summary) && !secondary(summary)) {
-        let reference = spec.rsplit(':').next().unwrap_or(spec).to_owned();
+    let is_race = |summary: &str| {
+        RACES.iter().any(|sentence| summary.contains(sentence)) && !(summary.starts_with("[remote rejected]") && forbids_force(summary))
+    };
+    let reference_of = |spec: &str| spec.rsplit(':').next().unwrap_or(spec).to_owned();
+    let at_fault = refused.iter().filter(|(_, summary)| !is_race(summary) && !secondary(summary));
+    if let Some((spec, summary)) = at_fault.min_by_key(|(spec, _)| reference_of(spec).starts_with("refs/heads/ddb/")) {
+        let reference = reference_of(spec);
         let words = server_words(err);
         let said = if words.is_empty() { in_brackets(summary) } else { format!("{}: {words}", in_brackets(summary)) };
+        if UNWELL.iter().any(|sentence| said.contains(sentence)) {
+            return Err(RemoteError::Failed { operation: "push to", url: url.to_owned(), said });
+        }
         let remedy = if said.contains("LFS objects are missing") || said.contains("GH008") {
             NO_LFS
-        } else if said.contains("protected branch") || said.contains("not allowed to push") {
+        } else if is_protected(&said) {
             PROTECTED
         } else {
             ""
@@ -130,8 +159,9 @@ fn in_one_line(err: &str) -> String {
 /// Leaves out control characters, user names and passwords in addresses, and what is too long for a message.
 fn clean(text: &str) -> String {
     let words = text.split(' ').map(|word| match word.split_once("://") {
-        Some((scheme, rest)) if rest.split('/').next().is_some_and(|authority| authority.contains('@')) => {
-            format!("{scheme}://{}", rest.split_once('@').map_or(rest, |(_, host)| host))
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.split_at_checked(rest.find('/').unwrap_or(rest.len())).unwrap_or((rest, ""));
+            format!("{scheme}://{}{path}", authority.rsplit_once('@').map_or(authority, |(_, host)| host))
         }
         _ => word.to_owned(),
     });

@@ -6,7 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Remote, RemoteError, run};
+use super::{Remote, RemoteError};
+use crate::places::git::land::remove_stale_lock;
 use crate::places::git::{GitError, Repository};
 use crate::words::digest::Sha256;
 
@@ -59,6 +60,7 @@ pub fn managed_clone(cache: &Path, purpose: &str, address: &str) -> Result<PathB
     let lock = fs::File::options().create(true).append(true).open(&lock_path).map_err(failed("make")(lock_path.clone()))?;
     lock.lock().map_err(failed("lock")(lock_path))?;
     if folder.join("config").exists() {
+        remove_stale_locks(&folder);
         return Ok(folder);
     }
     let fresh = cache.join(format!("{purpose}-{digest}.new"));
@@ -70,6 +72,33 @@ pub fn managed_clone(cache: &Path, purpose: &str, address: &str) -> Result<PathB
     repository.set("remote.origin.url", address)?;
     fs::rename(&fresh, &folder).map_err(failed("make")(folder.clone()))?;
     Ok(folder)
+}
+
+/// Puts a clone that cannot be used any more out of the way, so that it is made again.
+///
+/// # Errors
+/// It cannot be removed.
+pub fn discard_clone(folder: &Path) -> Result<(), RemoteError> {
+    let failed = |operation| move |source| GitError::File { operation, path: folder.to_owned(), source };
+    // Whoever works in it finds nothing there or the new one, but never a half of it.
+    let aside = folder.with_extension(format!("{:016x}.gone", fastrand::u64(..)));
+    fs::rename(folder, &aside).map_err(failed("move away"))?;
+    Ok(fs::remove_dir_all(&aside).map_err(failed("remove"))?)
+}
+
+/// Removes the locks that a killed git left in a clone of ddb's own, where nobody else would.
+fn remove_stale_locks(folder: &Path) {
+    let mut folders = vec![folder.to_owned(), folder.join("refs"), folder.join("logs")];
+    while let Some(within) = folders.pop() {
+        let entries = fs::read_dir(&within).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+        for path in entries {
+            if path.extension().is_some_and(|extension| extension == "lock") {
+                remove_stale_lock(&path);
+            } else if within != folder && path.is_dir() && !path.is_symlink() {
+                folders.push(path);
+            }
+        }
+    }
 }
 
 /// How many packs a clone may gather before they are joined.
@@ -96,11 +125,7 @@ impl Remote {
     /// # Errors
     /// The remote cannot be reached or refuses.
     pub fn head(&self) -> Result<Option<String>, RemoteError> {
-        let said = self.patiently("ask", || {
-            let mut command = super::git_command(&self.root, &self.git_dir, &self.address);
-            command.args(["ls-remote", "--quiet", "--symref", &self.name, "HEAD"]);
-            run(&mut command, None)
-        })?;
+        let said = self.patiently("ask", || self.git(&["ls-remote", "--quiet", "--symref", &self.name, "HEAD"], None))?;
         Ok(said.out.lines().find_map(|line| Some(line.strip_prefix("ref: ")?.split_once('\t')?.0.to_owned())))
     }
 }

@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 pub use answer::Pushed;
-pub use clone::{Depth, is_address, managed_clone};
+pub use clone::{Depth, discard_clone, is_address, managed_clone};
 pub use probe::{Fetched, Trial, version_of};
 
 use super::{GitError, Oid, Repository};
@@ -97,12 +97,17 @@ pub struct Remote {
     name: String,
     address: String,
     push_options: Vec<String>,
+    /// Settings for what the repository's configuration leaves open.
+    settings: Vec<String>,
     /// Whether this clone is ddb's own: its branches follow the remote's and nobody else's.
     managed: bool,
 }
 
 /// How often a server that does not answer is tried again.
 const TRIES: u32 = 4;
+
+/// How many seconds a web server may say nothing at all. Git's own send a sign of life every five seconds while they work.
+const SILENCE: &str = "120";
 
 /// The variable that holds a token. Git's child processes inherit it; it never stands in an argument.
 const TOKEN_HELPER: &str =
@@ -124,6 +129,8 @@ impl Remote {
             };
         };
         let address = repository.setting(&format!("remote.{name}.pushurl")).unwrap_or(address);
+        let silence = ["http.lowSpeedLimit", "http.lowSpeedTime"].into_iter().zip(["1", SILENCE]);
+        let silence = silence.filter(|(key, _)| repository.setting(key).is_none()).map(|(key, value)| format!("{key}={value}"));
         let managed = repository.setting("ddb.managed").as_deref() == Some("true");
         Ok(Some(Self {
             git_dir: repository.git_dir().to_owned(),
@@ -131,6 +138,7 @@ impl Remote {
             name,
             address,
             push_options: Vec::new(),
+            settings: silence.collect(),
             managed,
         }))
     }
@@ -229,18 +237,23 @@ impl Remote {
         if let Some(refs) = self.refs_of_folder(patterns) {
             return Ok(refs);
         }
+        // Git takes patterns for the ends of names.
+        let is_asked_for = |name: &str| {
+            patterns.iter().any(|pattern| pattern.strip_suffix('*').map_or(*pattern == name, |prefix| name.starts_with(prefix)))
+        };
         let mut arguments = vec!["ls-remote", "--quiet", "--refs", &self.name];
         arguments.extend(patterns);
         let said = self.patiently("ask", || self.git(&arguments, None))?;
         let refs = said.out.lines().filter_map(|line| {
-            let (oid, name) = line.split_once('\t')?;
+            let (oid, name) = line.split_once('\t').filter(|(_, name)| is_asked_for(name))?;
             Some((name.to_owned(), oid.parse().ok()?))
         });
         Ok(refs.collect())
     }
 
     /// Moves all of these branches or none. Where the server lets nobody remove a branch (GitLab, where it is protected), those
-    /// that are to be removed stay.
+    /// that are to be removed stay. A server that cannot move several at once moves one after another, the last first, until
+    /// one does not move.
     ///
     /// # Errors
     /// The remote cannot be reached, wants another credential, or refuses for a reason that trying again does not mend. When
@@ -248,24 +261,25 @@ impl Remote {
     pub fn push(&self, moves: &[Move]) -> Result<Pushed, RemoteError> {
         // A folder runs no pipelines, and most take no options: asking would be half of the cost of a push.
         let mut options = if folder::is_folder(&self.address) { &[] } else { self.push_options.as_slice() };
-        let mut atomic = moves.len() > 1;
+        let mut settings: &[&str] = &[];
+        let atomic = moves.len() > 1;
         loop {
             let arguments = push_arguments(&self.name, moves, options, atomic);
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            let said = self.git(&arguments, None)?;
+            let said = self.git_with(settings, &arguments, None)?;
             if said.ok {
                 for one in moves {
                     self.remember(one);
                 }
                 return Ok(Pushed::Moved);
             }
-            if !options.is_empty() && said.err.contains("does not support push options") {
-                options = &[];
+            if settings.is_empty() && said.err.contains("does not support push options") {
+                // Those that Git's configuration names go too.
+                (options, settings) = (&[], &["push.pushOption="]);
                 continue;
             }
             if atomic && said.err.contains("does not support --atomic") {
-                atomic = false;
-                continue;
+                return self.push_in_turn(moves);
             }
             let kept: Vec<Move> = moves.iter().filter(|one| one.new.is_some()).cloned().collect();
             if answer::forbids_removal(&said.err) && !kept.is_empty() && kept.len() < moves.len() {
@@ -273,6 +287,18 @@ impl Remote {
             }
             return answer::of_push(&self.describe(), &said.out, &said.err);
         }
+    }
+
+    /// Moves one branch after another, the last first.
+    fn push_in_turn(&self, moves: &[Move]) -> Result<Pushed, RemoteError> {
+        for one in moves.iter().rev() {
+            match self.push(std::slice::from_ref(one)) {
+                Ok(Pushed::Moved) => {}
+                Err(RemoteError::Rejected { said, .. }) if one.new.is_none() && answer::forbids_removal(&said) => {}
+                other => return other,
+            }
+        }
+        Ok(Pushed::Moved)
     }
 
     /// Moves one branch; `false` where it is not at the old commit any more.
@@ -329,9 +355,43 @@ impl Remote {
     }
 
     fn git(&self, arguments: &[&str], input: Option<&[u8]>) -> Result<Said, RemoteError> {
+        self.git_with(&[], arguments, input)
+    }
+
+    /// Runs git with more settings, each `name=value`.
+    fn git_with(&self, settings: &[&str], arguments: &[&str], input: Option<&[u8]>) -> Result<Said, RemoteError> {
         let mut command = git_command(&self.root, &self.git_dir, &self.address);
-        command.args(arguments);
-        run(&mut command, input)
+        // In a mirror, git pushes everything or nothing.
+        command.args(["-c", &format!("remote.{}.mirror=false", self.name)]);
+        let settings = self.settings.iter().map(String::as_str).chain(settings.iter().copied());
+        command.args(settings.flat_map(|setting| ["-c", setting])).args(arguments);
+        let mut said = run(&mut command, input)?;
+        // Git leaves out user names and passwords, but not what follows a question mark.
+        if let Some((_, query)) = self.address.split_once('?').filter(|(_, query)| !query.is_empty()) {
+            said.err = said.err.replace(query, "...");
+        }
+        Ok(said)
+    }
+}
+
+impl RemoteError {
+    /// Tells whether the server refuses what is no fast-forward, and would take that.
+    pub fn wants_fast_forward(&self) -> bool {
+        matches!(self, Self::Rejected { said, .. } if answer::forbids_force(said))
+    }
+
+    /// Tells whether it may be this repository that is broken or locked, not the remote.
+    pub fn may_be_of_clone(&self) -> bool {
+        match self {
+            Self::Git(_) => true,
+            Self::Failed { said, .. } => !answer::is_passing(said),
+            _ => false,
+        }
+    }
+
+    /// Tells whether the server refuses because of who pushes, not because of what.
+    pub fn lacks_right(&self) -> bool {
+        matches!(self, Self::Rejected { said, .. } if answer::is_protected(said) && !answer::forbids_force(said))
     }
 }
 
@@ -380,7 +440,8 @@ struct Said {
 }
 
 fn push_arguments(name: &str, moves: &[Move], options: &[String], atomic: bool) -> Vec<String> {
-    let mut arguments: Vec<String> = ["push", "--porcelain", "--no-verify", "--quiet"].map(str::to_owned).to_vec();
+    let mut arguments: Vec<String> =
+        ["push", "--porcelain", "--no-verify", "--quiet", "--no-follow-tags", "--no-recurse-submodules"].map(str::to_owned).to_vec();
     arguments.extend(atomic.then(|| "--atomic".to_owned()));
     arguments.extend(options.iter().map(|option| format!("--push-option={option}")));
     let hex = |oid: &Option<Oid>| oid.map(|oid| oid.to_string()).unwrap_or_default();
@@ -392,17 +453,19 @@ fn push_arguments(name: &str, moves: &[Move], options: &[String], atomic: bool) 
 
 /// Returns `git` for this repository: it asks nobody, speaks English and sends the token only to the remote's own host.
 fn git_command(root: &Path, git_dir: &Path, address: &str) -> Command {
-    let mut command = Command::new("git");
+    let mut command = super::program::git();
     // Relative addresses start from here; a relative name of the repository does too, and is made whole.
     command.current_dir(root).arg("--git-dir").arg(std::path::absolute(git_dir).unwrap_or_else(|_| git_dir.to_owned()));
     // Objects stay in the packs that they came in: writing each to a file of its own costs ten times as much.
-    for setting in ["gc.auto=0", "maintenance.auto=false", "fetch.unpackLimit=1", "push.negotiate=false", "core.hooksPath=/dev/null"] {
+    // Objects are asked for by name, which the older protocols do not allow.
+    let settings = ["gc.auto=0", "maintenance.auto=false", "fetch.unpackLimit=1", "push.negotiate=false", "core.hooksPath=/dev/null"];
+    for setting in settings.into_iter().chain(["protocol.version=2"]) {
         command.args(["-c", setting]);
     }
     if let Some(host) = web_host(address) {
         command.args(["-c", &format!("credential.{host}.helper={TOKEN_HELPER}")]);
     }
-    command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").env("GIT_PROTOCOL", "version=2").env_remove("GIT_DIR");
+    command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").env("GIT_PROTOCOL", "version=2");
     command
 }
 
@@ -424,7 +487,8 @@ fn run(command: &mut Command, input: Option<&[u8]>) -> Result<Said, RemoteError>
 
 /// Returns scheme and host of a web address, without user name and password.
 fn web_host(address: &str) -> Option<String> {
-    let (scheme, rest) = address.split_once("://").filter(|(scheme, _)| ["http", "https"].contains(scheme))?;
+    let (scheme, rest) =
+        address.split_once("://").filter(|(scheme, _)| ["http", "https"].iter().any(|web| web.eq_ignore_ascii_case(scheme)))?;
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     Some(format!("{scheme}://{}", authority.rsplit_once('@').map_or(authority, |(_, host)| host)))
 }
@@ -436,6 +500,13 @@ pub(crate) fn without_secrets(address: &str) -> String {
             let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default();
             format!("{host}{}", path.split(['?', '#']).next().unwrap_or_default())
         }
+        (None, Some((scheme, rest))) => match rest.split_at_checked(rest.find('/').unwrap_or(rest.len())) {
+            Some((authority, path)) if authority.contains('@') => {
+                let (user, host) = authority.rsplit_once('@').unwrap_or_default();
+                format!("{scheme}://{}@{host}{path}", user.split(':').next().unwrap_or_default())
+            }
+            _ => address.to_owned(),
+        },
         _ => address.to_owned(),
     }
 }

@@ -35,7 +35,8 @@ impl Remote {
     /// The remote cannot be reached or refuses.
     pub fn try_fetch(&self, reference: &str) -> Result<Fetched, RemoteError> {
         let folder = tempfile::tempdir().map_err(of_file("make a folder in", Path::new("the folder for temporary files")))?;
-        git2::Repository::init_bare(folder.path()).map_err(crate::places::git::failed("make a repository"))?;
+        git2::Repository::init_bare(folder.path())
+            .map_err(crate::places::git::failed(format!("make a repository in {}", folder.path().display())))?;
         // Credential helpers, extra headers and the remote's address may stand in the repository's own configuration.
         let included = std::path::absolute(self.git_dir.join("config")).map_err(of_file("find", &self.git_dir))?;
         let path = folder.path().join("config");
