@@ -33,6 +33,7 @@ mod lfs_agent;
 mod lfs_server;
 mod lfs_store;
 mod pipeline;
+mod promoting;
 mod publishing;
 mod real_index;
 mod refused;

@@ -2,6 +2,7 @@
 //! once, each with a clone of its own.
 
 mod inbox;
+mod promoting;
 mod racing;
 
 use crate::git_server::GitServer;

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use git2::build::TreeUpdateBuilder;
-use git2::{ErrorCode, FileMode, Signature, Time};
+use git2::{ErrorCode, Signature, Time};
 
+use super::edit::{Held, TreeEdits};
 use super::{Author, GitError, Oid, Repository, failed};
 
 /// Paths in the repository with their new content; `None` removes the path.
@@ -46,29 +46,32 @@ impl Repository {
     /// # Errors
     /// An object cannot be read or written.
     pub fn commit_for(&self, parents: &[Oid], edits: &Edits, message: &str, author: &Author, committer: &Author) -> Result<Oid, GitError> {
+        let mut tree_edits = TreeEdits::new();
+        for (path, content) in edits {
+            let written = content.as_ref().map(|bytes| self.git().blob(bytes).map_err(failed(format!("write {path}")))).transpose()?;
+            tree_edits.insert(path.clone(), written.map(Held::File));
+        }
+        self.commit_held(parents, &tree_edits, message, author, committer)
+    }
+
+    /// Makes a commit that puts what the object database holds already, files or whole folders, to other paths. The cost is that
+    /// of the trees above these paths, whatever is below them.
+    ///
+    /// # Errors
+    /// An object cannot be read or written, or a path is a file in one place and a folder in the other.
+    pub fn commit_held(
+        &self,
+        parents: &[Oid],
+        edits: &TreeEdits,
+        message: &str,
+        author: &Author,
+        committer: &Author,
+    ) -> Result<Oid, GitError> {
         let git = self.git();
         let read = parents.iter().map(|oid| git.find_commit(*oid)).collect::<Result<Vec<_>, _>>();
         let parents = read.map_err(failed("read the parent commit"))?;
-        let baseline = match parents.first() {
-            Some(commit) => commit.tree().map_err(failed("read the parent's tree"))?,
-            None => {
-                let empty = git.treebuilder(None).and_then(|builder| builder.write()).map_err(failed("write the empty tree"))?;
-                git.find_tree(empty).map_err(failed("read the empty tree"))?
-            }
-        };
-        let mut update = TreeUpdateBuilder::new();
-        for (path, content) in edits {
-            match content {
-                Some(bytes) => {
-                    let blob = git.blob(bytes).map_err(failed(format!("write {path}")))?;
-                    update.upsert(path.as_str(), blob, FileMode::Blob);
-                }
-                None => {
-                    update.remove(path.as_str());
-                }
-            }
-        }
-        let tree = update.create_updated(git, &baseline).and_then(|oid| git.find_tree(oid)).map_err(failed("write the edited tree"))?;
+        let baseline = parents.first().map(git2::Commit::tree).transpose().map_err(failed("read the parent's tree"))?;
+        let tree = self.edited_tree(baseline, edits)?;
         let name = |who: &Author| Signature::new(&who.name, &who.email, &Time::new(who.time, 0)).map_err(failed("write the author's name"));
         let parents: Vec<&git2::Commit<'_>> = parents.iter().collect();
         git.commit(None, &name(author)?, &name(committer)?, message, &tree, &parents).map_err(failed("write the commit"))

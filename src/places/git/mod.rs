@@ -6,6 +6,7 @@
 
 mod compare;
 pub mod credential;
+pub mod edit;
 pub mod history;
 mod hydrate;
 pub mod land;
@@ -13,6 +14,7 @@ pub mod read;
 pub mod remote;
 pub mod roots;
 pub mod settings;
+pub mod suites;
 pub mod worktree;
 
 use std::collections::BTreeMap;
