@@ -24,6 +24,7 @@ use crate::stories::key::KeyError;
 use crate::stories::lfs::CloneError;
 use crate::stories::lfs::fetch::FetchError;
 use crate::stories::lfs::install::InstallError;
+use crate::stories::promote::PromoteError;
 use crate::stories::publish::PublishError;
 use crate::stories::publish::stage::StageError;
 use crate::stories::serve::ServeError;
@@ -227,6 +228,31 @@ impl From<PublishError> for Failure {
         };
         let problems = match &error {
             PublishError::Fold(FoldError::Records { problems, .. }) | PublishError::Objects { problems } => {
+                problems.iter().map(|problem| FailureProblem { file: problem.path.clone(), reason: problem.fault.clone() }).collect()
+            }
+            _ => Vec::new(),
+        };
+        Self::new(&error, exit, problems)
+    }
+}
+
+impl From<PromoteError> for Failure {
+    fn from(error: PromoteError) -> Self {
+        let exit = match &error {
+            PromoteError::Open(fault) | PromoteError::Served(ServedError::Open(fault)) => of_open(fault),
+            PromoteError::Git(fault) | PromoteError::Served(ServedError::Git(fault)) => of_git(fault),
+            PromoteError::Remote(fault) => of_remote(fault),
+            PromoteError::Store(_) => Exit::Failed,
+            PromoteError::Snapshot(_) | PromoteError::Itself { .. } | PromoteError::NoRelease { .. } => Exit::Usage,
+            PromoteError::Served(_)
+            | PromoteError::NoSuite { .. }
+            | PromoteError::NothingServed { .. }
+            | PromoteError::Empty { .. }
+            | PromoteError::Unknown { .. }
+            | PromoteError::Pool { .. } => Exit::Archive,
+        };
+        let problems = match &error {
+            PromoteError::Pool { problems } => {
                 problems.iter().map(|problem| FailureProblem { file: problem.path.clone(), reason: problem.fault.clone() }).collect()
             }
             _ => Vec::new(),

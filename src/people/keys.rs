@@ -107,7 +107,7 @@ impl std::str::FromStr for Validity {
 }
 
 /// Where secrets of this user lie.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(super) struct Place {
     /// Folder for secret keys; default is ~/.config/ddb/keys
     #[arg(long, value_name = "DIR")]
@@ -118,7 +118,7 @@ pub(super) struct Place {
 }
 
 /// Where the secret keys are.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(super) struct Secrets {
     /// File with a secret key; may be repeated; DDB_SIGNING_KEY goes before it
     #[arg(long = "key-file", value_name = "FILE")]

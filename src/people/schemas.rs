@@ -5,7 +5,7 @@
 use schemars::{Schema, schema_for};
 
 use super::failure::Failure;
-use super::publish::{DistsAnswers, ServeAnswer};
+use super::publish::{DistsAnswers, PromoteAnswers, ServeAnswer};
 use crate::formats::manifest::Manifest;
 use crate::formats::statement::Statement;
 use crate::stories::deploy::CommitAnswer;
@@ -44,6 +44,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("key-show.json", schema_for!(ShowAnswer)),
         ("lfs-agent.json", schema_for!(InstallAnswer)),
         ("manifest.json", schema_for!(Manifest)),
+        ("promote.json", schema_for!(PromoteAnswers)),
         ("serve.json", schema_for!(ServeAnswer)),
         ("statement.json", schema_for!(Statement)),
         ("upload.json", schema_for!(UploadAnswer)),

@@ -16,7 +16,7 @@ use super::sandbox::{Run, Sandbox, cache};
 use super::specimens::{CONTROL, DEB, commit_by_hand, configure, copy, deb};
 
 /// The help pages in the order in which somebody who begins reads them.
-const PAGES: [&[&str]; 18] = [
+const PAGES: [&[&str]; 19] = [
     &["ddb-deploy", "init"],
     &["ddb-publish", "key", "generate"],
     &["ddb-deploy", "commit"],
@@ -24,6 +24,7 @@ const PAGES: [&[&str]; 18] = [
     &["ddb-publish", "dists"],
     &["ddb-publish", "serve"],
     &["ddb-publish", "export"],
+    &["ddb-publish", "promote"],
     &["ddb-deploy", "fsck"],
     &["ddb-deploy", "gc"],
     &["ddb-deploy", "adopt"],
@@ -84,6 +85,11 @@ fn share(sandbox: &Sandbox) {
     sandbox.git(&["push", "-q", "-u", "origin", "main"]).ok();
 }
 
+/// Gives the archive a second suite.
+fn with_stable(sandbox: &Sandbox) {
+    configure(sandbox, "", "\n[suites.trixie-stable]\ncomponents = [\"main\"]\narchitectures = [\"amd64\"]\n");
+}
+
 #[test]
 fn every_example_of_every_help_page_works_in_order() {
     let known: Vec<Vec<String>> = all_pages().into_iter().map(|(words, _)| words).collect();
@@ -95,6 +101,7 @@ fn every_example_of_every_help_page_works_in_order() {
     sandbox.environment.insert("COLUMNS".to_owned(), "80".to_owned());
     for page in PAGES {
         match page {
+            ["ddb-publish", "promote"] => with_stable(&sandbox),
             ["ddb-deploy", "inbox", "list"] => share(&sandbox),
             ["ddb-deploy", "inbox", "withdraw"] => drop(sandbox.git(&["push", "-q", "origin", "HEAD:refs/heads/ddb/inbox/0123abcd"]).ok()),
             _ => {}
@@ -346,6 +353,11 @@ fn json_answers_of_every_command_fit_their_schemas() {
     sandbox.git(&["push", "-q", "origin", "HEAD:refs/heads/ddb/inbox/0123abcd"]).ok();
     answer("inbox-list.json", deploy(&["inbox", "list"]).ok());
     answer("inbox-withdraw.json", deploy(&["inbox", "withdraw", "0123"]).ok());
+    with_stable(&sandbox);
+    answer("promote.json", publish(&["promote", "trixie", "trixie-stable", "hostname", "--dry-run"]).ok());
+    answer("promote.json", publish(&["promote", "trixie", "trixie-stable", "--all"]).ok());
+    answer("promote.json", publish(&["promote", "trixie@1", "trixie", "--all"]).ok());
+    answer("failure.json", publish(&["promote", "trixie", "trixie-stable", "nosuch"]).exits(4));
     let toml = |path: &Path| std::fs::read_to_string(path).unwrap();
     documents.push(("ddb.toml.json", toml(&sandbox.archive().join("ddb.toml"))));
     documents.push(("ddb.toml.json", readme_toml()));

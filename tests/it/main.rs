@@ -35,6 +35,7 @@ mod lfs_server;
 mod lfs_store;
 mod pdiff;
 mod pipeline;
+mod promoting;
 mod publishing;
 mod real_index;
 mod refused;

@@ -3,6 +3,7 @@
 
 mod clones;
 mod inbox;
+mod promoting;
 mod racing;
 mod servers;
 mod strangers;

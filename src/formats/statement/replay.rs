@@ -157,8 +157,8 @@ fn difference(tip: &Tip, state: &Tip) -> BTreeMap<String, Option<String>> {
 
 /// What a build is called when builds of one source are compared: source version, then rebuild number.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct BuildName {
-    source_version: Version,
+pub(crate) struct BuildName {
+    pub(crate) source_version: Version,
     rebuild: u32,
 }
 
@@ -168,12 +168,12 @@ impl BuildName {
         Self { source_version, rebuild }
     }
 
-    fn compare(&self, other: &Self) -> Ordering {
+    pub(crate) fn compare(&self, other: &Self) -> Ordering {
         self.source_version.compare(&other.source_version).then(self.rebuild.cmp(&other.rebuild))
     }
 }
 
-fn build_name(place: &RecordPlace, text: &str) -> BuildName {
+pub(crate) fn build_name(place: &RecordPlace, text: &str) -> BuildName {
     let source_version = source_version_of(&Paragraph::of_checked(text)).unwrap_or_else(|| place.version.clone());
     BuildName::new(source_version, &place.version)
 }

@@ -2,4 +2,5 @@
 
 pub mod checks;
 pub mod place;
+pub mod promotion;
 pub mod record;

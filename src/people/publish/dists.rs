@@ -26,7 +26,7 @@ use crate::words::archive::Archive;
 use crate::words::date::Span;
 use crate::words::name::Codename;
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct Dists {
     /// The suites; default is every suite of ddb.toml
     #[arg(value_name = "CODENAME")]
@@ -126,7 +126,18 @@ pub(super) fn run(common: &Common, options: Dists) -> Result<ExitCode, Failure> 
     }
 }
 
-fn publish_suite(
+impl Dists {
+    /// Returns the options of a publish that asks for nothing special.
+    pub(super) fn plain(target: Option<PathBuf>, secrets: keys::Secrets) -> Self {
+        Self { target, secrets, ..Self::default() }
+    }
+}
+
+/// Publishes one suite.
+///
+/// # Errors
+/// It cannot be published.
+pub(super) fn publish_suite(
     common: &Common,
     options: &Dists,
     open: &OpenArchive,
@@ -185,7 +196,8 @@ impl Answer for DistsAnswers {
     }
 }
 
-fn suite_text(suite: &DistsAnswer) -> String {
+/// Says what became of one suite.
+pub(super) fn suite_text(suite: &DistsAnswer) -> String {
     let DistsAnswer { codename, sequence, date, packages, sources, target, .. } = suite;
     let mut text = match suite.outcome {
         PublishOutcome::Published => {

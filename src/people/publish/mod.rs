@@ -2,6 +2,7 @@
 
 mod dists;
 mod export;
+mod promote;
 mod serve;
 
 use std::process::ExitCode;
@@ -13,6 +14,7 @@ use super::keys;
 use super::{environment, exit};
 
 pub use dists::DistsAnswers;
+pub use promote::PromoteAnswers;
 pub use serve::ServeAnswer;
 
 /// Publish an apt archive from Git
@@ -41,6 +43,20 @@ Examples:
   $ ddb-publish -C archive dists trixie --renew-before 2d --json
   $ ddb-publish -C archive dists trixie --repair")]
     Dists(Box<dists::Dists>),
+    /// Make a suite offer what another suite offers, or what it offered at an older state, and publish it
+    #[command(after_help = "\
+FROM and TO are suites of ddb.toml. FROM may be an older state, as clients got it: SUITE@NUMBER of a Release, SUITE@TIME such as \
+trixie@20261125T084413Z, or SUITE@COMMIT. PACKAGE is a source package: what TO offered of it goes, what FROM offers of it comes, \
+and an older version never displaces a newer one (exit code 6) unless --downgrade is given. With --all, TO offers exactly what FROM \
+offers: that costs the same for ten packages and for 70,000, and with an older state of TO itself it is the rollback. Pool files \
+that were removed since come back if the object store still has them. One commit is made, which `git revert` undoes.
+
+Examples:
+  $ ddb-publish -C archive promote trixie trixie-stable hostname --dry-run
+  $ ddb-publish -C archive promote trixie trixie-stable hostname
+  $ ddb-publish -C archive promote trixie trixie-stable --all --json
+  $ ddb-publish -C archive promote trixie@1 trixie --all")]
+    Promote(Box<promote::Promote>),
     /// Put what was published into a folder of plain files, for any web server, for file: or for rsync
     #[command(after_help = "\
 The folder holds dists/ and pool/ of every suite as clients see them now, or saw them at --snapshot. It is made beside its \
@@ -74,6 +90,7 @@ pub fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Dists(options) => dists::run(&common, *options),
         Command::Export(options) => export::run(&common, options),
+        Command::Promote(options) => promote::run(&common, *options),
         Command::Serve(options) => serve::run(&common, options),
         Command::Key(options) => keys::run(&common, options).map(ExitCode::from),
     };

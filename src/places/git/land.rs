@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use git2::build::TreeUpdateBuilder;
-use git2::{ErrorCode, FileMode, Signature, Time};
+use git2::{ErrorCode, ObjectType, Signature, Time};
 
+use super::edit::{Held, TreeEdits};
+use super::objects::NewObjects;
 use super::{Author, GitError, Oid, Repository, failed};
 
 /// Paths in the repository with their new content; `None` removes the path.
@@ -46,29 +47,48 @@ impl Repository {
     /// # Errors
     /// An object cannot be read or written.
     pub fn commit_for(&self, parents: &[Oid], edits: &Edits, message: &str, author: &Author, committer: &Author) -> Result<Oid, GitError> {
+        let mut objects = self.new_objects(edits.len())?;
+        let mut held = TreeEdits::new();
+        for (path, content) in edits {
+            let blob = content.as_ref().map(|bytes| objects.write(ObjectType::Blob, bytes.clone())).transpose()?;
+            held.insert(path.clone(), blob.map(Held::File));
+        }
+        self.commit_objects(parents, &held, objects, message, author, committer)
+    }
+
+    /// Makes a commit that puts what the object database holds already, files or whole folders, to other paths. The cost is that
+    /// of the trees above these paths, whatever is below them.
+    ///
+    /// # Errors
+    /// An object cannot be read or written, or a path is a file in one place and a folder in the other.
+    pub fn commit_held(
+        &self,
+        parents: &[Oid],
+        edits: &TreeEdits,
+        message: &str,
+        author: &Author,
+        committer: &Author,
+    ) -> Result<Oid, GitError> {
+        let objects = self.new_objects(edits.len())?;
+        self.commit_objects(parents, edits, objects, message, author, committer)
+    }
+
+    fn commit_objects(
+        &self,
+        parents: &[Oid],
+        edits: &TreeEdits,
+        mut objects: NewObjects<'_>,
+        message: &str,
+        author: &Author,
+        committer: &Author,
+    ) -> Result<Oid, GitError> {
         let git = self.git();
         let read = parents.iter().map(|oid| git.find_commit(*oid)).collect::<Result<Vec<_>, _>>();
         let parents = read.map_err(failed("read the parent commit"))?;
-        let baseline = match parents.first() {
-            Some(commit) => commit.tree().map_err(failed("read the parent's tree"))?,
-            None => {
-                let empty = git.treebuilder(None).and_then(|builder| builder.write()).map_err(failed("write the empty tree"))?;
-                git.find_tree(empty).map_err(failed("read the empty tree"))?
-            }
-        };
-        let mut update = TreeUpdateBuilder::new();
-        for (path, content) in edits {
-            match content {
-                Some(bytes) => {
-                    let blob = git.blob(bytes).map_err(failed(format!("write {path}")))?;
-                    update.upsert(path.as_str(), blob, FileMode::Blob);
-                }
-                None => {
-                    update.remove(path.as_str());
-                }
-            }
-        }
-        let tree = update.create_updated(git, &baseline).and_then(|oid| git.find_tree(oid)).map_err(failed("write the edited tree"))?;
+        let baseline = parents.first().map(git2::Commit::tree).transpose().map_err(failed("read the parent's tree"))?;
+        let tree = self.edited_tree(baseline, edits, &mut objects)?;
+        objects.finish()?;
+        let tree = git.find_tree(tree).map_err(failed("read the edited tree"))?;
         let name = |who: &Author| Signature::new(&who.name, &who.email, &Time::new(who.time, 0)).map_err(failed("write the author's name"));
         let parents: Vec<&git2::Commit<'_>> = parents.iter().collect();
         git.commit(None, &name(author)?, &name(committer)?, message, &tree, &parents).map_err(failed("write the commit"))
@@ -212,5 +232,64 @@ mod tests {
         assert!(tree.get_path(std::path::Path::new("a/b")).is_err(), "an empty folder is nothing that Git writes");
         let third = repository.commit(Some(second), &Edits::from([("a/d".to_owned(), None)]), "third", &author()).unwrap();
         assert_eq!(repository.git().find_commit(third).unwrap().tree().unwrap().len(), 0);
+    }
+
+    #[test]
+    fn many_objects_are_one_pack_that_git_reads_and_the_trees_are_those_that_git_makes() {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = Repository::open_or_init(folder.path(), true).unwrap();
+        let path = |number: u32| format!("pool/{}/{}.{}/file-{number}", number % 7, number % 31, number % 2);
+        let large: Vec<u8> = (0..3_000_000u32).flat_map(|number| (number % 65_521).to_le_bytes()).collect();
+        let content =
+            |number: u32| if number == 77 { large.clone() } else { format!("text {number}\n").repeat(number as usize % 40).into_bytes() };
+        let mut edits: Edits = (0..3000).map(|number| (path(number), Some(content(number)))).collect();
+        edits.extend(["a", "a.b", "a-b/c", "a0", "b/c"].map(|path| (path.to_owned(), Some(b"x".to_vec()))));
+        let first = repository.commit(None, &edits, "many", &author()).unwrap();
+        let second = repository.commit(Some(first), &(0..1500).map(|number| (path(number), None)).collect(), "fewer", &author()).unwrap();
+        // The same commit again, as after a lost race, writes no objects again.
+        assert_eq!(repository.commit(None, &edits, "many", &author()).unwrap(), first);
+        let git = |arguments: &[&str]| {
+            let output = std::process::Command::new("git").arg("-C").arg(folder.path()).args(arguments).output().unwrap();
+            assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+            output.stdout
+        };
+        git(&["fsck", "--strict", "--full", &first.to_string(), &second.to_string()]);
+        let packs: Vec<String> = std::fs::read_dir(folder.path().join("objects/pack"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.ends_with(".idx"))
+            .collect();
+        for pack in &packs {
+            git(&["verify-pack", &format!("objects/pack/{pack}")]);
+        }
+        assert!(packs.len() <= 3, "{packs:?}");
+        let loose = String::from_utf8(git(&["count-objects"])).unwrap();
+        assert!(loose.starts_with("2 "), "commits alone are loose: {loose}");
+        assert_eq!(git(&["cat-file", "blob", &format!("{first}:{}", path(77))]), large);
+        assert_eq!(git(&["cat-file", "blob", &format!("{first}:{}", path(2999))]), content(2999));
+        assert_eq!(git(&["ls-tree", "-r", "--name-only", &second.to_string()]).split(|byte| *byte == b'\n').count() - 1, 1505);
+        // Git's own tree of the same files has the same name.
+        git(&["read-tree", &second.to_string()]);
+        assert_eq!(git(&["write-tree"]).trim_ascii(), git(&["rev-parse", &format!("{second}^{{tree}}")]).trim_ascii());
+    }
+
+    #[test]
+    fn what_an_edit_cannot_mean_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = Repository::open_or_init(folder.path(), true).unwrap();
+        let first = repository.commit(None, &Edits::from_iter(add("a/b/c").into_iter().chain(add("d"))), "first", &author()).unwrap();
+        let refused = |edits: Edits| repository.commit(Some(first), &edits, "wrong", &author()).unwrap_err();
+        for edits in [
+            add("a/b"),
+            add("d/e"),
+            add("a"),
+            Edits::from([("x".to_owned(), None)]),
+            Edits::from_iter(add("n").into_iter().chain(add("n/m"))),
+        ] {
+            let fault = refused(edits.clone());
+            assert!(matches!(&fault, GitError::Git { operation, .. } if operation.starts_with("edit the tree at")), "{edits:?}: {fault:?}");
+        }
+        let removed = repository.commit(Some(first), &Edits::from([("a".to_owned(), None)]), "folder", &author()).unwrap();
+        assert_eq!(repository.git().find_commit(removed).unwrap().tree().unwrap().len(), 1);
     }
 }

@@ -6,17 +6,22 @@
 
 mod compare;
 pub mod credential;
+pub mod edit;
 pub mod history;
 mod hydrate;
 pub mod land;
+mod objects;
+mod pack;
 mod program;
 pub mod read;
 pub mod remote;
 pub mod roots;
 pub mod settings;
+pub mod suites;
 pub mod worktree;
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 pub use git2::Oid;
@@ -150,6 +155,8 @@ pub struct Author {
 /// An open repository.
 pub struct Repository {
     git: git2::Repository,
+    /// Objects that this process put into packs here, to be looked up without a file for each.
+    packed: RefCell<HashSet<Oid>>,
 }
 
 impl Repository {
@@ -159,7 +166,7 @@ impl Repository {
     /// There is none, or it cannot be read.
     pub fn discover(path: &Path) -> Result<Self, GitError> {
         match git2::Repository::discover(path) {
-            Ok(git) => Ok(Self { git }),
+            Ok(git) => Ok(Self::of(git)),
             Err(fault) if fault.code() == git2::ErrorCode::NotFound => Err(GitError::NotFound { path: path.to_owned() }),
             Err(fault) if fault.code() == git2::ErrorCode::Owner => {
                 Err(GitError::Owner { path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()) })
@@ -173,7 +180,7 @@ impl Repository {
     /// # Errors
     /// It cannot be opened.
     pub fn open(git_dir: &Path) -> Result<Self, GitError> {
-        git2::Repository::open(git_dir).map(|git| Self { git }).map_err(failed(format!("open {}", git_dir.display())))
+        git2::Repository::open(git_dir).map(Self::of).map_err(failed(format!("open {}", git_dir.display())))
     }
 
     /// Opens the repository in exactly this folder, or makes one there with the branch `main`.
@@ -182,13 +189,11 @@ impl Repository {
     /// The folder cannot be made or written.
     pub fn open_or_init(path: &Path, bare: bool) -> Result<Self, GitError> {
         if let Ok(git) = git2::Repository::open(path) {
-            return Ok(Self { git });
+            return Ok(Self::of(git));
         }
         let mut options = git2::RepositoryInitOptions::new();
         options.bare(bare).initial_head("main").mkpath(true);
-        git2::Repository::init_opts(path, &options)
-            .map(|git| Self { git })
-            .map_err(failed(format!("make a repository in {}", path.display())))
+        git2::Repository::init_opts(path, &options).map(Self::of).map_err(failed(format!("make a repository in {}", path.display())))
     }
 
     /// Returns the Git folder (`.git`, or the bare repository itself), shared by all work trees.
@@ -329,6 +334,18 @@ impl Repository {
             return Ok(());
         }
         config.set_str(key, value).map_err(failed(format!("set {key}")))
+    }
+
+    fn of(git: git2::Repository) -> Self {
+        Self { git, packed: RefCell::default() }
+    }
+
+    fn is_packed(&self, oid: Oid) -> bool {
+        self.packed.borrow().contains(&oid)
+    }
+
+    fn remember_packed(&self, names: HashSet<Oid>) {
+        self.packed.borrow_mut().extend(names);
     }
 
     pub(crate) fn git(&self) -> &git2::Repository {

@@ -386,7 +386,7 @@ impl<'repo> Snapshot<'repo> {
 }
 
 /// Returns the index folders of a component: those directly in it, and those below `debian-installer`.
-fn index_folders(snapshot: &Snapshot<'_>, path: &str) -> Result<Vec<String>, GitError> {
+pub(super) fn index_folders(snapshot: &Snapshot<'_>, path: &str) -> Result<Vec<String>, GitError> {
     let Some(component) = snapshot.folder(path)? else { return Ok(Vec::new()) };
     let mut folders = Vec::new();
     for name in names(&component) {
@@ -401,7 +401,7 @@ fn index_folders(snapshot: &Snapshot<'_>, path: &str) -> Result<Vec<String>, Git
     Ok(folders)
 }
 
-fn names(tree: &Tree<'_>) -> Vec<String> {
+pub(super) fn names(tree: &Tree<'_>) -> Vec<String> {
     tree.iter().filter_map(|entry| Some(entry.name().ok()?.to_owned())).collect()
 }
 
