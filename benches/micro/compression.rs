@@ -132,6 +132,12 @@ fn settings(family: &str) -> Vec<Setting> {
             all.extend([normal(Hc3, nice, depth), normal(Bt3, nice, depth), normal(Bt2, nice, depth)]);
         }
     }
+    if family.contains("best") {
+        all.push(xz(0, None, true));
+        all.extend([(128, 8), (128, 16)].map(|(nice, depth)| fast(Hc4, nice, depth)));
+        all.extend([(16, 4), (32, 4), (32, 8), (64, 8)].map(|(nice, depth)| normal(Hc4, nice, depth)));
+        all.extend([(32, 8), (32, 16), (64, 8), (64, 16), (128, 16), (128, 0), (273, 0)].map(|(nice, depth)| normal(Bt4, nice, depth)));
+    }
     if family.contains("gz") {
         all.extend((1..=9).map(Setting::Gz));
     }
@@ -141,7 +147,7 @@ fn settings(family: &str) -> Vec<Setting> {
     all
 }
 
-/// Prints the matrix for a file: `FILE [--blocks 256,512,1024] [--sample 4] [--families presets,fast,normal,gz,zst] [--only TEXT]`.
+/// Prints the matrix for a file: `FILE [--blocks 256,512,1024] [--sample 4] [--families presets,fast,normal,best,gz,zst] [--only TEXT]`.
 pub fn matrix(arguments: &[String]) {
     let option = |name: &str| arguments.iter().position(|word| word == name).and_then(|at| arguments.get(at + 1));
     let text = std::fs::read(&arguments[0]).unwrap();

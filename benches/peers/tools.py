@@ -76,7 +76,7 @@ class Ddb(Tool):
     name = title = "ddb"
     caveats = (
         "ingest checks every member of every package, keeps an object of each and makes a Git commit; publish syncs what it writes",
-        "writes gz and xz made of blocks (see the sizes), by-hash, and where it pays pdiffs; the peers' pool and indices are not synced",
+        "writes gz and xz made of blocks (see their sizes), by-hash, and pdiffs where they are on",
     )
 
     def program(self, name):
@@ -130,7 +130,7 @@ class AptFtparchive(Tool):
 
     name = "apt-ftparchive"
     style = "default"
-    caveats = ("indexes packages in place: it keeps no copy of them and no history; by-hash is its own option",)
+    caveats = ("indexes packages in place: it keeps no copy of them and no history, and syncs nothing; by-hash is its own option",)
 
     @classmethod
     def version(cls, arguments):
@@ -196,7 +196,7 @@ class Reprepro(Tool):
 
     name = "reprepro"
     caveats = (
-        "no by-hash; has SHA1 beside MD5sum and SHA256; taking a package in publishes at once",
+        "no by-hash; has SHA1 beside MD5sum and SHA256; taking a package in publishes at once; syncs its database, not what it publishes",
         "nothing changed: `reprepro export` writes everything anew; taking a package in that it has already would write nothing",
     )
 
@@ -245,7 +245,7 @@ class Aptly(Tool):
     name = "aptly"
     keeps_older = True
     caveats = (
-        "writes gz only, no xz; has SHA1 and SHA512 beside MD5sum and SHA256",
+        "writes gz only, no xz; has SHA1 and SHA512 beside MD5sum and SHA256; syncs its indices",
         "keeps the older version of a changed package in its index: dropping it would be a step more",
     )
 
@@ -271,7 +271,7 @@ class Aptly(Tool):
         return self.aptly("repo", "add", "bench", folder)
 
     def publish(self):
-        signing = ["-batch", f"-gpg-key={self.key.fingerprint}", "-skip-contents"]
+        signing = ["-batch", f"-gpg-key={self.key.fingerprint}", "-skip-contents", "-skip-bz2"]
         if self.tree().exists():
             return self.aptly("publish", "update", *signing, "trixie")
         return self.aptly("publish", "repo", *signing, "-acquire-by-hash", "-architectures=amd64,source", "-origin=Bench", "bench")
