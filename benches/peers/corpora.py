@@ -178,11 +178,11 @@ def source_files(paragraph):
 
 
 def choose_real(indices):
-    """250 packages of all kinds and sizes, about 500 MB, and 40 small source packages."""
+    """250 packages of all kinds and sizes, about 550 MB, and 40 small source packages."""
     packages = [part for part in paragraphs(indices / "Packages") if int(field(part, "Size")) < 60_000_000]
     small = [part for part in packages if int(field(part, "Size")) < 1_000_000]
     large = [part for part in packages if 2_000_000 < int(field(part, "Size"))]
-    binaries = unlike(small)[:170] + unlike(large)[:80]
+    binaries = unlike(small)[:187] + unlike(large)[:63]
     sources = [part for part in paragraphs(indices / "Sources") if source_files(part)[1] < 3_000_000]
     wanted = []
     taken = {source(part) for part in binaries}

@@ -76,7 +76,7 @@ class Ddb(Tool):
     name = title = "ddb"
     caveats = (
         "ingest checks every member of every package, keeps an object of each and makes a Git commit; publish syncs what it writes",
-        "writes gz and xz made of blocks (see their sizes), by-hash, and pdiffs where they are on",
+        "writes gz and xz made of blocks (see their sizes), by-hash, and pdiffs where they are on; lists arch:all packages in binary-all too",
     )
 
     def program(self, name):
@@ -94,6 +94,10 @@ class Ddb(Tool):
     def prepare(self):
         self.run(self.program("ddb-deploy"), "init", "archive", "--suite", "trixie", "--architecture", "amd64", "--origin", "Bench")
         self.run(self.program("ddb-publish"), "-C", "archive", "key", "generate", "--name", "Bench", "--email", "bench@example.org")
+        # As the peers: whole descriptions in Packages. (The default is Debian's way: the long text in Translation-en.)
+        with open(self.work / "archive/ddb.toml", "a", encoding="ascii") as settings:
+            settings.write('descriptions = "long"\n')
+        self.run("git", "-C", "archive", "commit", "--quiet", "--all", "--message", "Keep descriptions whole.")
 
     def ingest(self, folder):
         return self.run(self.program("ddb-deploy"), "-C", "archive", "commit", folder)
@@ -110,13 +114,10 @@ class Ddb(Tool):
     def fresh_clone(self, number):
         """A clone of the records and pointers, without Releases, caches or a published tree; it reaches the objects."""
         clone = self.work / f"clone{number}"
-        cost = self.run("git", "clone", "--quiet", "--no-local", "--single-branch", "--branch", "main",
-                        f"file://{self.work}/archive", clone, env={"GIT_LFS_SKIP_SMUDGE": "1", "GIT_CONFIG_COUNT": "1",
-                        "GIT_CONFIG_KEY_0": "core.hooksPath", "GIT_CONFIG_VALUE_0": "/dev/null"})  # fmt: skip
+        # A bare one: neither program needs a checkout.
+        cost = self.run("git", "clone", "--quiet", "--bare", "--single-branch", "--branch", "main", f"file://{self.work}/archive", clone)
         self.run("git", "-C", clone, "remote", "remove", "origin")
-        objects = clone / ".git/lfs"
-        shutil.rmtree(objects, ignore_errors=True)
-        objects.symlink_to(self.work / "archive/.git/lfs")
+        (clone / "lfs").symlink_to(self.work / "archive/.git/lfs")
         return clone, cost
 
     def publish_clone(self, clone, number, tree):
