@@ -182,7 +182,13 @@ pub fn matrix(arguments: &[String]) {
                 chosen.iter().map(measure).collect()
             })
             .collect();
-        println!("\n## blocks of {kib} KiB: {} of {} blocks measured, {:.1} MB of {:.1}", taken.len(), blocks.len(), bytes as f64 / 1e6, text.len() as f64 / 1e6);
+        println!(
+            "\n## blocks of {kib} KiB: {} of {} blocks measured, {:.1} MB of {:.1}",
+            taken.len(),
+            blocks.len(),
+            bytes as f64 / 1e6,
+            text.len() as f64 / 1e6
+        );
         println!("| setting | MB | x of one-piece xz -6 | CPU s for all | ms a block | MB/s |\n|---|---|---|---|---|---|");
         let mut rows = BTreeMap::new();
         for (at, setting) in chosen.iter().enumerate() {
