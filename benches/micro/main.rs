@@ -1,0 +1,148 @@
+//! Micro benchmarks of what deploys and publishes consist of: hashing, parsing, folding, compressing, editing trees.
+//!
+//!     cargo bench --bench micro                    all, some minutes
+//!     cargo bench --bench micro -- hash            those with `hash` in their name
+//!     cargo bench --bench micro -- compression target/bench-cache/indices/Packages --blocks 1024 --families best --sample 4
+//!
+//! Each line is a median; where a machine does other things too, trust CPU time and not the wall.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a benchmark stops at once"
+)]
+#![allow(missing_docs, unreachable_pub, clippy::cast_precision_loss, reason = "a program, not a library")]
+
+mod compression;
+mod text;
+mod timer;
+
+use std::ops::Range;
+
+use ddb::formats::artifact::deb;
+use ddb::formats::blocks;
+use ddb::formats::index::{Style, order, packages};
+use ddb::formats::suite::record::Record;
+use ddb::places::git::land::Edits;
+use ddb::places::git::{Author, Repository};
+use ddb::words::archive::Compression;
+use ddb::words::deb822::{Paragraph, paragraphs};
+use ddb::words::digest::{ExtraDigests, FileFacts, Sha256};
+use timer::Bench;
+
+fn main() {
+    // cargo bench adds --bench.
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    if arguments.first().is_some_and(|word| word == "compression") {
+        return compression::matrix(&arguments[1..]);
+    }
+    let mut bench = Bench::new(arguments.first().map_or("", String::as_str));
+    hashing(&bench);
+    let (index, what) = text::packages();
+    println!("# the index is {what}: {:.1} MB, {} paragraphs", index.len() as f64 / 1e6, paragraphs(&index).count());
+    parsing(&bench, &index);
+    folding(&bench, &index);
+    tree_editing(&bench);
+    compressing(&mut bench, &index);
+}
+
+fn hashing(bench: &Bench) {
+    let bytes = text::noise(64 << 20);
+    let megabytes = (bytes.len() as f64 / 1e6, "MB");
+    let both = ExtraDigests::default();
+    bench.measure("hash: SHA-256", megabytes, || (), |()| Sha256::of(&bytes));
+    bench.measure("hash: MD5 and SHA-256 in one pass", megabytes, || (), |()| FileFacts::of(&bytes, both));
+    let all = ExtraDigests { sha1: true, sha512: true };
+    bench.measure("hash: all four in one pass", megabytes, || (), |()| FileFacts::of(&bytes, all));
+}
+
+fn parsing(bench: &Bench, index: &str) {
+    let (megabytes, count) = ((index.len() as f64 / 1e6, "MB"), paragraphs(index).count() as f64);
+    bench.measure("parse: find the paragraphs of an index", megabytes, || (), |()| paragraphs(index).count());
+    let fields = |()| paragraphs(index).map(|paragraph| Paragraph::parse(paragraph.as_bytes()).unwrap().fields().len()).sum::<usize>();
+    bench.measure("parse: all fields of an index", megabytes, || (), fields);
+    let records = |()| paragraphs(index).filter(|paragraph| Record::parse(paragraph.as_bytes()).is_ok()).count();
+    bench.measure("parse: every paragraph as a record", (count, "records"), || (), records);
+    for (name, length) in [("parse: a .deb of 2 KB", 1 << 10), ("parse: a .deb of 8 MB", 8 << 20)] {
+        let package = text::deb(length);
+        bench.measure(name, (package.len() as f64 / 1e6, "MB"), || (), |()| deb::read(&package[..]).unwrap());
+    }
+}
+
+fn folding(bench: &Bench, index: &str) {
+    let records: Vec<Record<'_>> = paragraphs(index).map(|paragraph| Record::parse(paragraph.as_bytes()).unwrap()).collect();
+    let count = (records.len() as f64, "records");
+    let style = Style::debian();
+    let render = |()| records.iter().map(|record| packages::render(record, &style, None).unwrap().len()).sum::<usize>();
+    bench.measure("fold: render every paragraph", count, || (), render);
+    let keys = |()| records.iter().map(|record| packages::sort_key(record).unwrap()).collect::<Vec<_>>();
+    bench.measure("fold: the sort key of every record", count, || (), keys);
+    if bench.wants("fold: sort and join") {
+        let rendered: Vec<_> =
+            records.iter().map(|record| (packages::sort_key(record).unwrap(), packages::render(record, &style, None).unwrap())).collect();
+        let shuffled = || {
+            let mut rendered = rendered.clone();
+            fastrand::Rng::with_seed(3).shuffle(&mut rendered);
+            rendered
+        };
+        bench.measure("fold: sort and join", count, shuffled, order::join);
+    }
+    bench.measure("fold: cut into blocks", (index.len() as f64 / 1e6, "MB"), || (), |()| blocks::cut(index.as_bytes()));
+}
+
+fn tree_editing(bench: &Bench) {
+    if !bench.wants("tree: commit one record and pointer into 100,000") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let repository = Repository::open_or_init(&folder.path().join("archive.git"), true).unwrap();
+    let author = Author { name: "Bench".to_owned(), email: "bench@example.org".to_owned(), time: 1_700_000_000 };
+    let name = |number: usize| format!("p{number:06}");
+    let paths = |name: &str| {
+        let prefix = &name[..3];
+        [format!("pool/main/{prefix}/{name}/{name}_1_amd64.deb"), format!("suites/trixie/main/binary-amd64/{prefix}/{name}/{name}_1")]
+    };
+    let edits = |numbers: Range<usize>| {
+        let write = |number| paths(&name(number)).map(|path| (path.clone(), Some(format!("{path}\n").repeat(3).into_bytes())));
+        numbers.flat_map(write).collect::<Edits>()
+    };
+    let base = repository.commit(None, &edits(0..100_000), "Everything.", &author).unwrap();
+    let mut number = 100_000;
+    let next = || {
+        number += 1;
+        edits(number..number + 1)
+    };
+    let commit = |edits| repository.commit(Some(base), &edits, "One more.", &author).unwrap();
+    // libgit2 is not to be sent to another thread: measured on this one.
+    bench.measure_here("tree: commit one record and pointer into 100,000", (1.0, "commits"), next, commit);
+}
+
+fn compressing(bench: &mut Bench, index: &str) {
+    let text = index.as_bytes();
+    let cut = blocks::cut(text);
+    // From all over the index, so that one run takes seconds.
+    let some: Vec<Range<usize>> = cut.iter().step_by(cut.len().div_ceil(8).max(1)).cloned().collect();
+    let megabytes = (some.iter().map(Range::len).sum::<usize>() as f64 / 1e6, "MB");
+    for threads in [1, 2] {
+        bench.on_threads(threads);
+        for kind in [Compression::Gz, Compression::Xz, Compression::Zst] {
+            let name = format!("compress: {} of {} blocks, {threads} threads, {}", some.len(), cut.len(), kind.suffix());
+            bench.measure(&name, megabytes, || (), |()| blocks::compress_each(text, &some, kind).unwrap());
+        }
+    }
+    for kind in [Compression::Gz, Compression::Xz] {
+        let name = format!("compress: join all blocks, {}", kind.suffix());
+        if bench.wants(&name) {
+            // How the bytes came about makes no difference to joining.
+            let kept: Vec<Vec<u8>> = blocks::compress_each(text, &some, kind).unwrap().into_iter().cycle().take(cut.len()).collect();
+            bench.measure(
+                &name,
+                (kept.iter().map(Vec::len).sum::<usize>() as f64 / 1e6, "MB"),
+                || (),
+                |()| blocks::join(&kept, kind).unwrap(),
+            );
+        }
+    }
+}
