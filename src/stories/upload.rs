@@ -17,7 +17,7 @@ use crate::formats::statement::Statement;
 use crate::places::build_output::uploaded::{self, Present, Uploaded};
 use crate::places::sign::seal::{SealError, Sealer};
 use crate::places::sign::uploaders::Uploaders;
-use crate::places::store::{Intent, ObjectStore, Put, Source, StoreError, in_parallel};
+use crate::places::store::{Intent, ObjectStore, Put, StoreError, in_parallel};
 use crate::stories::archive::{OpenArchive, OpenError, store_in};
 use crate::stories::deploy::compose::{Files, Said};
 use crate::stories::deploy::take::{Manifests, Taking, Verify};
@@ -302,16 +302,14 @@ fn send(store: &dyn ObjectStore, files: &Files, listener: Listener<'_>) -> Resul
     listener(Event::Begin { step: "sending files", parts: files.len() });
     let pointers: Vec<Pointer> = files.keys().copied().collect();
     store.announce(Intent::Put, &pointers)?;
-    let send = |(pointer, file): (&Pointer, &PathBuf)| {
-        let put = store.put(pointer, Source::File(file))?;
+    let here: Vec<(Pointer, &Path)> = files.iter().map(|(pointer, file)| (*pointer, file.as_path())).collect();
+    let done = |file: &Path| {
         listener(Event::Part { name: file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default() });
-        Ok((put, pointer.size))
     };
-    store.announce(Intent::Put, &files.keys().copied().collect::<Vec<_>>())?;
-    let sent: Vec<(Put, u64)> = in_parallel(store, || files.par_iter().map(send).collect::<Result<_, StoreError>>())?;
+    let sent = in_parallel(store, || store.put_files(&here, &done))?;
     listener(Event::End);
-    let new = || sent.iter().filter(|(put, _)| *put == Put::New);
-    Ok((new().count(), new().map(|(_, size)| size).sum()))
+    let new = || here.iter().zip(&sent).filter(|(_, put)| **put == Put::New);
+    Ok((new().count(), new().map(|((pointer, _), _)| pointer.size).sum()))
 }
 
 /// Asks the store for the size of every object: its word at sending is not enough to give up the file.

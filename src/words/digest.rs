@@ -272,6 +272,37 @@ impl ListHasher {
     }
 }
 
+/// Finds out the length of bytes and their SHA-256, and no other digest.
+#[derive(Default)]
+pub struct OidHasher {
+    size: u64,
+    sha256: sha2::Sha256,
+}
+
+impl OidHasher {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.size += bytes.len() as u64;
+        self.sha256.update(bytes);
+    }
+
+    /// Returns the digest of everything that was seen, and its length.
+    pub fn finish(self) -> (ObjectId, u64) {
+        (Sha256(self.sha256.finalize().into()), self.size)
+    }
+}
+
+impl std::io::Write for OidHasher {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {

@@ -183,9 +183,11 @@ fn read_tar<R: Read, T>(
         .filter(|packing| base == "data.tar" || !matches!(packing, Packing::Bzip2 | Packing::Lzma))
         .ok_or_else(|| DebError::Compression { member: member.name.clone() })?;
     let taken = Cell::new(0);
-    let mut packed = BufReader::with_capacity(BUFFER, archive.body(&taken));
+    // A small member gets small buffers: clearing large ones costs more than unpacking it.
+    let small = usize::try_from(member.size).unwrap_or(BUFFER).clamp(1 << 12, BUFFER);
+    let mut packed = BufReader::with_capacity(small, archive.body(&taken));
     let decoder = packing.decoder(&mut packed).map_err(|fault| named(Fault::Tar(TarError::Read(fault))))?;
-    let plain = BufReader::with_capacity(BUFFER, Bounded::new(decoder, &taken, limit));
+    let plain = BufReader::with_capacity(small.saturating_mul(4).min(BUFFER), Bounded::new(decoder, &taken, limit));
     let value = visit(&mut tar::Archive::new(plain)).map_err(named)?;
     let mut rest = [0; 1];
     match packed.read(&mut rest).map_err(read_error)? {

@@ -8,8 +8,8 @@ use super::replay::{Outcome, Verdict};
 /// Most paths that a message lists; the commit itself shows all.
 const LISTED: usize = 200;
 
-/// Returns the message.
-pub fn write(statement: &Statement, outcome: &Outcome) -> String {
+/// Returns the message. `changed` are the paths that the commit changes, each with whether it is there afterwards.
+pub fn write<'a>(statement: &Statement, outcome: &Outcome, changed: impl Iterator<Item = (&'a str, bool)> + Clone) -> String {
     let landed: Vec<String> = statement
         .builds
         .iter()
@@ -25,8 +25,7 @@ pub fn write(statement: &Statement, outcome: &Outcome) -> String {
         text.push_str(&format!("\n{job}\n"));
     }
     for (title, wanted) in [("Added", true), ("Removed", false)] {
-        let paths: Vec<&str> =
-            outcome.edits.iter().filter(|(_, content)| content.is_some() == wanted).map(|(path, _)| path.as_str()).collect();
+        let paths: Vec<&str> = changed.clone().filter(|(_, there)| *there == wanted).map(|(path, _)| path).collect();
         if !paths.is_empty() {
             text.push_str(&format!("\n{title}:\n{}\n", listed(paths.iter().copied(), paths.len())));
         }

@@ -16,7 +16,7 @@ use crate::formats::pool::path::PoolPath;
 use crate::formats::pool::pointer::Pointer;
 use crate::formats::suite::place::{IndexName, RecordPlace};
 use crate::words::deb822::Paragraph;
-use crate::words::digest::{FileFacts, Sha256};
+use crate::words::digest::{FileFacts, OidHasher, Sha256};
 use crate::words::name::{Architecture, Codename, Component, PackageName, SourceName};
 use crate::words::version::Version;
 
@@ -119,7 +119,10 @@ impl Statement {
 
     /// Returns the statement's name: the SHA-256 of its JSON form.
     pub fn digest(&self) -> Sha256 {
-        Sha256::of(self.to_json().as_bytes())
+        // A statement of a whole archive is not held a second time as text.
+        let mut hasher = OidHasher::default();
+        let written = serde_json::to_writer(&mut hasher, self);
+        if written.is_ok() { hasher.finish().0 } else { Sha256::of(b"") }
     }
 
     /// Returns every file that was in `out/`, with its place.

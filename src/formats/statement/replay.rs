@@ -123,7 +123,7 @@ pub fn replay(statement: &Statement, tip: &Tip, rules: Rules) -> Result<Outcome,
         state.records.extend(own.records);
         state.pool.extend(own.pool);
     }
-    Ok(Outcome { edits: difference(tip, &state), builds })
+    Ok(Outcome { edits: difference(tip, state), builds })
 }
 
 fn by_source(tip: &Tip) -> BTreeMap<SourceName, Tip> {
@@ -137,18 +137,16 @@ fn by_source(tip: &Tip) -> BTreeMap<SourceName, Tip> {
     sources
 }
 
-fn difference(tip: &Tip, state: &Tip) -> BTreeMap<String, Option<String>> {
-    let mut edits = BTreeMap::new();
-    for (place, text) in &state.records {
-        if tip.records.get(place) != Some(text) {
-            edits.insert(place.to_string(), Some(text.clone()));
+fn difference(tip: &Tip, state: Tip) -> BTreeMap<String, Option<String>> {
+    let gone = tip.records.keys().filter(|place| !state.records.contains_key(place));
+    let mut edits: BTreeMap<String, Option<String>> = gone.map(|place| (place.to_string(), None)).collect();
+    for (place, text) in state.records {
+        if tip.records.get(&place) != Some(&text) {
+            edits.insert(place.to_string(), Some(text));
         }
     }
-    for place in tip.records.keys().filter(|place| !state.records.contains_key(place)) {
-        edits.insert(place.to_string(), None);
-    }
-    for (path, pointer) in &state.pool {
-        if tip.pool.get(path) != Some(pointer) {
+    for (path, pointer) in state.pool {
+        if tip.pool.get(&path) != Some(&pointer) {
             edits.insert(path.to_string(), Some(pointer.encode()));
         }
     }

@@ -136,7 +136,9 @@ type Contents = (FileFacts, Result<Content, String>);
 
 fn read_content(path: &Path, name: &FileName, kind: Kind, extra: ExtraDigests, options: &ReadOptions<'_>) -> Result<Contents, ReadError> {
     let (file, before) = open(path)?;
-    let mut reader = BufReader::with_capacity(PIECE, Hashing { file, hasher: Hasher::new(extra) });
+    // A small file gets a small buffer: clearing a large one costs more than reading it.
+    let capacity = usize::try_from(before.len()).unwrap_or(PIECE).saturating_add(1).clamp(1 << 12, PIECE);
+    let mut reader = BufReader::with_capacity(capacity, Hashing { file, hasher: Hasher::new(extra) });
     let content = match kind {
         Kind::Binary => read_binary(&mut reader, name),
         Kind::Dsc | Kind::Changes | Kind::Buildinfo => {

@@ -19,8 +19,11 @@ use tempfile::NamedTempFile;
 /// Objects are compressed in batches of about this many bytes.
 const BATCH: usize = 4 << 20;
 
-/// How hard. Small texts gain little from more.
+/// How hard.
 const LEVEL: u32 = 4;
+
+/// Pointers and most trees are shorter than this in bytes, and gain nothing from more than the least effort.
+const SHORT: usize = 400;
 
 /// The largest offset that fits into four bytes of an index.
 const SMALL_OFFSET: u64 = 0x7fff_ffff;
@@ -66,7 +69,7 @@ impl PackWriter {
         self.pending_bytes = 0;
         let batch = std::mem::take(&mut self.pending);
         let packed: Vec<io::Result<Vec<u8>>> =
-            batch.par_iter().map_init(compressor, |compressor, (_, kind, bytes)| packed(compressor, *kind, bytes)).collect();
+            batch.par_iter().map_init(Compressors::new, |both, (_, kind, bytes)| packed(both.of(bytes), *kind, bytes)).collect();
         for ((oid, _, _), packed) in batch.iter().zip(packed) {
             let packed = packed?;
             let mut crc = Crc::new();
@@ -124,8 +127,20 @@ fn sha1_of(file: &File) -> io::Result<[u8; 20]> {
     }
 }
 
-fn compressor() -> Compress {
-    Compress::new(Compression::new(LEVEL), true)
+/// One that is quick to begin, and one that looks harder.
+struct Compressors {
+    quick: Compress,
+    thorough: Compress,
+}
+
+impl Compressors {
+    fn new() -> Self {
+        Self { quick: Compress::new(Compression::fast(), true), thorough: Compress::new(Compression::new(LEVEL), true) }
+    }
+
+    fn of(&mut self, bytes: &[u8]) -> &mut Compress {
+        if bytes.len() < SHORT { &mut self.quick } else { &mut self.thorough }
+    }
 }
 
 /// Returns an object as a pack holds it: kind and length, then the bytes as a zlib stream.

@@ -154,12 +154,23 @@ impl<'repo> Snapshot<'repo> {
             None => Vec::new(),
         };
         let roots: Vec<String> = indices.chain(components.into_iter().map(|component| format!("pool/{component}"))).collect();
-        let mut files = Vec::new();
+        // A folder of a prefix holds thousands of sources: it is read once for all of them.
+        let mut by_prefix: BTreeMap<&str, BTreeSet<&SourceName>> = BTreeMap::new();
         for source in sources {
-            for root in &roots {
-                let path = format!("{root}/{}/{source}", source.prefix());
-                let Some(folder) = self.folder(&path)? else { continue };
-                files.extend(folder.iter().map(|entry| (format!("{path}/{}", entry.name().unwrap_or("?")), entry.id())));
+            by_prefix.entry(source.prefix()).or_default().insert(source);
+        }
+        let mut files = Vec::new();
+        for root in &roots {
+            for (prefix, sources) in &by_prefix {
+                let Some(tree) = self.folder(&format!("{root}/{prefix}"))? else { continue };
+                for source in sources {
+                    let Some(entry) = tree.get_name(source.as_str()).filter(|entry| entry.kind() == Some(ObjectType::Tree)) else {
+                        continue;
+                    };
+                    let path = format!("{root}/{prefix}/{source}");
+                    let folder = self.repository.git().find_tree(entry.id()).map_err(failed(format!("read {path}")))?;
+                    files.extend(folder.iter().map(|entry| (format!("{path}/{}", entry.name().unwrap_or("?")), entry.id())));
+                }
             }
         }
         Ok(files)

@@ -15,6 +15,8 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
 use crate::formats::pool::pointer::Pointer;
 use crate::places::requests::Requests;
 use crate::places::s3::{self as client, S3Error};
@@ -183,6 +185,20 @@ pub trait ObjectStore: Send + Sync {
     /// # Errors
     /// They are other bytes, or the store cannot be written; the store is then as before.
     fn put(&self, pointer: &Pointer, source: Source<'_>) -> Result<Put, StoreError>;
+
+    /// Stores many files, each of which must be what its pointer names, on as many threads as this runs on. A store may wait for
+    /// its disk once for many. `done` is told each file. The answers are in the order of the files.
+    ///
+    /// # Errors
+    /// Of the first one that cannot be stored; others may have been stored before.
+    fn put_files(&self, files: &[(Pointer, &Path)], done: &(dyn Fn(&Path) + Sync)) -> Result<Vec<Put>, StoreError> {
+        let put = |(pointer, path): &(Pointer, &Path)| {
+            let put = self.put(pointer, Source::File(path))?;
+            done(path);
+            Ok(put)
+        };
+        files.par_iter().map(put).collect()
+    }
 
     /// Stores bytes that are most likely not there, and that can be made again should they get lost: with as few requests as
     /// the store allows.

@@ -304,7 +304,15 @@ impl Landing<'_> {
             return Ok(Round::Done(Box::new(answer)));
         }
         let parked = Parked { branch: open.branch.clone(), rules: request.rules, at: request.now, statement: (*statement).clone() };
-        let mut sealed = parked.sealed().map_err(DeployError::Sealed)?;
+        let mut sealed = match parked.sealed() {
+            Ok(sealed) => sealed,
+            // A statement of thousands of packages is too long for the inbox: it goes on trying to push.
+            Err(_) if !request.park => {
+                state.may_park = false;
+                return Ok(Round::Again);
+            }
+            Err(fault) => return Err(DeployError::Sealed(fault)),
+        };
         if let Some(sealer) = self.sealer {
             sealed = sealer.seal(sealed, request.now).map_err(DeployError::Seal)?;
         }

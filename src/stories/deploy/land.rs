@@ -13,7 +13,7 @@ use crate::formats::statement::Statement;
 use crate::places::git::land::Edits;
 use crate::places::git::{GitError, Oid};
 use crate::places::requests::Requests;
-use crate::places::store::{Intent, ObjectStore, Put, Source, StoreError, in_parallel};
+use crate::places::store::{Intent, ObjectStore, Put, StoreError, in_parallel};
 use crate::stories::archive::OpenArchive;
 use crate::stories::event::{Event, Listener};
 use crate::stories::landing::chain::{Chain, Replayed, Unfit};
@@ -90,16 +90,13 @@ fn store_objects(
     confirm_objects(store, edits, files)?;
     listener(Event::Begin { step: "storing objects", parts: pointers.len() });
     store.announce(Intent::Put, &pointers.iter().filter(|pointer| files.contains_key(pointer)).copied().collect::<Vec<_>>())?;
-    let put = |(pointer, file): (&Pointer, &PathBuf)| {
-        let put = store.put(pointer, Source::File(file))?;
-        listener(Event::Part { name: file_name(file) });
-        Ok((put, pointer.size))
-    };
-    let here = || pointers.par_iter().filter_map(|pointer| files.get(pointer).map(|file| (pointer, file)));
-    let stored: Vec<(Put, u64)> = in_parallel(store, || here().map(put).collect::<Result<_, StoreError>>())?;
+    let here: Vec<(Pointer, &Path)> =
+        pointers.iter().filter_map(|pointer| files.get(pointer).map(|file| (*pointer, file.as_path()))).collect();
+    let done = |file: &Path| listener(Event::Part { name: file_name(file) });
+    let stored = in_parallel(store, || store.put_files(&here, &done))?;
     listener(Event::End);
-    let new = || stored.iter().filter(|(put, _)| *put == Put::New);
-    Ok(New { objects: new().count(), bytes: new().map(|(_, size)| size).sum() })
+    let new = || here.iter().zip(&stored).filter(|(_, put)| **put == Put::New);
+    Ok(New { objects: new().count(), bytes: new().map(|((pointer, _), _)| pointer.size).sum() })
 }
 
 /// Checks that the store has the objects that the edits name and that are not here: those of uploads.

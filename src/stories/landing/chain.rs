@@ -22,7 +22,7 @@ pub struct Chain<'a> {
 
 /// What a statement changes on the tip of a chain.
 pub struct Replayed {
-    /// What became of each build.
+    /// What became of each build; its edits are in `edits`.
     pub outcome: Outcome,
     /// Paths with their new content.
     pub edits: Edits,
@@ -82,9 +82,9 @@ impl<'a> Chain<'a> {
         check_suite(statement, &self.archive).map_err(Unfit::Suite)?;
         let snapshot = self.open.repository.snapshot(self.tip)?;
         let state = snapshot.tip_of(statement.builds.iter().map(|build| &build.source))?;
-        let outcome = replay::replay(statement, &state, rules).map_err(Unfit::Conflicts)?;
-        let edits =
-            outcome.edits.iter().map(|(path, content)| (path.clone(), content.as_ref().map(|text| text.clone().into_bytes()))).collect();
+        let mut outcome = replay::replay(statement, &state, rules).map_err(Unfit::Conflicts)?;
+        let edits = std::mem::take(&mut outcome.edits);
+        let edits = edits.into_iter().map(|(path, content)| (path, content.map(String::into_bytes))).collect();
         Ok(Replayed { outcome, edits, pool: state.pool })
     }
 
@@ -103,7 +103,8 @@ impl<'a> Chain<'a> {
         if replayed.edits.is_empty() {
             return Ok(None);
         }
-        let message = message::write(statement, &replayed.outcome) + trailers;
+        let changed = replayed.edits.iter().map(|(path, content)| (path.as_str(), content.is_some()));
+        let message = message::write(statement, &replayed.outcome, changed) + trailers;
         self.tip = self.open.repository.commit_for(&[self.tip], &replayed.edits, &message, author, committer)?;
         Ok(Some(self.tip))
     }
