@@ -28,8 +28,10 @@ pub use cut::{Length, cut};
 pub enum Effort {
     /// Little: the block changed just now, and may change again soon.
     Quick,
-    /// As much as is worth it: the block stays.
+    /// As much as is worth it while somebody waits: the block stays.
     Full,
+    /// As much as helps: nobody waits.
+    Best,
 }
 
 /// Why blocks cannot be compressed or joined.

@@ -17,7 +17,7 @@ const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 pub(super) fn compress_block(block: &[u8], effort: Effort) -> Result<Vec<u8>, BlockError> {
     let compress = || {
-        let mut compressor = Compressor::new(if effort == Effort::Full { LEVEL } else { QUICK_LEVEL })?;
+        let mut compressor = Compressor::new(if effort == Effort::Quick { QUICK_LEVEL } else { LEVEL })?;
         compressor.set_parameter(CParameter::ChecksumFlag(true))?;
         compressor.compress(block)
     };

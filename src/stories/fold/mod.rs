@@ -221,7 +221,7 @@ fn from_records(context: &Context<'_>, seen: &[Seen], last: Option<&Last>, bytes
     let old = |path: &str| last.filter(|_| !wanted.repack).and_then(|last| last.sheets.get(path));
     let woven = context.indices.iter().map(|index| {
         let listing = chosen.listing(context, seen, index)?;
-        weave::listed(context, index, &listing, old(&index.path()), listed, bytes)
+        weave::listed(context, index, &listing, old(&index.path()), wanted.repack, listed, bytes)
     });
     let woven = woven.collect::<Result<Vec<Woven>, FoldError>>()?;
     Ok(gather(context, woven, chosen.record(context, seen)))

@@ -42,6 +42,11 @@ impl Plan {
         Self { full_limit: suite.block_size.bytes(), efforts: BTreeMap::new() }
     }
 
+    /// Returns how well blocks are compressed where none is recorded; a repack is for quiet hours.
+    pub(super) fn of_new(repack: bool) -> Effort {
+        if repack { Effort::Best } else { Effort::Full }
+    }
+
     /// For an index with recorded blocks, of which these have another text now, of this length in bytes.
     pub(super) fn of(suite: &Suite, old: &Sheet, changed: &BTreeMap<usize, u64>) -> Self {
         let first = Self::first(suite);
@@ -68,6 +73,7 @@ impl Plan {
     /// Returns how long a block may be, in bytes; 0 is for ever.
     pub(super) fn limit(&self, effort: Effort) -> usize {
         match effort {
+            Effort::Best => 2 * self.full_limit,
             Effort::Full => self.full_limit,
             Effort::Quick => self.full_limit.min(QUICK_LIMIT),
         }

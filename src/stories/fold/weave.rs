@@ -93,6 +93,7 @@ pub(super) fn listed(
     index: &Index,
     listing: &Listing<'_>,
     old: Option<&Sheet>,
+    repack: bool,
     last: Option<&BTreeMap<String, Listed>>,
     bytes: &Bytes<'_>,
 ) -> Result<Woven, FoldError> {
@@ -105,7 +106,8 @@ pub(super) fn listed(
     if old.blocks.is_empty() {
         // Nothing says where blocks begin: they are cut evenly.
         let plan = Plan::first(context.suite);
-        let (effort, limit) = (Effort::Full, plan.limit(Effort::Full));
+        let effort = Plan::of_new(repack);
+        let limit = plan.limit(effort);
         let lengths: Vec<usize> = read.lengths.into_values().flatten().collect();
         let parts = blocks_of(listing, 0, &lengths, limit).into_par_iter().map(|range| weaver.part(&listing.text(range)?.0, effort));
         let parts = parts.collect::<Result<Vec<Part>, FoldError>>()?;
