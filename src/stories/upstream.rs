@@ -160,6 +160,19 @@ impl OpenArchive {
         Err(OpenError::Remote(RemoteError::Diverged { reference: self.branch.clone(), url: remote.describe() }))
     }
 
+    /// Returns where the remote's branch must be for a push of what rests on this commit, `None` where it must not exist.
+    ///
+    /// # Errors
+    /// A ref or history cannot be read.
+    pub fn expected(&self, base: Oid) -> Result<Option<Oid>, GitError> {
+        let Some(remote) = &self.remote else { return Ok(None) };
+        Ok(match self.repository.tip(&remote.tracking(&self.branch))? {
+            // Somebody has fetched meanwhile, and what came is not in that commit: it must not be overwritten.
+            Some(seen) if !self.repository.is_ancestor(seen, base)? => Some(base),
+            seen => seen,
+        })
+    }
+
     /// Lets this repository's branch and checkout follow what landed on the remote; returns the paths that have local changes
     /// and were left alone.
     ///

@@ -114,13 +114,7 @@ pub fn drain(
         drained.moves.push(verdicts::leave(open, &drained.verdicts, !refusals.forced, committer)?);
     }
     if drained.tip != base {
-        let mut old = open.remote.as_ref().map(|remote| open.repository.tip(&remote.tracking(&open.branch))).transpose()?.flatten();
-        if let Some(seen) = old
-            && !open.repository.is_ancestor(seen, base)?
-        {
-            // Somebody has fetched meanwhile, and what came is not in this chain: it must not be overwritten.
-            old = Some(base);
-        }
+        let old = open.expected(base)?;
         drained.moves.push(Move { reference: open.branch.clone(), old, new: Some(drained.tip) });
     }
     Ok(drained)

@@ -259,7 +259,7 @@ fn on_remote(
             return Ok(answer);
         }
         let commit = open.repository.commit_held(&[base], &edits, &message, &request.author, &request.author)?;
-        let old = open.repository.tip(&remote.tracking(&open.branch))?;
+        let old = open.expected(base)?;
         match remote.push(&[Move { reference: open.branch.clone(), old, new: Some(commit) }]) {
             Ok(Pushed::Moved) => {
                 answer.commit = Some(commit.to_string());
