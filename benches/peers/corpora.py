@@ -49,6 +49,27 @@ def source(paragraph):
     return field(paragraph, "Source").split(" ")[0] or field(paragraph, "Package")
 
 
+def source_version(paragraph):
+    """The version of the source that a package was built from."""
+    found = re.search(r"\((.*)\)", field(paragraph, "Source"))
+    return found[1] if found else field(paragraph, "Version")
+
+
+def newest(parts):
+    """Without what older versions of a source left behind: a deploy of both would keep only the newer one."""
+    versions = {}
+    for part in parts:
+        versions.setdefault(source(part), set()).add(source_version(part))
+    older = set()
+    for name, several in versions.items():
+        best = None
+        for version in sorted(several):
+            if best is None or subprocess.call(["dpkg", "--compare-versions", version, "gt", best]) == 0:
+                best = version
+        older.update((name, version) for version in several - {best})
+    return [part for part in parts if (source(part), source_version(part)) not in older]
+
+
 def file_name(name, version, architecture):
     """As dpkg names the file."""
     return f"{name}_{version.split(':')[-1]}_{architecture}.deb"
@@ -151,7 +172,7 @@ def make_meta(indices, folder, packages):
     for part in paragraphs(indices / "Packages"):
         control = ARCHIVE_FIELDS.sub("", part)
         seen.setdefault(file_name(*identity(control)), control)
-    parts = evenly(sorted(seen.values(), key=lambda part: (source(part), identity(part))), packages)
+    parts = evenly(sorted(newest(list(seen.values())), key=lambda part: (source(part), identity(part))), packages)
     changed = unlike(changeable(parts))[:CHANGES]
     if len(changed) < CHANGES:
         sys.exit(f"corpora: only {len(changed)} packages are the only ones of their source, {CHANGES} are needed")

@@ -22,6 +22,27 @@ pub struct Snapshot<'repo> {
     tree: Tree<'repo>,
 }
 
+/// One folder of a commit. Looking into it often does not read it again: the folders of the pool have thousands of entries.
+pub struct Folder<'repo> {
+    repository: &'repo Repository,
+    tree: Tree<'repo>,
+}
+
+impl Folder<'_> {
+    /// Returns the blobs of the files directly in a folder of this one by name; none where it is missing.
+    ///
+    /// # Errors
+    /// The object cannot be read.
+    pub fn blobs_in(&self, name: &str) -> Result<HashMap<String, Oid>, GitError> {
+        let Some(entry) = self.tree.get_name(name).filter(|entry| entry.kind() == Some(ObjectType::Tree)) else {
+            return Ok(HashMap::new());
+        };
+        let tree = self.repository.git().find_tree(entry.id()).map_err(failed(format!("read {name}")))?;
+        let blobs = tree.iter().filter(|entry| entry.kind() == Some(ObjectType::Blob));
+        Ok(blobs.filter_map(|entry| Some((entry.name().ok()?.to_owned(), entry.id()))).collect())
+    }
+}
+
 /// A record as the tree lists it: where it lies and the blob that holds it.
 #[derive(Debug, Clone)]
 pub struct RecordEntry {
@@ -314,14 +335,12 @@ impl<'repo> Snapshot<'repo> {
         Ok(files)
     }
 
-    /// Returns the blobs of the files directly in a folder by name; none where it is missing.
+    /// Returns the folder at a path, to look into it often; `None` where there is none.
     ///
     /// # Errors
-    /// An object cannot be read.
-    pub fn blobs_in(&self, folder: &str) -> Result<HashMap<String, Oid>, GitError> {
-        let Some(tree) = self.folder(folder)? else { return Ok(HashMap::new()) };
-        let blobs = tree.iter().filter(|entry| entry.kind() == Some(ObjectType::Blob));
-        Ok(blobs.filter_map(|entry| Some((entry.name().ok()?.to_owned(), entry.id()))).collect())
+    /// A tree cannot be read.
+    pub fn opened(&self, path: &str) -> Result<Option<Folder<'repo>>, GitError> {
+        Ok(self.folder(path)?.map(|tree| Folder { repository: self.repository, tree }))
     }
 
     /// Returns the object at a path, `None` where there is none.

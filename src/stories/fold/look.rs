@@ -18,7 +18,7 @@ use crate::formats::statement::source_version_of;
 use crate::formats::suite::checks::{self, RecordProblem};
 use crate::formats::suite::place::{IndexName, RecordPlace};
 use crate::formats::suite::record::Record;
-use crate::places::git::read::{RecordEntry, Snapshot};
+use crate::places::git::read::{Folder, RecordEntry, Snapshot};
 use crate::places::git::{GitError, Oid, Repository};
 use crate::words::deb822::Paragraph;
 use crate::words::digest::Md5;
@@ -77,7 +77,7 @@ fn look(repository: &Repository, snapshot: &Snapshot<'_>, entries: Vec<RecordEnt
     let chunk = |chunk: Vec<RecordEntry>| -> Looked {
         let own = Repository::open(&git_dir)?;
         let snapshot = own.snapshot(commit)?;
-        let mut looker = Looker { repository: &own, snapshot: &snapshot, folder: None };
+        let mut looker = Looker { repository: &own, snapshot: &snapshot, above: None, folder: None };
         let (mut seen, mut problems) = (Vec::with_capacity(chunk.len()), Vec::new());
         for entry in chunk {
             match looker.look(entry, |_, _| ())? {
@@ -124,7 +124,7 @@ fn files(repository: &Repository, snapshot: &Snapshot<'_>, entries: Vec<RecordEn
     let chunk = |chunk: Vec<RecordEntry>| -> Result<_, GitError> {
         let own = Repository::open(&git_dir)?;
         let snapshot = own.snapshot(commit)?;
-        let mut looker = Looker { repository: &own, snapshot: &snapshot, folder: None };
+        let mut looker = Looker { repository: &own, snapshot: &snapshot, above: None, folder: None };
         let (mut files, mut problems) = (Vec::with_capacity(chunk.len()), Vec::new());
         for entry in chunk {
             let looked = looker.look(entry, |path, pointer| files.push((path.clone(), *pointer)))?;
@@ -146,6 +146,8 @@ fn files(repository: &Repository, snapshot: &Snapshot<'_>, entries: Vec<RecordEn
 struct Looker<'a> {
     repository: &'a Repository,
     snapshot: &'a Snapshot<'a>,
+    /// The folder of a prefix that was looked into last.
+    above: Option<(String, Option<Folder<'a>>)>,
     /// The folder of the pool that was looked at last, with its files: records of one source follow each other.
     folder: Option<(String, HashMap<String, Oid>)>,
 }
@@ -185,12 +187,23 @@ impl Looker<'_> {
         Ok(Ok(Seen { offer: Offer::at(&place, source_version), blob, description }))
     }
 
+    fn files_in(&mut self, folder: &str) -> Result<HashMap<String, Oid>, GitError> {
+        let (above, name) = folder.rsplit_once('/').unwrap_or(("", folder));
+        if self.above.as_ref().is_none_or(|(last, _)| last != above) {
+            self.above = Some((above.to_owned(), self.snapshot.opened(above)?));
+        }
+        match &self.above {
+            Some((_, Some(above))) => above.blobs_in(name),
+            _ => Ok(HashMap::new()),
+        }
+    }
+
     /// Compares what a record says of a file with the pointer there. Equal pointers are equal blobs, so none is read for that.
     fn disagreement(&mut self, place: &RecordPlace, path: &PoolPath, wanted: &Pointer) -> Result<Option<RecordProblem>, GitError> {
         let text = path.to_string();
         let (folder, file) = text.rsplit_once('/').unwrap_or(("", &text));
         if self.folder.as_ref().is_none_or(|(last, _)| last != folder) {
-            self.folder = Some((folder.to_owned(), self.snapshot.blobs_in(folder)?));
+            self.folder = Some((folder.to_owned(), self.files_in(folder)?));
         }
         let found = self.folder.as_ref().and_then(|(_, files)| files.get(file));
         if found.is_some_and(|blob| Repository::oid_of_blob(wanted.encode().as_bytes()) == Some(*blob)) {
