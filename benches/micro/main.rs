@@ -22,7 +22,7 @@ mod timer;
 use std::ops::Range;
 
 use ddb::formats::artifact::deb;
-use ddb::formats::blocks;
+use ddb::formats::blocks::{self, Effort, Length};
 use ddb::formats::index::{Style, order, packages};
 use ddb::formats::suite::record::Record;
 use ddb::places::git::land::Edits;
@@ -30,6 +30,7 @@ use ddb::places::git::{Author, Repository};
 use ddb::words::archive::Compression;
 use ddb::words::deb822::{Paragraph, paragraphs};
 use ddb::words::digest::{ExtraDigests, FileFacts, Sha256};
+use rayon::prelude::*;
 use timer::Bench;
 
 fn main() {
@@ -89,7 +90,7 @@ fn folding(bench: &Bench, index: &str) {
         };
         bench.measure("fold: sort and join", count, shuffled, order::join);
     }
-    bench.measure("fold: cut into blocks", (index.len() as f64 / 1e6, "MB"), || (), |()| blocks::cut(index.as_bytes()));
+    bench.measure("fold: cut into blocks", (index.len() as f64 / 1e6, "MB"), || (), |()| ranges(index));
 }
 
 fn tree_editing(bench: &Bench) {
@@ -99,9 +100,10 @@ fn tree_editing(bench: &Bench) {
     let folder = tempfile::tempdir().unwrap();
     let repository = Repository::open_or_init(&folder.path().join("archive.git"), true).unwrap();
     let author = Author { name: "Bench".to_owned(), email: "bench@example.org".to_owned(), time: 1_700_000_000 };
-    let name = |number: usize| format!("p{number:06}");
+    // As in Debian's pool: a folder for each letter, thousands of sources in it.
+    let name = |number: usize| format!("{}{number:06}", char::from(b'a' + u8::try_from(number % 26).unwrap()));
     let paths = |name: &str| {
-        let prefix = &name[..3];
+        let prefix = &name[..1];
         [format!("pool/main/{prefix}/{name}/{name}_1_amd64.deb"), format!("suites/trixie/main/binary-amd64/{prefix}/{name}/{name}_1")]
     };
     let edits = |numbers: Range<usize>| {
@@ -119,9 +121,26 @@ fn tree_editing(bench: &Bench) {
     bench.measure_here("tree: commit one record and pointer into 100,000", (1.0, "commits"), next, commit);
 }
 
+/// The blocks that an index of this text is cut into when it is published for the first time.
+fn ranges(index: &str) -> Vec<Range<usize>> {
+    let lengths: Vec<Length> = order::paragraphs(index).map(|paragraph| Length { bytes: paragraph.len(), begins: true }).collect();
+    let mut end = 0;
+    let bytes = |range: Range<usize>| {
+        let begin = end;
+        end += lengths[range].iter().map(|length| length.bytes).sum::<usize>();
+        begin..end
+    };
+    blocks::cut(&lengths, 1 << 20).into_iter().map(bytes).collect()
+}
+
+/// Compresses each block, in parallel, as well as is worth it while somebody waits.
+fn compress_each(text: &[u8], ranges: &[Range<usize>], kind: Compression) -> Vec<Vec<u8>> {
+    ranges.par_iter().map(|range| blocks::compress_block(&text[range.clone()], kind, Effort::Full).unwrap()).collect()
+}
+
 fn compressing(bench: &mut Bench, index: &str) {
     let text = index.as_bytes();
-    let cut = blocks::cut(text);
+    let cut = ranges(index);
     // From all over the index, so that one run takes seconds.
     let some: Vec<Range<usize>> = cut.iter().step_by(cut.len().div_ceil(8).max(1)).cloned().collect();
     let megabytes = (some.iter().map(Range::len).sum::<usize>() as f64 / 1e6, "MB");
@@ -129,14 +148,14 @@ fn compressing(bench: &mut Bench, index: &str) {
         bench.on_threads(threads);
         for kind in [Compression::Gz, Compression::Xz, Compression::Zst] {
             let name = format!("compress: {} of {} blocks, {threads} threads, {}", some.len(), cut.len(), kind.suffix());
-            bench.measure(&name, megabytes, || (), |()| blocks::compress_each(text, &some, kind).unwrap());
+            bench.measure(&name, megabytes, || (), |()| compress_each(text, &some, kind));
         }
     }
     for kind in [Compression::Gz, Compression::Xz] {
         let name = format!("compress: join all blocks, {}", kind.suffix());
         if bench.wants(&name) {
             // How the bytes came about makes no difference to joining.
-            let kept: Vec<Vec<u8>> = blocks::compress_each(text, &some, kind).unwrap().into_iter().cycle().take(cut.len()).collect();
+            let kept: Vec<Vec<u8>> = compress_each(text, &some, kind).into_iter().cycle().take(cut.len()).collect();
             bench.measure(
                 &name,
                 (kept.iter().map(Vec::len).sum::<usize>() as f64 / 1e6, "MB"),

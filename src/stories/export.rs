@@ -23,7 +23,7 @@ use crate::places::target::plan::{Class, Plan, Step};
 use crate::places::target::{Content, TargetError};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
-use crate::stories::fold::whole_pool;
+use crate::stories::fold::{patches, whole_pool};
 use crate::stories::publish::{KEYRING, PublishError};
 use crate::stories::served::index::{self, IndexFault};
 use crate::stories::served::snapshot::{self, SnapshotFault, SnapshotId};
@@ -248,6 +248,12 @@ impl Files {
                 }
             }
             self.put(Class::Index, format!("{root}/{path}"), bytes);
+        }
+        for (path, _) in recorded.iter().flat_map(|(_, sheets)| patches(sheets)) {
+            // A patch that is gone costs clients the whole index and nothing else.
+            if let Some(Ok((bytes, _))) = recorded.as_ref().and_then(|recorded| index::patch(blocks, recorded, &path)) {
+                self.put(Class::ByHash, format!("{root}/{path}"), bytes);
+            }
         }
         self.put(Class::Signature, format!("{root}/Release.gpg"), whole.signatures.detached.clone());
         self.put(Class::Release, format!("{root}/Release"), whole.release.clone());

@@ -54,10 +54,12 @@ struct Site {
 }
 
 impl Site {
-    fn new() -> Self {
+    /// With `pdiffs`, patches are made of every index however small.
+    fn new(pdiffs: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let repository = Repository::open_or_init(&folder.path().join("git"), true).unwrap();
-        let archive = Archive::parse(CONFIGURATION).unwrap();
+        let more = if pdiffs { "pdiffs = 4\n" } else { "pdiffs = 0\n" };
+        let archive = Archive::parse(&CONFIGURATION.replace("block-size", &format!("{more}block-size"))).unwrap();
         Self { repository, builds: BTreeMap::new(), committed: BTreeMap::new(), tip: None, archive, folder, bytes: 0 }
     }
 
@@ -173,14 +175,13 @@ fn same(context: &str, one: &Fold, other: &Fold) {
 }
 
 fn check(seed: u64, bytes_each: usize, steps: usize) {
-    let mut site = Site::new();
+    let mut site = Site::new(true);
     site.bytes = bytes_each;
     let mut numbers = Numbers(seed);
     let store = FolderStore::new(&site.folder.path().join("objects")).derived("blocks-v1");
     let cache = Cache::new(&site.folder.path().join("cache"), 1 << 30, Timestamp(1));
     let warm = Bytes::new(&store, Some(&cache), true);
-    let nothing = FolderStore::new(&site.folder.path().join("nothing"));
-    let cold = Bytes::new(&nothing, None, false);
+    let cold = Bytes::new(&store, None, false);
     for _ in 0..60 {
         site.change(&mut numbers);
     }
@@ -242,7 +243,7 @@ fn spoil(folder: &std::path::Path) -> usize {
             permissions.set_readonly(false);
             std::fs::set_permissions(&path, permissions).unwrap();
             let size = std::fs::metadata(&path).unwrap().len();
-            std::fs::write(&path, "Package: evil\n".repeat(1 + size as usize / 14)[..size as usize].as_bytes()).unwrap();
+            std::fs::write(&path, &"Package: evil\n".repeat(1 + size as usize / 14).as_bytes()[..size as usize]).unwrap();
             spoiled += 1;
         }
     }
@@ -251,7 +252,7 @@ fn spoil(folder: &std::path::Path) -> usize {
 
 #[test]
 fn what_is_planted_in_cache_or_store_is_noticed_and_made_again() {
-    let mut site = Site::new();
+    let mut site = Site::new(false);
     site.bytes = 4000;
     let mut numbers = Numbers(7);
     let objects = site.folder.path().join("objects");
@@ -286,7 +287,7 @@ fn what_is_planted_in_cache_or_store_is_noticed_and_made_again() {
 
 #[test]
 fn a_suite_that_was_copied_takes_over_the_blocks() {
-    let mut site = Site::new();
+    let mut site = Site::new(false);
     site.bytes = 2000;
     let mut numbers = Numbers(8);
     let store = FolderStore::new(&site.folder.path().join("objects")).derived("blocks-v1");

@@ -4,10 +4,11 @@ mod site;
 
 use std::collections::BTreeMap;
 
-use ddb::formats::pdiff::{ed, paragraph_edits};
+use ddb::formats::pdiff::{History, ed, paragraph_edits};
 use ddb::words::digest::Sha256;
 
 use crate::client::Apt;
+use crate::gateway::Gateway;
 use crate::sandbox::{Sandbox, cache};
 use site::{Fetched, PACKAGES, SOURCES, Site, TRANSLATION, Texts};
 
@@ -106,6 +107,11 @@ fn published(sandbox: &Sandbox) -> Texts {
 fn both_apts_follow_ten_publishes_by_patches() {
     let sandbox = Sandbox::with_archive();
     let mut site = Site::new(&sandbox, 8);
+    let configuration = sandbox.archive().join("ddb.toml");
+    let text = std::fs::read_to_string(&configuration).unwrap();
+    std::fs::write(&configuration, text.replacen("architectures", "pdiffs = 8\nkeep-generations = 2\nkeep-for = \"0s\"\narchitectures", 1))
+        .unwrap();
+    sandbox.git(&["commit", "-qam", "Make patches."]).ok();
     let deb = |number: usize, version: &str| {
         let fields = format!("Description: package {number}\n the long text of {number} at {version}\n");
         sandbox.deb("out", &format!("package-{number}"), version, "amd64", &fields);
@@ -126,7 +132,7 @@ fn both_apts_follow_ten_publishes_by_patches() {
         }
         sandbox.commit("out", &[]).ok();
         sandbox.dists(&[]).ok();
-        site.publish(&published(&sandbox));
+        site.serves(&sandbox, published(&sandbox));
         for (client, apt) in always
             .iter()
             .chain(sometimes.iter().filter(|_| [0, 4, 10].contains(&state)))
@@ -144,6 +150,30 @@ fn both_apts_follow_ten_publishes_by_patches() {
             }
         }
     }
+    // Patches that no list names any more are removed with the generations that named them; those that one names are there.
+    let folder = sandbox.public().join("dists/trixie/main/binary-amd64/Packages.diff");
+    let index = History::parse_index(&std::fs::read(folder.join("Index")).unwrap()).unwrap();
+    let there = std::fs::read_dir(&folder).unwrap().filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with('0'));
+    assert_eq!((index.steps.len(), there.count()), (8, 9), "one generation more is kept");
+    for step in &index.steps {
+        assert!(folder.join(format!("{}.gz", step.name)).is_file());
+    }
+    sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
+    // The gateway and an export have them too.
+    sandbox.publish(&["-C", "archive", "export", "exported"]).ok();
+    let exported = sandbox.path("exported/dists/trixie/main/binary-amd64/Packages.diff");
+    for step in &index.steps {
+        let name = format!("{}.gz", step.name);
+        assert_eq!(std::fs::read(exported.join(&name)).unwrap(), std::fs::read(folder.join(&name)).unwrap());
+    }
+    assert_eq!(std::fs::read(exported.join("Index.gz")).unwrap(), std::fs::read(folder.join("Index.gz")).unwrap());
+    let gateway = Gateway::of(&sandbox, &[]);
+    let name = format!("{}.gz", index.steps[0].name);
+    let path = "/dists/trixie/main/binary-amd64/Packages.diff";
+    assert_eq!(gateway.body(&format!("{path}/{name}")), std::fs::read(folder.join(&name)).unwrap());
+    assert_eq!(gateway.body(&format!("{path}/Index.gz")), std::fs::read(folder.join("Index.gz")).unwrap());
+    assert_eq!(gateway.status(&format!("{path}/00000001-00000000.gz")), 404);
+    gateway.stop();
 }
 
 #[test]

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Effort;
 use crate::formats::index::order::SortKey;
+use crate::formats::pdiff::{History, Step};
 use crate::words::archive::Compression;
 use crate::words::digest::Sha256;
 
@@ -24,6 +25,19 @@ pub const KIND: &str = "blocks-v1";
 pub struct Sheet {
     /// Its blocks, in the order of the text.
     pub blocks: Vec<Block>,
+    /// The patches that lead to it from earlier states.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff: Option<Diff>,
+}
+
+/// The patches of an index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Diff {
+    /// Which patches there are.
+    pub history: History,
+    /// SHA-256 and length in bytes of the compressed list of them, where there are any.
+    pub list: Option<(Sha256, u64)>,
 }
 
 /// One block of an index: whole paragraphs.
@@ -63,7 +77,11 @@ impl Sheet {
             // A plain struct of strings and numbers always has a JSON form, and writing to a String cannot fail.
             let _ = writeln!(text, "{}{end}", serde_json::to_string(block).unwrap_or_default());
         }
-        text.push_str("]}\n");
+        text.push(']');
+        if let Some(diff) = &self.diff {
+            let _ = write!(text, ", \"diff\": {}", serde_json::to_string(diff).unwrap_or_default());
+        }
+        text.push_str("}\n");
         text
     }
 
@@ -83,6 +101,11 @@ impl Sheet {
         (!self.blocks.is_empty()).then(|| after.saturating_sub(1))
     }
 
+    /// Returns the patches that there are.
+    pub fn steps(&self) -> &[Step] {
+        self.diff.as_ref().map_or(&[], |diff| &diff.history.steps)
+    }
+
     /// Returns the compressed blocks that are named, each once.
     pub fn named(&self) -> BTreeSet<Sha256> {
         self.blocks.iter().flat_map(|block| block.forms.values().map(|(oid, _)| *oid)).collect()
@@ -93,6 +116,7 @@ impl Sheet {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::formats::pdiff::Facts;
 
     fn block(name: &str) -> Block {
         Block {
@@ -108,7 +132,10 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_and_nothing_else() {
-        for sheet in [Sheet::default(), Sheet { blocks: vec![block("b")] }, Sheet { blocks: vec![block("b"), block("d")] }] {
+        let of = |blocks| Sheet { blocks, diff: None };
+        let diff = Diff { history: History::begin(Facts::of(b"x")), list: Some((Sha256::of(b"y"), 7)) };
+        let with_diff = Sheet { diff: Some(diff), ..of(vec![block("c")]) };
+        for sheet in [Sheet::default(), of(vec![block("b")]), of(vec![block("b"), block("d")]), with_diff] {
             let text = sheet.text();
             assert_eq!(Sheet::parse(text.as_bytes()).unwrap(), sheet);
             assert_eq!(text.lines().count(), sheet.blocks.len() + 2);
@@ -116,12 +143,12 @@ mod tests {
                 assert!(bad == text || Sheet::parse(bad.as_bytes()).is_err(), "{bad}");
             }
         }
-        assert_eq!(Sheet { blocks: vec![block("b"), block("d")] }.named().len(), 2);
+        assert_eq!(of(vec![block("b"), block("d")]).named().len(), 2);
     }
 
     #[test]
     fn a_key_lies_in_the_last_block_that_does_not_begin_behind_it() {
-        let sheet = Sheet { blocks: vec![block("b"), block("d")] };
+        let sheet = Sheet { blocks: vec![block("b"), block("d")], diff: None };
         for (name, expected) in [("a", 0), ("b", 0), ("c", 0), ("d", 1), ("e", 1)] {
             assert_eq!(sheet.holding(&block(name).first), Some(expected), "{name}");
         }

@@ -8,6 +8,7 @@
 mod bytes;
 mod context;
 mod delta;
+mod diff;
 mod listing;
 mod look;
 mod policy;
@@ -26,6 +27,8 @@ use crate::formats::blocks::sheet::Sheet;
 use crate::formats::blocks::{self, BlockError};
 use crate::formats::index::RenderError;
 use crate::formats::index::overrides::OverrideError;
+use crate::formats::pdiff::{History, Step};
+use crate::formats::pool::pointer::Pointer;
 use crate::formats::release::{self, Listed, folder_release};
 use crate::formats::suite::checks::RecordProblem;
 use crate::places::git::read::Snapshot;
@@ -139,6 +142,13 @@ impl Fold {
         if let Some(text) = self.record.texts.get(path) {
             return Ok(text.clone().into_bytes());
         }
+        if let Some(list) = list_of(path, &self.sheets) {
+            let gone = |oid: &Sha256| FoldError::Gone { path: path.to_owned(), oid: *oid };
+            return match list {
+                List::Text(text) => Ok(text.into_bytes()),
+                List::Compressed(oid, size) => bytes.compressed(&oid, size).ok_or_else(|| gone(&oid)),
+            };
+        }
         let form = [Compression::Gz, Compression::Xz, Compression::Zst].into_iter().find_map(|compression| {
             let index = path.strip_suffix(compression.suffix())?;
             Some((compression, index, self.sheets.get(index)?))
@@ -146,6 +156,34 @@ impl Fold {
         let Some((compression, index, sheet)) = form else { return Ok(Vec::new()) };
         join(index, sheet, compression, bytes)
     }
+}
+
+/// The list of an index's patches.
+pub enum List {
+    /// As it is.
+    Text(String),
+    /// Compressed, by SHA-256 and length in bytes.
+    Compressed(Sha256, u64),
+}
+
+/// Returns the list of patches that a path means, `None` where it means something else.
+pub fn list_of(path: &str, sheets: &BTreeMap<String, Sheet>) -> Option<List> {
+    let (index, rest) = path.split_once(".diff/")?;
+    let diff = sheets.get(index)?.diff.as_ref()?;
+    match rest {
+        "Index" => diff.history.index_text().map(List::Text),
+        "Index.gz" => diff.list.map(|(oid, size)| List::Compressed(oid, size)),
+        _ => None,
+    }
+}
+
+/// Returns every patch of every index by path, with the compressed script that lies beside the blocks.
+pub fn patches(sheets: &BTreeMap<String, Sheet>) -> BTreeMap<String, Pointer> {
+    let patch = |index: &str, step: &Step| {
+        let pointer = Pointer { oid: step.download.sha256, size: step.download.size };
+        (History::patch_path(index, step), pointer)
+    };
+    sheets.iter().flat_map(|(index, sheet)| sheet.steps().iter().map(move |step| patch(index, step))).collect()
 }
 
 /// Joins a compressed index from its blocks.
@@ -218,7 +256,7 @@ fn by_delta(context: &Context<'_>, last: &Last, delta: &delta::Delta, bytes: &By
 fn from_records(context: &Context<'_>, seen: &[Seen], last: Option<&Last>, bytes: &Bytes<'_>, wanted: Wanted) -> Result<Fold, FoldError> {
     let chosen = listing::choose(context, seen);
     let listed = last.filter(|_| !wanted.from_records).map(|last| &last.listed);
-    let old = |path: &str| last.filter(|_| !wanted.repack).and_then(|last| last.sheets.get(path));
+    let old = |path: &str| last.and_then(|last| last.sheets.get(path));
     let woven = context.indices.iter().map(|index| {
         let listing = chosen.listing(context, seen, index)?;
         weave::listed(context, index, &listing, old(&index.path()), wanted.repack, listed, bytes)

@@ -14,6 +14,7 @@ use super::FoldError;
 use super::bytes::Bytes;
 use super::context::Context;
 use super::delta::Edited;
+use super::diff;
 use super::listing::Listing;
 use super::policy::Plan;
 use crate::formats::blocks::sheet::{Block, Sheet};
@@ -42,11 +43,11 @@ struct Part {
 }
 
 /// One index while it is woven.
-struct Weaver<'a> {
-    context: &'a Context<'a>,
-    path: String,
+pub(super) struct Weaver<'a> {
+    pub(super) context: &'a Context<'a>,
+    pub(super) path: String,
     kind: Kind,
-    bytes: &'a Bytes<'a>,
+    pub(super) bytes: &'a Bytes<'a>,
     /// What the last Release lists.
     last: &'a BTreeMap<String, Listed>,
 }
@@ -78,12 +79,14 @@ pub(super) fn edited(
         || {
             let parts = (0..count).into_par_iter().map(|at| match plan.effort(at) {
                 None => Ok(old.blocks.get(at).map(Part::kept).into_iter().collect()),
-                Some(effort) => weaver.cut(&*text_of(at)?, effort, plan.limit(effort)),
+                Some(effort) => weaver.cut(&text_of(at)?, effort, plan.limit(effort)),
             });
             parts.collect::<Result<Vec<Vec<Part>>, FoldError>>()
         },
     );
-    weaver.finish(plain?, parts?.into_iter().flatten().collect(), |block| weaver.bytes.text(block))
+    let woven = weaver.finish(plain?, parts?.into_iter().flatten().collect(), |block| weaver.bytes.text(block))?;
+    let changes = edited.texts.iter().map(|(at, text)| (*at, Cow::Borrowed(text.as_str())));
+    weaver.with_diff(woven, old, changes.map(Ok))
 }
 
 /// Weaves an index whose paragraphs can all be made. Without what the last Release lists, every form is joined although nothing
@@ -100,9 +103,10 @@ pub(super) fn listed(
     let nothing = BTreeMap::new();
     let weaver = Weaver { context, path: index.path(), kind: index.sort_kind(), bytes, last: last.unwrap_or(&nothing) };
     let none = Sheet::default();
-    let old = old.filter(|old| !old.blocks.is_empty()).unwrap_or(&none);
+    let before = old;
+    let old = old.filter(|old| !repack && !old.blocks.is_empty()).unwrap_or(&none);
     let ranges = ranges(listing, old);
-    let mut read = weaver.read(listing, old, &ranges)?;
+    let read = weaver.read(listing, old, &ranges)?;
     if old.blocks.is_empty() {
         // Nothing says where blocks begin: they are cut evenly.
         let plan = Plan::first(context.suite);
@@ -111,7 +115,8 @@ pub(super) fn listed(
         let lengths: Vec<usize> = read.lengths.into_values().flatten().collect();
         let parts = blocks_of(listing, 0, &lengths, limit).into_par_iter().map(|range| weaver.part(&listing.text(range)?.0, effort));
         let parts = parts.collect::<Result<Vec<Part>, FoldError>>()?;
-        return weaver.finish(read.plain, parts, |_| None);
+        let woven = weaver.finish(read.plain, parts, |_| None)?;
+        return weaver.with_diff(woven, before.unwrap_or(&none), std::iter::empty());
     }
     let plan = Plan::of(context.suite, old, &read.changed);
     if read.changed.is_empty()
@@ -133,11 +138,12 @@ pub(super) fn listed(
     let parts = parts.collect::<Result<Vec<Vec<Part>>, FoldError>>()?;
     let places: BTreeMap<Sha256, Range<usize>> =
         old.blocks.iter().zip(&ranges).map(|(block, range)| (block.sha256, range.clone())).collect();
-    read.changed.clear();
-    weaver.finish(read.plain, parts.into_iter().flatten().collect(), |block| {
+    let woven = weaver.finish(read.plain, parts.into_iter().flatten().collect(), |block| {
         let range = places.get(&block.sha256)?;
         listing.text(range.clone()).ok().map(|(text, _)| text)
-    })
+    })?;
+    let text_of = |at: &usize| Ok((*at, Cow::Owned(listing.text(ranges.get(*at).cloned().unwrap_or_default())?.0)));
+    weaver.with_diff(woven, old, read.changed.keys().map(text_of))
 }
 
 /// Returns which paragraphs lie where a recorded block was; without one, runs of paragraphs.
@@ -177,7 +183,7 @@ impl Weaver<'_> {
         format!("{}{}", self.path, compression.suffix())
     }
 
-    fn failed(&self) -> impl Fn(blocks::BlockError) -> FoldError {
+    pub(super) fn failed(&self) -> impl Fn(blocks::BlockError) -> FoldError {
         let path = self.path.clone();
         move |source| FoldError::Compress { path: path.clone(), source }
     }
@@ -192,7 +198,10 @@ impl Weaver<'_> {
         let suite = self.context.suite;
         let paths = std::iter::once(self.path.clone()).chain(suite.compression.iter().map(|compression| self.form(*compression)));
         let listed = paths.map(|path| Some((path.clone(), self.last.get(&path)?.clone())));
-        let listed: BTreeMap<String, Listed> = listed.collect::<Option<_>>()?;
+        let mut listed: BTreeMap<String, Listed> = listed.collect::<Option<_>>()?;
+        // A suite that was copied starts with what was published under its own name.
+        let lists = diff::paths(&self.path, old).into_iter().map(|path| Some((path.clone(), self.last.get(&path)?.clone())));
+        listed.extend(lists.collect::<Option<Vec<_>>>()?);
         let whole = |block: &Block| block.forms.keys().copied().eq(sorted(&suite.compression));
         let same = listed.values().all(|listed| release::suffices(listed, suite)) && old.blocks.iter().all(whole);
         same.then(|| Woven { sheet: old.clone(), listed, made: BTreeMap::new() })
@@ -308,7 +317,7 @@ impl Weaver<'_> {
             listed.insert(self.form(compression), facts);
             made.insert(self.form(compression), bytes);
         }
-        Ok(Woven { sheet: Sheet { blocks: parts.into_iter().map(|part| part.block).collect() }, listed, made })
+        Ok(Woven { sheet: Sheet { blocks: parts.into_iter().map(|part| part.block).collect(), diff: None }, listed, made })
     }
 
     /// Returns one compressed form of a block: made now, kept, or else compressed again.

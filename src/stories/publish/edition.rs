@@ -100,6 +100,12 @@ impl Edition {
         }
     }
 
+    /// Returns the bytes of a patch, which lies beside the blocks.
+    pub(super) fn block(&self, places: &Places<'_>, path: &str, pointer: &Pointer) -> Result<Vec<u8>, PublishError> {
+        let bytes = Bytes::new(self.blocks.as_ref(), places.cache, false).compressed(&pointer.oid, pointer.size);
+        Ok(bytes.ok_or_else(|| FoldError::Gone { path: path.to_owned(), oid: pointer.oid })?)
+    }
+
     fn again(&self, places: &Places<'_>) -> Result<Fold, PublishError> {
         let snapshot = places.open.repository.snapshot(self.base)?;
         let last = Last {

@@ -8,16 +8,18 @@
 //! Not seen: files that somebody removed or changed by hand below an untouched InRelease, and a publisher without a lock that
 //! was overtaken and killed before it noticed. `fsck` finds both, `--repair` looks at everything again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::stage::{self, Signatures, Staged};
 use super::{DistsRequest, Edition, Places, PublishError, plan};
 use crate::formats::artifact::clearsign;
+use crate::formats::pool::pointer::Pointer;
 use crate::formats::release::{Listed, Release};
 use crate::formats::suite::checks;
 use crate::formats::suite::place::RecordPlace;
 use crate::places::git::read::{Snapshot, read_blobs};
 use crate::places::git::{GitError, Oid};
+use crate::stories::fold::patches;
 use crate::words::date::Span;
 use crate::words::digest::Sha256;
 use crate::words::name::Codename;
@@ -53,6 +55,8 @@ struct Last {
     unserved: Vec<Release>,
     since: Since,
     stanza: Option<String>,
+    /// The patches of indices.
+    patches: BTreeMap<String, Pointer>,
 }
 
 /// What Git says about the files of the pool, and of the whole tree, since a Release was served.
@@ -82,6 +86,8 @@ impl Known {
         }
         let since = since(request, places, edition, &last)?;
         let stanza = if unserved.is_empty() { old_stanza(request, places, edition, &last)? } else { None };
+        let recorded = stage::recorded(&places.open.repository, &request.codename, last.commit)?;
+        let patches = recorded.map(|(_, sheets)| patches(&sheets)).unwrap_or_default();
         let last = Last {
             signatures: last.signatures.filter(|_| same_signature),
             unserved: unserved.into_iter().map(|staged| staged.parsed).collect(),
@@ -89,6 +95,7 @@ impl Known {
             text: last.release,
             since,
             stanza,
+            patches,
         };
         Ok(Self { last: Some(last), rest })
     }
@@ -113,6 +120,11 @@ impl Known {
     /// Tells whether the tree has this index under its digests, which nothing but the end of its time takes away.
     pub(super) fn by_hash(&self, path: &str, listed: &Listed) -> bool {
         self.last.as_ref().is_some_and(|last| last.release.acquire_by_hash && last.release.files.get(path) == Some(listed))
+    }
+
+    /// Tells whether the tree has this patch: no two have the same name.
+    pub(super) fn patch(&self, path: &str, pointer: &Pointer) -> bool {
+        self.last.as_ref().is_some_and(|last| last.patches.get(path) == Some(pointer))
     }
 
     /// Tells whether the tree has this keyring.

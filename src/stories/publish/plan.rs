@@ -20,6 +20,7 @@ use crate::places::store::Intent;
 use crate::places::target::plan::{Class, Plan, Step};
 use crate::places::target::{Content, PublishTarget, TargetError};
 use crate::stories::archive::OpenError;
+use crate::stories::fold::patches;
 use crate::words::archive::{Archive, Suite};
 use crate::words::digest::ObjectId;
 
@@ -52,6 +53,8 @@ enum Origin {
     Bytes(Vec<u8>),
     /// From the fold: the file that Release lists under this name.
     Listed(String),
+    /// From the store of blocks: the patch of this name.
+    Block(String),
     /// From the object store.
     Object,
     /// From another path of the tree.
@@ -80,6 +83,7 @@ impl Wanted {
         let content = match self.origin {
             Origin::Bytes(bytes) => Content::Bytes(bytes),
             Origin::Listed(name) => Content::Bytes(edition.content(places, &name)?),
+            Origin::Block(name) => Content::Bytes(edition.block(places, &name, &self.pointer)?),
             Origin::Object => Content::Object(self.pointer),
             Origin::SameAs(path) => Content::SameAs(path, self.pointer),
         };
@@ -112,6 +116,11 @@ pub(super) fn publish(
             }
         }
         want(Class::Index, format!("{root}/{path}"), known.index(path, listed));
+    }
+    for (path, pointer) in patches(&edition.fold.sheets) {
+        let known = known.patch(&path, &pointer);
+        let origin = Origin::Block(path.clone());
+        wanted.push(Wanted { class: Class::ByHash, path: format!("{root}/{path}"), origin, pointer, known });
     }
     let (release, stanza, signed) = (edition.release.text(), stanza(request, edition), known.signatures(signatures));
     wanted.extend([
@@ -192,7 +201,7 @@ pub(super) fn removals(request: &DistsRequest, places: &Places<'_>, archive: &Ar
     let mut sweep = Sweep { plan: Plan::default(), swept: before };
     let before = if request.repair { 0 } else { before };
     let Some(suite) = archive.suite(&request.codename) else { return Ok(sweep) };
-    let mut kept: BTreeSet<String> = names(&newest.parsed).collect();
+    let mut kept: BTreeSet<String> = names(places, request, newest)?.into_iter().collect();
     let mut steps = BTreeMap::new();
     let (mut generation, mut over, mut replaced_at) = (1, false, request.now);
     // Releases come newest first, so everything that is kept is known before the first one that is not.
@@ -204,11 +213,15 @@ pub(super) fn removals(request: &DistsRequest, places: &Places<'_>, archive: &Ar
             replaced_at = signatures.served.at;
         }
         if !over {
-            kept.extend(names(&current.parsed));
+            kept.extend(names(places, request, &current)?);
             continue;
         }
         sweep.swept = sweep.swept.max(current.inputs.sequence);
-        for path in names(&current.parsed).filter(|name| !kept.contains(name)).map(|name| format!("dists/{}/{name}", request.codename)) {
+        for path in names(places, request, &current)?
+            .into_iter()
+            .filter(|name| !kept.contains(name))
+            .map(|name| format!("dists/{}/{name}", request.codename))
+        {
             steps.insert(path.clone(), Step { class: Class::Removal, path, content: None });
         }
     }
@@ -239,8 +252,15 @@ fn earlier(request: &DistsRequest, places: &Places<'_>, newest: &Staged, swept: 
     Ok(walk(&Repository::open(repository.git_dir())?)?)
 }
 
-/// Returns the by-hash names of the files of a Release, without those of plain forms, which are listed and never written.
-fn names(release: &Release) -> impl Iterator<Item = String> + '_ {
+/// Returns the names that mean the files of one Release alone: by-hash, without those of plain forms, which are listed and never
+/// written, and patches.
+fn names(places: &Places<'_>, request: &DistsRequest, staged: &Staged) -> Result<Vec<String>, PublishError> {
+    let recorded = stage::recorded(&places.open.repository, &request.codename, staged.commit)?;
+    let patches = recorded.map(|(_, sheets)| patches(&sheets)).unwrap_or_default();
+    Ok(by_hash_names(&staged.parsed).chain(patches.into_keys()).collect())
+}
+
+fn by_hash_names(release: &Release) -> impl Iterator<Item = String> + '_ {
     let is_plain = |path: &str| [".gz", ".xz", ".zst"].iter().any(|suffix| release.files.contains_key(&format!("{path}{suffix}")));
     release.files.iter().filter(move |(path, _)| !is_plain(path)).flat_map(|(path, listed)| by_hash_paths(path, listed))
 }

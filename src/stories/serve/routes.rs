@@ -101,6 +101,14 @@ impl Gateway {
                 return Ok(Found { bytes: Source::Memory(bytes, facts.sha256), modified: whole.edition.date, shown });
             }
         }
+        if path.contains(".diff/") {
+            let recorded = self.with(|open| index::recorded(open, &newest))?;
+            if let Some(patch) = recorded.and_then(|recorded| index::patch(self.blocks.as_ref(), &recorded, path)) {
+                let (bytes, oid) = patch.map_err(|fault| Refused::new(500, fault.to_string()))?;
+                let shown = presentation(&format!("dists/{codename}/{path}"));
+                return Ok(Found { bytes: Source::Memory(Bytes::from(bytes), oid), modified: newest.edition.date, shown });
+            }
+        }
         Err(nothing())
     }
 

@@ -11,7 +11,7 @@ use crate::formats::blocks::sheet::KIND;
 use crate::formats::release::Listed;
 use crate::places::store::ObjectStore;
 use crate::stories::archive::OpenArchive;
-use crate::stories::fold::{Bytes, Last, Wanted, fold};
+use crate::stories::fold::{Bytes, Last, List, Wanted, fold, list_of, patches};
 use crate::stories::publish::stage::{self, Recorded};
 use crate::words::archive::Compression;
 use crate::words::digest::Sha256;
@@ -69,6 +69,11 @@ pub fn join(
     let (record, sheets) = recorded.filter(|recorded| is_of(recorded, whole)).ok_or_else(not_recorded)?;
     let bytes = if let Some(text) = record.texts.get(path) {
         text.clone().into_bytes()
+    } else if let Some(list) = list_of(path, sheets) {
+        match list {
+            List::Text(text) => text.into_bytes(),
+            List::Compressed(oid, size) => block(blocks, path, &oid, size)?,
+        }
     } else {
         let form = [Compression::Gz, Compression::Xz, Compression::Zst]
             .into_iter()
@@ -95,6 +100,15 @@ fn block(store: &dyn ObjectStore, path: &str, oid: &Sha256, size: u64) -> Result
 /// Returns which blocks a served Release is joined from, `None` where that was not recorded or cannot be read.
 pub fn recorded(open: &OpenArchive, whole: &Whole) -> Option<Recorded> {
     stage::recorded(&open.repository, &whole.edition.codename, whole.edition.commit).ok().flatten()
+}
+
+/// Reads a patch of an index of a served Release; `None` where there is no such patch.
+///
+/// # Errors
+/// It is missing or damaged.
+pub fn patch(blocks: &dyn ObjectStore, recorded: &Recorded, path: &str) -> Option<Result<(Vec<u8>, Sha256), IndexFault>> {
+    let pointer = *patches(&recorded.1).get(path)?;
+    Some(block(blocks, path, &pointer.oid, pointer.size).map(|bytes| (bytes, pointer.oid)))
 }
 
 /// Tells whether what is recorded is about this Release.

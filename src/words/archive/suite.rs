@@ -58,6 +58,10 @@ pub struct Suite {
     /// publish that compresses the whole index for each change.
     #[serde(default, skip_serializing_if = "BlockSize::is_default")]
     pub block_size: BlockSize,
+    /// How many patches from earlier states (pdiffs) each index keeps; 0 makes none. Without it, 8 where an index is large enough
+    /// to be worth one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pdiffs: Option<u32>,
     /// Digests in Packages and Sources beside SHA-256, which is always there.
     #[serde(default = "default_package_digests")]
     pub package_digests: BTreeSet<ExtraDigest>,

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
-use ddb::formats::blocks;
+use ddb::formats::blocks::{self, Effort};
 use ddb::formats::pdiff::{Facts, History, Limits, ed, line_edits, paragraph_edits};
-use ddb::formats::release::{IndexFile, Listed, Release, by_hash_paths};
+use ddb::formats::release::{Listed, Release, by_hash_paths};
 use ddb::places::sign::SignedRelease;
 use ddb::places::sign::keys::SecretKey;
 use ddb::places::sign::openpgp::OpenPgpSigner;
@@ -62,6 +62,16 @@ impl Site {
         Self { root, server, signer, key, date, kept, texts: Texts::new(), histories: BTreeMap::new(), compressed: HashMap::new() }
     }
 
+    /// Serves what ddb itself has published, with these texts and its own patches.
+    pub fn serves(&mut self, sandbox: &Sandbox, texts: Texts) {
+        if self.root != sandbox.public() {
+            self.root = sandbox.public();
+            self.server = Server::of(&self.root);
+            self.key = std::fs::read_to_string(self.root.join("archive-keyring.asc")).unwrap();
+        }
+        self.texts = texts;
+    }
+
     /// Makes this client use the tree.
     pub fn serve(&self, apt: &Apt<'_>) {
         let key: String =
@@ -74,21 +84,21 @@ impl Site {
 
     /// Publishes the next state.
     pub fn publish(&mut self, texts: &Texts) {
-        let mut listed = Vec::new();
+        let mut listed = BTreeMap::new();
         for (path, text) in texts {
             let plain = FileFacts::of(text.as_bytes(), ExtraDigests::default());
             let xz = self.compress(text);
             let compressed_size = xz.len() as u64;
-            listed.push(IndexFile { path: path.clone(), facts: plain.clone(), written: false });
-            listed.push(self.write_index(&format!("{path}.xz"), &xz));
+            listed.insert(path.clone(), of_facts(&plain));
+            listed.insert(format!("{path}.xz"), self.write_index(&format!("{path}.xz"), &xz));
             let facts = Facts { size: plain.size, sha256: plain.sha256 };
             let limits = Limits { patches: self.kept, bytes: compressed_size };
             let history = self.next(path, text, facts, limits);
             if let Some(list) = history.index_text() {
                 let path = History::index_path(path);
-                listed.push(self.write_index(&path, list.as_bytes()));
-                let gz = blocks::compress_block(list.as_bytes(), Compression::Gz).unwrap();
-                listed.push(self.write_index(&format!("{path}.gz"), &gz));
+                listed.insert(path.clone(), self.write_index(&path, list.as_bytes()));
+                let gz = blocks::compress_block(list.as_bytes(), Compression::Gz, Effort::Full).unwrap();
+                listed.insert(format!("{path}.gz"), self.write_index(&format!("{path}.gz"), &gz));
             }
             self.histories.insert(path.clone(), history);
         }
@@ -96,7 +106,7 @@ impl Site {
         self.date = Timestamp(self.date.0 + 60);
         let archive = Archive::parse("[suites.trixie]\narchitectures = [\"amd64\"]\n").unwrap();
         let (codename, suite) = archive.suites.first_key_value().unwrap();
-        let release = Release::new(&archive.archive, codename, suite, self.date, &listed).text();
+        let release = Release::new(&archive.archive, codename, suite, self.date, listed).text();
         let signed = SignedRelease::sign(&self.signer, release.as_bytes(), self.date).unwrap();
         self.write(&format!("{RELEASE}/InRelease"), signed.in_release());
     }
@@ -109,7 +119,7 @@ impl Site {
         }
         let edits = if path.contains("Contents-") { line_edits(old, text, 0) } else { paragraph_edits(old, text, 0) };
         let script = ed::to_ed(&edits).unwrap();
-        let compressed = blocks::compress_block(&script, Compression::Gz).unwrap();
+        let compressed = blocks::compress_block(&script, Compression::Gz, Effort::Full).unwrap();
         let next = history.advance(history.current, facts, &script, &compressed, limits);
         if let Some(step) = next.steps.last() {
             self.write(&format!("{RELEASE}/{}", History::patch_path(path, step)), &compressed);
@@ -119,24 +129,34 @@ impl Site {
 
     /// The text as .xz; blocks that did not change are compressed once.
     fn compress(&mut self, text: &str) -> Vec<u8> {
-        let cuts = blocks::cut(text.as_bytes());
-        let new: Vec<_> =
-            cuts.iter().filter(|cut| !self.compressed.contains_key(&Sha256::of(&text.as_bytes()[(*cut).clone()]))).cloned().collect();
-        for (cut, block) in new.iter().zip(blocks::compress_each(text.as_bytes(), &new, Compression::Xz).unwrap()) {
-            self.compressed.insert(Sha256::of(&text.as_bytes()[cut.clone()]), block);
+        // Any cut will do that does not move when something is put in.
+        let mut blocks_of: Vec<(Sha256, &str)> = Vec::new();
+        let (mut begin, mut end) = (0, 0);
+        for paragraph in ddb::formats::index::order::paragraphs(text) {
+            if end - begin > 64 << 10 && Sha256::of(paragraph.lines().next().unwrap().as_bytes()).as_bytes()[0] < 8 {
+                blocks_of.push((Sha256::of(&text.as_bytes()[begin..end]), &text[begin..end]));
+                begin = end;
+            }
+            end += paragraph.len();
         }
-        let all: Vec<&Vec<u8>> = cuts.into_iter().map(|cut| &self.compressed[&Sha256::of(&text.as_bytes()[cut])]).collect();
+        blocks_of.push((Sha256::of(&text.as_bytes()[begin..]), &text[begin..]));
+        for (name, block) in &blocks_of {
+            self.compressed
+                .entry(*name)
+                .or_insert_with(|| blocks::compress_block(block.as_bytes(), Compression::Xz, Effort::Quick).unwrap());
+        }
+        let all: Vec<&Vec<u8>> = blocks_of.iter().map(|(name, _)| &self.compressed[name]).collect();
         blocks::join(&all, Compression::Xz).unwrap()
     }
 
     /// Writes an index by its name and by its hash.
-    fn write_index(&self, path: &str, bytes: &[u8]) -> IndexFile {
+    fn write_index(&self, path: &str, bytes: &[u8]) -> Listed {
         let facts = FileFacts::of(bytes, ExtraDigests::default());
-        let listed = Listed { size: facts.size, sha256: facts.sha256, md5: None, sha1: None, sha512: None };
+        let listed = of_facts(&facts);
         for path in by_hash_paths(path, &listed).iter().map(String::as_str).chain([path]) {
             self.write(&format!("{RELEASE}/{path}"), bytes);
         }
-        IndexFile { path: path.to_owned(), facts, written: true }
+        listed
     }
 
     fn write(&self, path: &str, bytes: &[u8]) {
@@ -195,4 +215,8 @@ impl Site {
             assert!(found == *text, "{:?}'s {path} has {} bytes, not the published {}", apt.kind, found.len(), text.len());
         }
     }
+}
+
+fn of_facts(facts: &FileFacts) -> Listed {
+    Listed { size: facts.size, sha256: facts.sha256, md5: None, sha1: None, sha512: None }
 }
