@@ -24,6 +24,7 @@ use crate::places::store::{Intent, Listing, ObjectStore, StoreError, Stored, in_
 use crate::places::target::{PublishTarget, TargetError};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
+use crate::stories::fold::patches;
 use crate::stories::lfs;
 use crate::stories::publish::stage::{self, StageError};
 use crate::words::archive::Archive;
@@ -329,13 +330,20 @@ fn check_published(
     }
     for (path, listed) in &served.parsed.files {
         let by_hash = if served.parsed.acquire_by_hash { by_hash_paths(path, listed) } else { Vec::new() };
-        if is_plain(path, &served.parsed.files) {
+        if served.parsed.is_listed_only(path) {
             continue;
         }
         for name in std::iter::once(path.clone()).chain(by_hash) {
             count += 1;
             findings.extend(compare_index(target, format!("{root}/{name}"), listed)?);
         }
+    }
+    // Patches are named by the lists that Release names, and by no digest in it.
+    let recorded = stage::recorded(repository, codename, served.commit)?;
+    for (path, pointer) in recorded.map(|(_, sheets)| patches(&sheets)).unwrap_or_default() {
+        count += 1;
+        let listed = Listed { size: pointer.size, sha256: pointer.oid, md5: None, sha1: None, sha512: None };
+        findings.extend(compare_index(target, format!("{root}/{path}"), &listed)?);
     }
     let base = served.base(codename)?;
     let Ok(base) = repository.snapshot(base) else {
@@ -360,11 +368,6 @@ fn check_published(
     let wrong = in_lanes(LANES, &pool, |(path, pointer)| compare_pool(target, path, pointer, full))?;
     findings.extend(wrong.into_iter().flatten());
     Ok(count)
-}
-
-/// The plain form of an index is listed and not written; its compressed forms stand beside it in the list.
-fn is_plain(path: &str, files: &BTreeMap<String, Listed>) -> bool {
-    [".gz", ".xz", ".zst"].iter().any(|suffix| files.contains_key(&format!("{path}{suffix}")))
 }
 
 fn compare_index(target: &dyn PublishTarget, path: String, listed: &Listed) -> Result<Option<Finding>, FsckError> {

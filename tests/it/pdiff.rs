@@ -131,6 +131,8 @@ fn both_apts_follow_ten_publishes_by_patches() {
             }
         }
         sandbox.commit("out", &[]).ok();
+        let plan = sandbox.dists(&["--dry-run"]).ok().out;
+        assert_eq!(plan.contains("Packages.diff/0"), state > 0, "{plan}");
         sandbox.dists(&[]).ok();
         site.serves(&sandbox, published(&sandbox));
         for (client, apt) in always
@@ -159,6 +161,13 @@ fn both_apts_follow_ten_publishes_by_patches() {
         assert!(folder.join(format!("{}.gz", step.name)).is_file());
     }
     sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
+    // One that somebody removed is missed, and comes back.
+    let lost = folder.join(format!("{}.gz", index.steps[3].name));
+    let bytes = std::fs::read(&lost).unwrap();
+    std::fs::remove_file(&lost).unwrap();
+    assert!(sandbox.deploy(&["-C", "archive", "fsck"]).exits(8).out.contains(&index.steps[3].name));
+    sandbox.dists(&[]).ok();
+    assert_eq!(std::fs::read(&lost).unwrap(), bytes);
     // The gateway and an export have them too.
     sandbox.publish(&["-C", "archive", "export", "exported"]).ok();
     let exported = sandbox.path("exported/dists/trixie/main/binary-amd64/Packages.diff");

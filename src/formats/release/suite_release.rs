@@ -209,6 +209,13 @@ impl Release {
         }
     }
 
+    /// Tells whether a file is listed and not written: the plain form of an index that has a compressed one. Lists of patches are
+    /// written in both forms.
+    pub fn is_listed_only(&self, path: &str) -> bool {
+        let has = |suffix: &str| self.files.contains_key(&format!("{path}{suffix}"));
+        !path.ends_with(".diff/Index") && [".gz", ".xz", ".zst"].into_iter().any(has)
+    }
+
     /// Tells whether two Releases say the same but for `Date` and `Valid-Until`: then nothing changed.
     pub fn content_equals(&self, other: &Self) -> bool {
         let timeless = |release: &Self| Self { date: Timestamp(0), valid_until: None, ..release.clone() };

@@ -57,7 +57,11 @@ impl Weaver<'_> {
                 match self.patch(old, changes)? {
                     Some(script) => {
                         let compressed = self.kept(&script)?;
-                        diff.history.advance(diff.history.current, new, &script, &compressed, limits)
+                        let history = diff.history.advance(diff.history.current, new, &script, &compressed, limits);
+                        if let Some(step) = history.steps.last() {
+                            woven.made.insert(History::patch_path(&self.path, step), compressed);
+                        }
+                        history
                     }
                     None => diff.history.restart(new),
                 }

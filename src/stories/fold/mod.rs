@@ -115,7 +115,7 @@ pub enum FoldError {
 pub struct Fold {
     /// What Release lists, by path: each index in its plain form and its compressed ones, and the Release beside it.
     pub listed: BTreeMap<String, Listed>,
-    /// The bytes of files that were made now. Others are joined from their blocks by `content`.
+    /// The bytes of files that were made now, patches among them. Others are joined from their blocks by `content`.
     pub made: BTreeMap<String, Vec<u8>>,
     /// The blocks of each index, by its plain path.
     pub sheets: BTreeMap<String, Sheet>,

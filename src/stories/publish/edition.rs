@@ -100,10 +100,11 @@ impl Edition {
         }
     }
 
-    /// Returns the bytes of a patch, which lies beside the blocks.
-    pub(super) fn block(&self, places: &Places<'_>, path: &str, pointer: &Pointer) -> Result<Vec<u8>, PublishError> {
-        let bytes = Bytes::new(self.blocks.as_ref(), places.cache, false).compressed(&pointer.oid, pointer.size);
-        Ok(bytes.ok_or_else(|| FoldError::Gone { path: path.to_owned(), oid: pointer.oid })?)
+    /// Returns the bytes of a patch, which lies beside the blocks; `None` where it is gone: that costs clients the whole index once,
+    /// and nothing else.
+    pub(super) fn patch(&self, places: &Places<'_>, path: &str, pointer: &Pointer) -> Option<Vec<u8>> {
+        let made = self.fold.made.get(path).cloned();
+        made.or_else(|| Bytes::new(self.blocks.as_ref(), places.cache, false).compressed(&pointer.oid, pointer.size))
     }
 
     fn again(&self, places: &Places<'_>) -> Result<Fold, PublishError> {

@@ -53,8 +53,8 @@ enum Origin {
     Bytes(Vec<u8>),
     /// From the fold: the file that Release lists under this name.
     Listed(String),
-    /// From the store of blocks: the patch of this name.
-    Block(String),
+    /// From the fold or the store of blocks: the patch of this name.
+    Patch(String),
     /// From the object store.
     Object,
     /// From another path of the tree.
@@ -78,16 +78,19 @@ impl Wanted {
         }
     }
 
-    /// Returns the step, with its content.
-    fn step(self, places: &Places<'_>, edition: &Edition) -> Result<Step, PublishError> {
+    /// Returns the step, with its content; none for a patch that is gone.
+    fn step(self, places: &Places<'_>, edition: &Edition) -> Result<Option<Step>, PublishError> {
         let content = match self.origin {
             Origin::Bytes(bytes) => Content::Bytes(bytes),
             Origin::Listed(name) => Content::Bytes(edition.content(places, &name)?),
-            Origin::Block(name) => Content::Bytes(edition.block(places, &name, &self.pointer)?),
+            Origin::Patch(name) => match edition.patch(places, &name, &self.pointer) {
+                Some(bytes) => Content::Bytes(bytes),
+                None => return Ok(None),
+            },
             Origin::Object => Content::Object(self.pointer),
             Origin::SameAs(path) => Content::SameAs(path, self.pointer),
         };
-        Ok(Step { class: self.class, path: self.path, content: Some(content) })
+        Ok(Some(Step { class: self.class, path: self.path, content: Some(content) }))
     }
 }
 
@@ -119,7 +122,7 @@ pub(super) fn publish(
     }
     for (path, pointer) in patches(&edition.fold.sheets) {
         let known = known.patch(&path, &pointer);
-        let origin = Origin::Block(path.clone());
+        let origin = Origin::Patch(path.clone());
         wanted.push(Wanted { class: Class::ByHash, path: format!("{root}/{path}"), origin, pointer, known });
     }
     let (release, stanza, signed) = (edition.release.text(), stanza(request, edition), known.signatures(signatures));
@@ -130,7 +133,7 @@ pub(super) fn publish(
         Wanted::bytes(Class::Release, format!("{root}/Release"), release.as_bytes(), known.release(&release)),
         Wanted::bytes(Class::InRelease, format!("{root}/InRelease"), &signatures.in_release, signed),
     ]);
-    let steps = lacking(places, &known, wanted)?.into_iter().map(|wanted| wanted.step(places, edition));
+    let steps = lacking(places, &known, wanted)?.into_iter().filter_map(|wanted| wanted.step(places, edition).transpose());
     Ok(Plan::new(steps.collect::<Result<_, _>>()?))
 }
 
@@ -261,6 +264,5 @@ fn names(places: &Places<'_>, request: &DistsRequest, staged: &Staged) -> Result
 }
 
 fn by_hash_names(release: &Release) -> impl Iterator<Item = String> + '_ {
-    let is_plain = |path: &str| [".gz", ".xz", ".zst"].iter().any(|suffix| release.files.contains_key(&format!("{path}{suffix}")));
-    release.files.iter().filter(move |(path, _)| !is_plain(path)).flat_map(|(path, listed)| by_hash_paths(path, listed))
+    release.files.iter().filter(|(path, _)| !release.is_listed_only(path)).flat_map(|(path, listed)| by_hash_paths(path, listed))
 }
