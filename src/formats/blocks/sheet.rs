@@ -5,7 +5,7 @@
 //! the bytes themselves come from caches and stores that need not be trusted, because every block is named by its hash. An old
 //! index is joined again from its blocks and never compressed again: a newer compressor would give other bytes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
@@ -85,11 +85,6 @@ impl Sheet {
         text
     }
 
-    /// Returns how many paragraphs the index has.
-    pub fn paragraphs(&self) -> u64 {
-        self.blocks.iter().map(|block| block.paragraphs).sum()
-    }
-
     /// Returns the length of the text in bytes.
     pub fn bytes(&self) -> u64 {
         self.blocks.iter().map(|block| block.bytes).sum()
@@ -104,11 +99,6 @@ impl Sheet {
     /// Returns the patches that there are.
     pub fn steps(&self) -> &[Step] {
         self.diff.as_ref().map_or(&[], |diff| &diff.history.steps)
-    }
-
-    /// Returns the compressed blocks that are named, each once.
-    pub fn named(&self) -> BTreeSet<Sha256> {
-        self.blocks.iter().flat_map(|block| block.forms.values().map(|(oid, _)| *oid)).collect()
     }
 }
 
@@ -143,7 +133,6 @@ mod tests {
                 assert!(bad == text || Sheet::parse(bad.as_bytes()).is_err(), "{bad}");
             }
         }
-        assert_eq!(of(vec![block("b"), block("d")]).named().len(), 2);
     }
 
     #[test]

@@ -68,30 +68,41 @@ pub(super) fn of_sources(
     look(repository, snapshot, snapshot.records_of(codename, sources)?)
 }
 
-type Looked = Result<(Vec<Seen>, Vec<RecordProblem>), GitError>;
-
 fn look(repository: &Repository, snapshot: &Snapshot<'_>, entries: Vec<RecordEntry>) -> Result<Vec<Seen>, FoldError> {
+    each(repository, snapshot, entries, |looker, entry| looker.look(entry, |_, _| ()))
+}
+
+/// What a look at one record gives: a value, or a problem to report.
+type Looked<T> = Result<Result<T, RecordProblem>, GitError>;
+
+/// Looks at each record, in parallel, and returns what the looks give in the order of the records, or all problems together.
+fn each<T: Send>(
+    repository: &Repository,
+    snapshot: &Snapshot<'_>,
+    entries: Vec<RecordEntry>,
+    look: impl Fn(&mut Looker<'_>, RecordEntry) -> Looked<T> + Sync,
+) -> Result<Vec<T>, FoldError> {
     repository.hydrate(entries.iter().map(|entry| entry.blob))?;
     let (git_dir, commit) = (repository.git().path().to_owned(), snapshot.commit());
     let count = entries.len();
-    let chunk = |chunk: Vec<RecordEntry>| -> Looked {
+    let chunk = |chunk: Vec<RecordEntry>| -> Result<_, GitError> {
         let own = Repository::open(&git_dir)?;
         let snapshot = own.snapshot(commit)?;
         let mut looker = Looker { repository: &own, snapshot: &snapshot, above: None, folder: None };
-        let (mut seen, mut problems) = (Vec::with_capacity(chunk.len()), Vec::new());
+        let (mut values, mut problems) = (Vec::with_capacity(chunk.len()), Vec::new());
         for entry in chunk {
-            match looker.look(entry, |_, _| ())? {
-                Ok(record) => seen.push(record),
+            match look(&mut looker, entry)? {
+                Ok(value) => values.push(value),
                 Err(problem) => problems.push(problem),
             }
         }
-        Ok((seen, problems))
+        Ok((values, problems))
     };
-    let looked: Vec<Looked> = entries.into_par_iter().chunks(CHUNK).map(chunk).collect();
+    let chunks: Vec<Result<_, GitError>> = entries.into_par_iter().chunks(CHUNK).map(chunk).collect();
     let (mut all, mut problems) = (Vec::with_capacity(count), Vec::new());
-    for looked in looked {
-        let (seen, wrong) = looked?;
-        all.extend(seen);
+    for chunk in chunks {
+        let (values, wrong) = chunk?;
+        all.extend(values);
         problems.extend(wrong);
     }
     if problems.is_empty() { Ok(all) } else { Err(FoldError::Records { commit: commit.to_string(), problems }) }
@@ -119,27 +130,12 @@ pub fn whole_pool(repository: &Repository, snapshot: &Snapshot<'_>, codename: &C
 }
 
 fn files(repository: &Repository, snapshot: &Snapshot<'_>, entries: Vec<RecordEntry>) -> Result<BTreeMap<PoolPath, Pointer>, FoldError> {
-    repository.hydrate(entries.iter().map(|entry| entry.blob))?;
-    let (git_dir, commit) = (repository.git().path().to_owned(), snapshot.commit());
-    let chunk = |chunk: Vec<RecordEntry>| -> Result<_, GitError> {
-        let own = Repository::open(&git_dir)?;
-        let snapshot = own.snapshot(commit)?;
-        let mut looker = Looker { repository: &own, snapshot: &snapshot, above: None, folder: None };
-        let (mut files, mut problems) = (Vec::with_capacity(chunk.len()), Vec::new());
-        for entry in chunk {
-            let looked = looker.look(entry, |path, pointer| files.push((path.clone(), *pointer)))?;
-            problems.extend(looked.err());
-        }
-        Ok((files, problems))
-    };
-    let looked: Vec<_> = entries.into_par_iter().chunks(CHUNK).map(chunk).collect();
-    let (mut all, mut problems) = (BTreeMap::new(), Vec::new());
-    for looked in looked {
-        let (files, wrong) = looked?;
-        all.extend(files);
-        problems.extend(wrong);
-    }
-    if problems.is_empty() { Ok(all) } else { Err(FoldError::Records { commit: commit.to_string(), problems }) }
+    let files = each(repository, snapshot, entries, |looker, entry| {
+        let mut files = Vec::new();
+        let looked = looker.look(entry, |path, pointer| files.push((path.clone(), *pointer)))?;
+        Ok(looked.map(|_| files))
+    });
+    Ok(files?.into_iter().flatten().collect())
 }
 
 /// Reads records one after the other.
@@ -154,7 +150,7 @@ struct Looker<'a> {
 
 impl Looker<'_> {
     /// Looks at a record, and tells of each file that it names.
-    fn look(&mut self, entry: RecordEntry, mut file: impl FnMut(&PoolPath, &Pointer)) -> Result<Result<Seen, RecordProblem>, GitError> {
+    fn look(&mut self, entry: RecordEntry, mut file: impl FnMut(&PoolPath, &Pointer)) -> Looked<Seen> {
         let RecordEntry { place, blob } = entry;
         let bytes = self.repository.blob(blob, &place)?;
         if bytes.len() as u64 > limits::RECORD {

@@ -149,13 +149,17 @@ impl Fold {
                 List::Compressed(oid, size) => bytes.compressed(&oid, size).ok_or_else(|| gone(&oid)),
             };
         }
-        let form = [Compression::Gz, Compression::Xz, Compression::Zst].into_iter().find_map(|compression| {
-            let index = path.strip_suffix(compression.suffix())?;
-            Some((compression, index, self.sheets.get(index)?))
-        });
-        let Some((compression, index, sheet)) = form else { return Ok(Vec::new()) };
+        let Some((compression, index, sheet)) = form_of(path, &self.sheets) else { return Ok(Vec::new()) };
         join(index, sheet, compression, bytes)
     }
+}
+
+/// Returns which compressed form of which index a path means, with the index's plain path; `None` where it means something else.
+pub fn form_of<'a>(path: &'a str, sheets: &'a BTreeMap<String, Sheet>) -> Option<(Compression, &'a str, &'a Sheet)> {
+    [Compression::Gz, Compression::Xz, Compression::Zst].into_iter().find_map(|compression| {
+        let index = path.strip_suffix(compression.suffix())?;
+        Some((compression, index, sheets.get(index)?))
+    })
 }
 
 /// The list of an index's patches.

@@ -11,9 +11,8 @@ use crate::formats::blocks::sheet::KIND;
 use crate::formats::release::Listed;
 use crate::places::store::ObjectStore;
 use crate::stories::archive::OpenArchive;
-use crate::stories::fold::{Bytes, Last, List, Wanted, fold, list_of, patches};
+use crate::stories::fold::{Bytes, Last, List, Wanted, fold, form_of, list_of, patches};
 use crate::stories::publish::stage::{self, Recorded};
-use crate::words::archive::Compression;
 use crate::words::digest::Sha256;
 
 /// Why an index cannot be joined.
@@ -75,10 +74,7 @@ pub fn join(
             List::Compressed(oid, size) => block(blocks, path, &oid, size)?,
         }
     } else {
-        let form = [Compression::Gz, Compression::Xz, Compression::Zst]
-            .into_iter()
-            .find_map(|compression| Some((compression, sheets.get(path.strip_suffix(compression.suffix())?)?)));
-        let (compression, sheet) = form.ok_or_else(not_recorded)?;
+        let (compression, _, sheet) = form_of(path, sheets).ok_or_else(not_recorded)?;
         let named = sheet.blocks.iter().map(|block| block.forms.get(&compression).ok_or_else(not_recorded));
         let read = named.map(|named| named.and_then(|(oid, size)| block(blocks, path, oid, *size))).collect::<Result<Vec<_>, _>>()?;
         blocks::join(&read, compression).map_err(|_| IndexFault::Other { path: path.to_owned() })?
