@@ -3,17 +3,23 @@
 //! Only the paths of the commit are looked at. A pool file is written as its pointer: that is what `git lfs` sees as clean,
 //! whether its filters are installed or not, and `git lfs checkout` fills it in. A file with local changes is left alone.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use git2::{IndexEntry, IndexTime};
+use git2::{IndexEntry, IndexTime, ObjectType};
+use rayon::prelude::*;
 
 use super::land::Edits;
+use super::read::Snapshot;
 use super::{GitError, Oid, Repository, failed};
 use crate::formats::pool::pointer::Pointer;
 use crate::places::digest_of;
+
+/// How many folders are brought up to date at a time.
+const FOLDERS: usize = 4096;
 
 impl Repository {
     /// Waits until no other ddb lands into this work tree; it is held until the value is dropped, from before the branch moves
@@ -61,24 +67,22 @@ impl Repository {
         let mut index = self.git().index().map_err(failed("open the index"))?;
         let snapshot = before.map(|commit| self.snapshot(commit)).transpose()?;
         let mut left = Vec::new();
-        for (path, content) in edits {
-            let old = snapshot.as_ref().map(|snapshot| snapshot.file(path)).transpose()?.flatten();
-            let file = root.join(path);
-            if leads_elsewhere(&root, &file) || !is_replaceable(&file, old.as_deref(), content.as_deref())? {
-                left.push(path.clone());
-                continue;
-            }
-            match content {
-                Some(bytes) => {
-                    write_whole(&file, bytes)?;
-                    let entry = self.index_entry(path, &file, bytes)?;
-                    index.add(&entry).map_err(failed(format!("add {path} to the index")))?;
-                }
-                None => {
-                    remove_with_empty_folders(&root, &file)?;
-                    if index.get_path(Path::new(path), 0).is_some() {
-                        index.remove_path(Path::new(path)).map_err(failed(format!("remove {path} from the index")))?;
+        let git_dir = self.git_dir();
+        let (removed, written) = (by_folder(edits, false), by_folder(edits, true));
+        // What goes makes room first, one folder after another: the last file of a folder takes the folder with it. Some folders
+        // at a time, so that a large deploy does not hold an entry for each of its files twice.
+        for folders in removed.chunks(1).chain(written.chunks(FOLDERS)) {
+            let old = folders.iter().map(|folder| self.old_blobs(snapshot.as_ref(), folder)).collect::<Result<Vec<_>, _>>()?;
+            let bring = |own: &mut Option<Self>, (folder, old): (&Folder<'_>, _)| folder.bring(&root, git_dir, own, &old);
+            let brought = folders.par_iter().zip(old).map_init(|| None, bring);
+            for (path, became) in brought.collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
+                match became {
+                    Became::Left => left.push(path),
+                    Became::Written(entry) => index.add(&entry).map_err(failed(format!("add {path} to the index")))?,
+                    Became::Removed if index.get_path(Path::new(&path), 0).is_some() => {
+                        index.remove_path(Path::new(&path)).map_err(failed(format!("remove {path} from the index")))?;
                     }
+                    Became::Removed => {}
                 }
             }
         }
@@ -86,30 +90,135 @@ impl Repository {
         Ok(left)
     }
 
-    fn index_entry(&self, path: &str, file: &Path, bytes: &[u8]) -> Result<IndexEntry, GitError> {
-        let metadata = fs::symlink_metadata(file).map_err(|source| GitError::File { operation: "read", path: file.to_owned(), source })?;
-        let id = git2::Oid::hash_object(git2::ObjectType::Blob, bytes).map_err(failed(format!("hash {path}")))?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "Git's index keeps the low 32 bits of these fields")]
-        Ok(IndexEntry {
-            ctime: IndexTime::new(metadata.ctime() as i32, metadata.ctime_nsec() as u32),
-            mtime: IndexTime::new(metadata.mtime() as i32, metadata.mtime_nsec() as u32),
-            dev: metadata.dev() as u32,
-            ino: metadata.ino() as u32,
-            mode: 0o100_644,
-            uid: metadata.uid(),
-            gid: metadata.gid(),
-            file_size: metadata.len() as u32,
-            id,
-            flags: 0,
-            flags_extended: 0,
-            path: path.as_bytes().to_vec(),
-        })
+    /// Returns the blobs that the old commit has in a folder.
+    fn old_blobs(&self, snapshot: Option<&Snapshot<'_>>, folder: &Folder<'_>) -> Result<HashMap<String, Oid>, GitError> {
+        let Some(snapshot) = snapshot else { return Ok(HashMap::new()) };
+        if folder.path.is_empty() {
+            let blob = |(name, _): &(&str, _)| Ok(snapshot.oid_of(name)?.map(|blob| ((*name).to_owned(), blob)));
+            return folder.files.iter().filter_map(|file| blob(file).transpose()).collect();
+        }
+        let Some(tree) = snapshot.folder(folder.path)? else { return Ok(HashMap::new()) };
+        let blobs = tree.iter().filter(|entry| entry.kind() == Some(ObjectType::Blob));
+        Ok(blobs.filter_map(|entry| Some((entry.name().ok()?.to_owned(), entry.id()))).collect())
     }
 }
 
-/// Tells whether a folder between the top of the work tree and a file is a link: nothing is written through one.
-fn leads_elsewhere(root: &Path, file: &Path) -> bool {
-    file.ancestors().skip(1).take_while(|folder| *folder != root).any(Path::is_symlink)
+/// The edits of one folder.
+struct Folder<'a> {
+    /// The folder's path; empty at the top.
+    path: &'a str,
+    /// Names and new contents.
+    files: Vec<(&'a str, Option<&'a [u8]>)>,
+}
+
+impl Folder<'_> {
+    /// Brings the files of one folder to their new state; `own` is this thread's view of the repository, opened when needed.
+    fn bring(
+        &self,
+        root: &Path,
+        git_dir: &Path,
+        own: &mut Option<Repository>,
+        old: &HashMap<String, Oid>,
+    ) -> Result<Vec<(String, Became)>, GitError> {
+        let place = root.join(self.path);
+        let elsewhere = leads_elsewhere(root, &place);
+        if !elsewhere && self.files.iter().any(|(_, content)| content.is_some()) {
+            fs::create_dir_all(&place).map_err(|source| GitError::File { operation: "make", path: place.clone(), source })?;
+        }
+        let mut brought = Vec::with_capacity(self.files.len());
+        for (name, content) in &self.files {
+            let (path, file) = (self.path_of(name), place.join(name));
+            if elsewhere {
+                brought.push((path, Became::Left));
+                continue;
+            }
+            // In most cases nothing is there.
+            let fresh = match content {
+                Some(bytes) => write_new(&file, bytes)?,
+                None => false,
+            };
+            if !fresh && fs::symlink_metadata(&file).is_ok() {
+                let old = match old.get(*name) {
+                    Some(blob) => {
+                        if own.is_none() {
+                            *own = Some(Repository::open(git_dir)?);
+                        }
+                        own.as_ref().map(|own| own.blob(*blob, &path)).transpose()?
+                    }
+                    None => None,
+                };
+                if !is_replaceable(&file, old.as_deref(), *content)? {
+                    brought.push((path, Became::Left));
+                    continue;
+                }
+                if let Some(bytes) = content {
+                    write_whole(&file, bytes)?;
+                }
+            }
+            let became = match content {
+                Some(bytes) => Became::Written(Box::new(index_entry(&path, &file, bytes)?)),
+                None => {
+                    remove_with_empty_folders(root, &file)?;
+                    Became::Removed
+                }
+            };
+            brought.push((path, became));
+        }
+        Ok(brought)
+    }
+
+    fn path_of(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}/{name}", self.path) }
+    }
+}
+
+/// What became of a path.
+enum Became {
+    /// It has local changes, or lies behind a link.
+    Left,
+    /// It has its new content.
+    Written(Box<IndexEntry>),
+    /// It is gone.
+    Removed,
+}
+
+/// Returns the edits that write, or those that remove, by folder.
+fn by_folder(edits: &Edits, write: bool) -> Vec<Folder<'_>> {
+    let mut folders: Vec<Folder<'_>> = Vec::new();
+    for (path, content) in edits.iter().filter(|(_, content)| content.is_some() == write) {
+        let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let file = (name, content.as_deref());
+        match folders.last_mut().filter(|folder| folder.path == above) {
+            Some(folder) => folder.files.push(file),
+            None => folders.push(Folder { path: above, files: vec![file] }),
+        }
+    }
+    folders
+}
+
+fn index_entry(path: &str, file: &Path, bytes: &[u8]) -> Result<IndexEntry, GitError> {
+    let metadata = fs::symlink_metadata(file).map_err(|source| GitError::File { operation: "read", path: file.to_owned(), source })?;
+    let id = git2::Oid::hash_object(ObjectType::Blob, bytes).map_err(failed(format!("hash {path}")))?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "Git's index keeps the low 32 bits of these fields")]
+    Ok(IndexEntry {
+        ctime: IndexTime::new(metadata.ctime() as i32, metadata.ctime_nsec() as u32),
+        mtime: IndexTime::new(metadata.mtime() as i32, metadata.mtime_nsec() as u32),
+        dev: metadata.dev() as u32,
+        ino: metadata.ino() as u32,
+        mode: 0o100_644,
+        uid: metadata.uid(),
+        gid: metadata.gid(),
+        file_size: metadata.len() as u32,
+        id,
+        flags: 0,
+        flags_extended: 0,
+        path: path.as_bytes().to_vec(),
+    })
+}
+
+/// Tells whether a folder of the work tree, or one above it, is a link: nothing is written through one.
+fn leads_elsewhere(root: &Path, folder: &Path) -> bool {
+    folder.ancestors().take_while(|folder| *folder != root).any(Path::is_symlink)
 }
 
 /// Tells whether the file is as the old commit has it (as text or as the object that its pointer names), as the new one, or missing.
@@ -137,6 +246,16 @@ fn is_replaceable(file: &Path, old: Option<&[u8]>, new: Option<&[u8]>) -> Result
         }
     }
     Ok(false)
+}
+
+/// Writes a file where there is none yet, as Git does; `false` where something is there.
+fn write_new(file: &Path, bytes: &[u8]) -> Result<bool, GitError> {
+    let failed = |source| GitError::File { operation: "write", path: file.to_owned(), source };
+    match fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(file) {
+        Ok(mut made) => made.write_all(bytes).map(|()| true).map_err(failed),
+        Err(fault) if fault.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(fault) => Err(failed(fault)),
+    }
 }
 
 fn write_whole(file: &Path, bytes: &[u8]) -> Result<(), GitError> {

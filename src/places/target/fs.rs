@@ -6,14 +6,15 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Content, PublishTarget, TargetError};
 use crate::formats::pool::pointer::Pointer;
-use crate::places::digest_of;
+use crate::places::pointer_of;
 use crate::places::store::{ObjectStore, StoreError};
 use crate::words::archive::Links;
 
@@ -22,7 +23,10 @@ use crate::words::archive::Links;
 pub struct FolderTarget {
     root: PathBuf,
     links: Links,
+    /// Folders whose entries changed; all of them are there.
     unsettled: Mutex<BTreeSet<PathBuf>>,
+    /// That the file system was found to have no reflinks between store and tree.
+    without_reflinks: AtomicBool,
 }
 
 const LOCK: &str = ".ddb-lock";
@@ -30,10 +34,16 @@ const LOCK: &str = ".ddb-lock";
 /// The folder of files that are being written. What a killed publisher leaves there is removed by the next one.
 const INCOMING: &str = ".ddb-incoming";
 
+/// How many files are looked at or written at once: who waits for the disk uses no processor.
+const AT_ONCE: usize = 4;
+
+/// Fewer folders wait for the disk one by one; for more, everything that the file system has not written yet is waited for once.
+const MANY: usize = 32;
+
 impl FolderTarget {
     /// Returns the tree in this folder, which is made when first written.
     pub fn new(root: &Path, links: Links) -> Self {
-        Self { root: root.to_owned(), links, unsettled: Mutex::new(BTreeSet::new()) }
+        Self { root: root.to_owned(), links, unsettled: Mutex::new(BTreeSet::new()), without_reflinks: AtomicBool::new(false) }
     }
 
     /// Returns the folder.
@@ -61,6 +71,9 @@ impl FolderTarget {
     fn make_folder_of(&self, file: &Path) -> io::Result<()> {
         let folder = file.parent().unwrap_or(&self.root).to_owned();
         let mut unsettled = self.unsettled.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if unsettled.contains(&folder) {
+            return Ok(());
+        }
         for above in folder.ancestors().take_while(|above| above.starts_with(&self.root)) {
             let known = above.exists();
             unsettled.insert(above.to_owned());
@@ -77,9 +90,14 @@ impl FolderTarget {
         Ok(())
     }
 
-    fn temporary(&self) -> io::Result<tempfile::NamedTempFile> {
+    fn incoming(&self) -> io::Result<PathBuf> {
         let folder = self.root.join(INCOMING);
         fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+
+    fn temporary(&self) -> io::Result<tempfile::NamedTempFile> {
+        let folder = self.incoming()?;
         let file = tempfile::Builder::new().prefix(".ddb-").tempfile_in(&folder)?;
         file.as_file().set_permissions(Permissions::from_mode(0o644))?;
         Ok(file)
@@ -99,15 +117,15 @@ impl FolderTarget {
 
     fn write_link(&self, file: &Path, origin: &Path) -> io::Result<()> {
         self.make_folder_of(file)?;
+        match fs::hard_link(origin, file) {
+            Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {}
+            linked => return linked,
+        }
         // A hard link cannot replace a file, so it is made under another name and renamed. Renaming onto another link of
-        // the same file does nothing and leaves the other name, hence the removal.
-        let name = self.temporary()?.into_temp_path();
-        fs::remove_file(&name)?;
-        fs::hard_link(origin, &name)?;
-        fs::rename(&name, file)?;
-        let _ = fs::remove_file(&name);
-        std::mem::forget(name);
-        Ok(())
+        // the same file does nothing and leaves the other name, which is removed when it is dropped.
+        let folder = self.incoming()?;
+        let name = tempfile::Builder::new().prefix(".ddb-").make_in(&folder, |name| fs::hard_link(origin, name))?.into_temp_path();
+        fs::rename(&name, file)
     }
 
     fn write_reflink(&self, file: &Path, origin: &Path) -> io::Result<()> {
@@ -119,6 +137,17 @@ impl FolderTarget {
         Ok(())
     }
 
+    /// Makes a reflink, or a hard link where the file system has no reflinks.
+    fn write_shared(&self, file: &Path, origin: &Path) -> io::Result<()> {
+        if !self.without_reflinks.load(Ordering::Relaxed) {
+            match self.write_reflink(file, origin) {
+                Ok(()) => return Ok(()),
+                Err(_) => self.without_reflinks.store(true, Ordering::Relaxed),
+            }
+        }
+        self.write_link(file, origin)
+    }
+
     fn write_object(&self, path: &str, file: &Path, pointer: &Pointer, store: &dyn ObjectStore) -> Result<(), TargetError> {
         let object = |source| TargetError::Object { path: path.to_owned(), source: Box::new(source) };
         if store.size(&pointer.oid).map_err(object)? != Some(pointer.size) {
@@ -128,7 +157,7 @@ impl FolderTarget {
         let named = |links, source| TargetError::Links { target: self.describe(), path: path.to_owned(), links, source };
         let no_folder = || io::Error::other("the object store is no local folder");
         match (self.links, &origin) {
-            (Links::Auto, Some(origin)) if self.write_reflink(file, origin).is_ok() || self.write_link(file, origin).is_ok() => Ok(()),
+            (Links::Auto, Some(origin)) if self.write_shared(file, origin).is_ok() => Ok(()),
             (Links::Reflink, Some(origin)) => self.write_reflink(file, origin).map_err(|source| named("reflink", source)),
             (Links::Hard, Some(origin)) => self.write_link(file, origin).map_err(|source| named("hard", source)),
             (Links::Reflink, None) => Err(named("reflink", no_folder())),
@@ -194,7 +223,7 @@ impl PublishTarget for FolderTarget {
 
     fn hash(&self, path: &str) -> Result<Option<Pointer>, TargetError> {
         match File::open(self.root.join(path)) {
-            Ok(file) => Ok(Some(Pointer::from(&digest_of(file).map_err(self.failed("read", path))?))),
+            Ok(file) => pointer_of(file).map(Some).map_err(self.failed("read", path)),
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(fault) => Err(self.failed("read", path)(fault)),
         }
@@ -218,6 +247,10 @@ impl PublishTarget for FolderTarget {
 
     fn settle(&self) -> Result<(), TargetError> {
         let folders = std::mem::take(&mut *self.unsettled.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        if folders.len() > MANY {
+            let synced = File::open(&self.root).and_then(|root| Ok(rustix::fs::syncfs(root)?));
+            return synced.map_err(self.failed("sync", "."));
+        }
         for folder in folders {
             let synced = File::open(&folder).and_then(|open| open.sync_all());
             synced.map_err(self.failed("sync", &folder.display().to_string()))?;
@@ -227,6 +260,16 @@ impl PublishTarget for FolderTarget {
 
     fn local_root(&self) -> Option<&Path> {
         Some(&self.root)
+    }
+
+    fn is_link_to(&self, path: &str, origin: &Path) -> bool {
+        let same = |one: &fs::Metadata, other: &fs::Metadata| one.dev() == other.dev() && one.ino() == other.ino();
+        let found = fs::symlink_metadata(self.root.join(path)).and_then(|here| Ok((here, fs::symlink_metadata(origin)?)));
+        found.is_ok_and(|(here, origin)| same(&here, &origin))
+    }
+
+    fn lanes(&self) -> usize {
+        AT_ONCE
     }
 
     fn exclusive(&self) -> Result<Box<dyn std::any::Any>, TargetError> {
@@ -243,7 +286,6 @@ impl PublishTarget for FolderTarget {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::MetadataExt as _;
 
     #[test]
     fn keeps_the_contract_however_it_links() {

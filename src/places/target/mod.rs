@@ -111,6 +111,11 @@ pub trait PublishTarget: Send + Sync {
     /// The tree cannot be read.
     fn holds(&self, path: &str, pointer: &Pointer) -> Result<bool, TargetError>;
 
+    /// Tells whether a path is a hard link to a file of this machine, so that both always hold the same bytes.
+    fn is_link_to(&self, _path: &str, _origin: &std::path::Path) -> bool {
+        false
+    }
+
     /// Returns size and hash of a path's bytes, read anew; `None` where it is missing.
     ///
     /// # Errors
@@ -154,7 +159,7 @@ pub trait PublishTarget: Send + Sync {
         false
     }
 
-    /// Returns how many writes may run at once: those of one class of a plan do not depend on each other.
+    /// Returns how many looks or writes may run at once: those of one class of a plan do not depend on each other.
     fn lanes(&self) -> usize {
         1
     }

@@ -16,8 +16,8 @@ use std::time::Duration;
 use super::{Content, PublishTarget, TargetError};
 use crate::formats::pool::pointer::Pointer;
 use crate::formats::web;
-use crate::places::digest_of;
 use crate::places::lanes::LANES;
+use crate::places::pointer_of;
 use crate::places::requests::Requests;
 use crate::places::s3::{Body, Client, Condition, Failed, Headers, S3Error, UploadError};
 use crate::places::store::{ObjectStore, StoreError};
@@ -208,7 +208,7 @@ impl PublishTarget for S3Target {
     }
 
     fn hash(&self, path: &str) -> Result<Option<Pointer>, TargetError> {
-        let hashed = |body: Body| digest_of(body).map(|facts| Pointer::from(&facts)).map_err(self.failed("read", path));
+        let hashed = |body: Body| pointer_of(body).map_err(self.failed("read", path));
         self.client.get(path)?.map(hashed).transpose()
     }
 

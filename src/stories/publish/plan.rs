@@ -16,7 +16,7 @@ use crate::formats::suite::checks::RecordProblem;
 use crate::places::git::Repository;
 use crate::places::git::remote::Depth;
 use crate::places::lanes::{LANES, in_lanes};
-use crate::places::store::Intent;
+use crate::places::store::{Intent, ObjectStore};
 use crate::places::target::plan::{Class, Plan, Step};
 use crate::places::target::{Content, PublishTarget, TargetError};
 use crate::stories::archive::OpenError;
@@ -68,7 +68,11 @@ impl Wanted {
     }
 
     /// Tells whether the tree has the content already.
-    fn is_there(&self, target: &dyn PublishTarget, known: &Known) -> Result<bool, TargetError> {
+    fn is_there(&self, target: &dyn PublishTarget, store: &dyn ObjectStore, known: &Known) -> Result<bool, TargetError> {
+        let object = matches!(self.origin, Origin::Object).then(|| store.local_path(&self.pointer.oid)).flatten();
+        if object.is_some_and(|object| target.is_link_to(&self.path, &object)) {
+            return Ok(target.size(&self.path)? == Some(self.pointer.size));
+        }
         match (target.is_remote(), self.known) {
             (true, true) => Ok(true),
             (true, false) if known.writes_unseen() => Ok(false),
@@ -139,8 +143,8 @@ pub(super) fn publish(
 
 /// Returns those whose content the tree does not have.
 fn lacking(places: &Places<'_>, known: &Known, wanted: Vec<Wanted>) -> Result<Vec<Wanted>, TargetError> {
-    let target = places.target;
-    let there = in_lanes(target.lanes(), &wanted, |wanted| wanted.is_there(target, known))?;
+    let (target, store) = (places.target, places.store);
+    let there = in_lanes(target.lanes(), &wanted, |wanted| wanted.is_there(target, store, known))?;
     Ok(wanted.into_iter().zip(there).filter(|(_, there)| !there).map(|(wanted, _)| wanted).collect())
 }
 
