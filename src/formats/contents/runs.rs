@@ -1,7 +1,7 @@
 //! Sorting the lines of a whole suite in little memory: runs that are sorted and held compressed, merged when they are read.
 //!
-//! A run takes 32 MiB of paths and packages, so Debian's largest Contents (650 MB of text) is some 25 runs of 3 MB, and reading
-//! it merges 25 streams. It can be read as often as needed.
+//! A run takes 16 MiB of paths and packages, so Debian's largest Contents (650 MB of text) is some 45 runs of 2 MB, and reading
+//! it merges 45 streams. It can be read as often as needed.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,7 +11,7 @@ use super::packed::Packed;
 use super::table;
 
 /// Bytes of a run before it is compressed.
-const RUN: usize = 32 << 20;
+const RUN: usize = 16 << 20;
 
 /// Bytes that a line costs beside its text while it is sorted.
 const LINE: usize = 16;

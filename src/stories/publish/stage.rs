@@ -285,7 +285,8 @@ pub fn stage(
     let record = Folded { release: Sha256::of(release), ..fold.record.clone() };
     edits.insert(FOLDED.to_owned(), to_json(&record));
     let lists = (!fold.lists.is_empty()).then(|| to_json(&fold.lists)).flatten();
-    if lists.is_some() || after.is_some() {
+    let had_lists = after.map(|after| open.repository.snapshot(after.commit)?.file(LISTS)).transpose()?.flatten().is_some();
+    if lists.is_some() || had_lists {
         edits.insert(LISTS.to_owned(), lists);
     }
     if let Some(after) = after {
