@@ -192,11 +192,8 @@ impl Repository {
         for entry in found.iter() {
             match entry.kind() {
                 // Records name no object that the pool does not.
-                Some(ObjectType::Tree) if top && entry.name_bytes() == b"suites" => {
-                    if named.wants_lists {
-                        self.add_records(entry.id(), named)?;
-                    }
-                }
+                Some(ObjectType::Tree) if top && entry.name_bytes() == b"suites" && !named.wants_lists => {}
+                Some(ObjectType::Tree) if top && entry.name_bytes() == b"suites" => self.add_records(entry.id(), named)?,
                 Some(ObjectType::Tree) => self.add_tree(entry.id(), false, named)?,
                 Some(ObjectType::Blob) => self.add_pointer(entry.id(), named)?,
                 _ => {}
