@@ -4,6 +4,7 @@
 #   CACHE/corpus/   real packages under files/COMPONENT/ and Debian's own index paragraphs for just these files:
 #                   Packages.COMPONENT, Packages.COMPONENT.udeb, Sources.COMPONENT, Translation-en.COMPONENT; and the
 #                   override files that lead from the packages to these paragraphs (tests/corpus/corpus.py)
+#   CACHE/contents/ lines of Debian's Contents for packages of the corpus: Contents-ARCHITECTURE.COMPONENT, names.COMPONENT
 #   CACHE/trixie/   a root folder with Debian trixie's apt, for chroot
 #   CACHE/giftless/ a Git-LFS batch server, Python packages in lib/
 #   CACHE/git-lfs/  bin/git-lfs of Debian trixie, beside this machine's own
@@ -64,6 +65,32 @@ make_corpus() {
     fetch "${files[@]}"
     python3 "$top/tests/corpus/corpus.py" finish
     rm -r indices files.list ./*Release
+}
+
+# For each component NAME: packages of the corpus that are trixie's own, and the lines of trixie's Contents that name one of them.
+make_contents() {
+    local component architecture file
+    release trixie
+    for component in main contrib non-free non-free-firmware; do
+        index trixie "$component/binary-amd64/Packages" Packages
+        sort -u <(names_of Packages) | comm -12 - <(names_of "$cache/corpus/Packages.$component" | sort -u) | cut -d ' ' -f 1 >"names.$component"
+        for architecture in amd64 all; do
+            file=$component/Contents-$architecture
+            # Mirrors have Contents of another day than Release; these are only compared with, so no digest is asked for.
+            /usr/lib/apt/apt-helper download-file "$mirror/dists/trixie/$file.gz" Contents.gz >>"$cache/fetch.log" 2>&1 || fail "no usable $file of trixie on the Debian mirror, see $cache/fetch.log"
+            gzip -dc Contents.gz | awk 'NR == FNR { wanted[$1]; next }
+                { count = split($NF, packages, ","); for (at = 1; at <= count; at++) { sub(/.*\//, "", packages[at]); if (packages[at] in wanted) { print; next } } }' \
+                "names.$component" - >"Contents-$architecture.$component"
+            rm Contents.gz
+        done
+        rm Packages
+    done
+    rm ./*Release
+}
+
+# names_of PACKAGES: the name and version of each paragraph.
+names_of() {
+    awk '/^Package: / { name = $2 } /^Version: / { print name, $2 }' "$1"
 }
 
 make_trixie() {
@@ -153,10 +180,11 @@ flock 9
 : >"$cache/fetch.log"
 need_packages build-essential git git-lfs gnupg gpgv sqv sq dpkg-dev debhelper fakeroot apt-utils debian-archive-keyring \
     debootstrap faketime xz-utils zstd bzip2 python3 python3-venv python3-jsonschema gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-need_packages rsync
+need_packages apt-file rsync
 command -v npm >/dev/null || need_packages nodejs npm
 mirror=$(debian_mirror)
 prepare corpus make_corpus "$top"/tests/corpus/{corpus.py,packages.list}
+prepare contents make_contents "$cache/corpus.recipe"
 prepare trixie make_trixie
 prepare source make_source "$top/examples/debian.sh"
 prepare weed make_weed

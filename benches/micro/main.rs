@@ -16,6 +16,7 @@
 #![allow(missing_docs, unreachable_pub, clippy::cast_precision_loss, reason = "a program, not a library")]
 
 mod compression;
+mod contents;
 mod text;
 mod timer;
 
@@ -40,6 +41,7 @@ fn main() {
         return compression::matrix(&arguments[1..]);
     }
     let mut bench = Bench::new(arguments.first().map_or("", String::as_str));
+    contents::all(&bench);
     hashing(&bench);
     let (index, what) = text::packages();
     println!("# the index is {what}: {:.1} MB, {} paragraphs", index.len() as f64 / 1e6, paragraphs(&index).count());

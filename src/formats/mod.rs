@@ -5,6 +5,7 @@
 pub mod artifact;
 pub mod blocks;
 pub mod client;
+pub mod contents;
 pub mod git_lfs;
 pub mod http;
 pub mod inbox;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::formats::contents::file_list;
 use crate::places::git::land::Edits;
 use crate::places::git::read::Snapshot;
 use crate::places::git::remote::{Remote, RemoteError};
@@ -186,6 +187,14 @@ impl OpenArchive {
             Some(bucket) => Box::new(S3Store::new(bucket, None, store.part_size)?.derived(kind)),
             None => Box::new(self.folder_store(archive).derived(kind)),
         })
+    }
+
+    /// Returns the store of file lists (`file-lists-v1`), on the connections of this object store where it has any.
+    ///
+    /// # Errors
+    /// What it needs is not there.
+    pub fn lists(&self, archive: &Archive, store: &dyn ObjectStore) -> Result<Box<dyn ObjectStore>, OpenError> {
+        store.beside(file_list::KIND).map_or_else(|| self.derived(archive, file_list::KIND), Ok)
     }
 
     fn folder_store(&self, archive: &Archive) -> FolderStore {

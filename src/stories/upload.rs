@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::formats::contents::file_list;
 use crate::formats::manifest::{Manifest, file_name};
 use crate::formats::pool::pointer::Pointer;
 use crate::formats::statement::Statement;
@@ -19,7 +20,7 @@ use crate::places::sign::seal::{SealError, Sealer};
 use crate::places::sign::uploaders::Uploaders;
 use crate::places::store::{Intent, ObjectStore, Put, StoreError, in_parallel};
 use crate::stories::archive::{OpenArchive, OpenError, store_in};
-use crate::stories::deploy::compose::{Files, Said};
+use crate::stories::deploy::compose::{self, Files, Said};
 use crate::stories::deploy::take::{Manifests, Taking, Verify};
 use crate::stories::deploy::{DeployError, refused};
 use crate::stories::event::{Event, Listener};
@@ -176,6 +177,8 @@ impl From<StoreError> for UploadError {
 /// goes on from there.
 pub fn upload(request: &UploadRequest<'_>, listener: Listener<'_>) -> Result<UploadAnswer, UploadError> {
     let place = Place::open(&request.settings)?;
+    // Where the store has no room for file lists, they are made again from the packages.
+    let lists = compose::wants_contents(&place.archive).then(|| place.store.beside(file_list::KIND)).flatten();
     let taking = Taking {
         out: &request.out,
         suite: request.suite.as_deref(),
@@ -184,6 +187,7 @@ pub fn upload(request: &UploadRequest<'_>, listener: Listener<'_>) -> Result<Upl
         // Whoever seals the manifest answers for every file in it.
         uploaders: place.uploaders.as_ref().filter(|_| request.sealer.is_none()),
         now: request.now,
+        lists: lists.as_deref(),
         listener,
     };
     let found = Uploaded::look(&request.out).unwrap_or_default();

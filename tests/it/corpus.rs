@@ -2,6 +2,7 @@
 //! same files is the measure (`debian`), two other index makers are a second opinion (`peers`), and the bytes do not depend on
 //! threads, place or order (`repeat`).
 
+mod contents;
 mod debian;
 mod paragraph;
 mod peers;

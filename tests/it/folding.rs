@@ -1,14 +1,19 @@
 //! A fold that starts from the last Release gives the bytes of one that reads every record, whatever happened between.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
 
+use ddb::formats::contents::FileList;
+use ddb::formats::contents::table::split_line;
+use ddb::formats::index::order::paragraphs;
 use ddb::formats::pool::path::PoolPath;
 use ddb::formats::pool::pointer::Pointer;
-use ddb::formats::suite::record::{Placement, write_binary, write_source};
+use ddb::formats::suite::record::{Placement, write_binary_with_list, write_source};
 use ddb::places::cache::Cache;
 use ddb::places::git::land::Edits;
 use ddb::places::git::{Author, Oid, Repository};
 use ddb::places::store::fs::FolderStore;
+use ddb::places::store::{ObjectStore, Source};
 use ddb::stories::fold::{Bytes, Fold, FoldError, Folded, Last, Wanted, fold};
 use ddb::words::archive::Archive;
 use ddb::words::date::Timestamp;
@@ -51,6 +56,10 @@ struct Site {
     archive: Archive,
     folder: tempfile::TempDir,
     bytes: usize,
+    configuration: String,
+    /// The file lists of packages, and packages that are not there.
+    lists: FolderStore,
+    packages: FolderStore,
 }
 
 impl Site {
@@ -59,13 +68,45 @@ impl Site {
         let folder = tempfile::tempdir().unwrap();
         let repository = Repository::open_or_init(&folder.path().join("git"), true).unwrap();
         let more = if pdiffs { "pdiffs = 4\n" } else { "pdiffs = 0\n" };
-        let archive = Archive::parse(&CONFIGURATION.replace("block-size", &format!("{more}block-size"))).unwrap();
-        Self { repository, builds: BTreeMap::new(), committed: BTreeMap::new(), tip: None, archive, folder, bytes: 0 }
+        let (lists, packages) = (FolderStore::new(&folder.path().join("lists")), FolderStore::new(&folder.path().join("packages")));
+        let mut site = Self {
+            repository,
+            builds: BTreeMap::new(),
+            committed: BTreeMap::new(),
+            tip: None,
+            archive: Archive::parse(CONFIGURATION).unwrap(),
+            folder,
+            bytes: 0,
+            configuration: String::new(),
+            lists,
+            packages,
+        };
+        site.configure(&format!("contents = true\n{more}"));
+        site
+    }
+
+    /// Adds lines to both suites.
+    fn configure(&mut self, more: &str) {
+        self.configuration = CONFIGURATION.replace("block-size", &format!("{more}block-size"));
+        self.archive = Archive::parse(&self.configuration).unwrap();
+    }
+
+    /// The places of blocks and lists.
+    fn bytes<'a>(&'a self, store: &'a FolderStore, cache: Option<&'a Cache>, keeps: bool) -> Bytes<'a> {
+        Bytes::new(store, cache, keeps).with_lists(&self.lists, &self.packages)
+    }
+
+    /// What a package installs: files of its own, more with long ones, some that depend on its version, some that others have too.
+    fn paths(&self, package: &str, version: &str, architecture: &str) -> Vec<String> {
+        let own = (0..self.bytes / 40).map(|at| format!("usr/share/{package}/{}/file-{at}", if at % 7 == 0 { version } else { "data" }));
+        let shared = version.bytes().chain(package.bytes()).map(|byte| format!("etc/shared/{}", byte % 23));
+        let name = [format!("usr/bin/{package}"), format!("usr/lib/{architecture}/a file of {package}")];
+        if package.ends_with("dev") && self.bytes < 100 { Vec::new() } else { own.chain(shared).chain(name).collect() }
     }
 
     /// Everything that the tree holds.
     fn files(&self) -> BTreeMap<String, Vec<u8>> {
-        let mut files = BTreeMap::from([("ddb.toml".to_owned(), CONFIGURATION.as_bytes().to_vec())]);
+        let mut files = BTreeMap::from([("ddb.toml".to_owned(), self.configuration.as_bytes().to_vec())]);
         for ((source, _), build) in &self.builds {
             let name: SourceName = source.parse().unwrap();
             let prefix = name.prefix();
@@ -93,7 +134,11 @@ impl Site {
                 );
                 let index = format!("{}binary-{architecture}", if *installer { "debian-installer/" } else { "" });
                 let ending = if *installer { "udeb" } else { "deb" };
-                let record = |path: &PoolPath, facts: &FileFacts| write_binary(&control, path, facts);
+                let list = FileList::of(&self.paths(package, binary, architecture));
+                let pointer = Pointer { oid: list.digest(), size: list.bytes().len() as u64 };
+                self.lists.put(&pointer, Source::Bytes(list.bytes())).unwrap();
+                let control = format!("Section: {}\n{control}", if package.len() % 2 == 0 { "net" } else { "contrib/web" });
+                let record = |path: &PoolPath, facts: &FileFacts| write_binary_with_list(&control, path, facts, &list.digest());
                 add(&index, format!("{package}_{binary}_{architecture}.{ending}"), &record, format!("{package}_{binary}"));
             }
         }
@@ -156,7 +201,8 @@ impl Site {
 
 fn last_of(commit: Oid, codename: &str, fold: &Fold) -> Last {
     let (sheets, listed) = (fold.sheets.clone(), fold.listed.clone());
-    Last { base: commit, codename: codename.parse().unwrap(), record: Folded { ..fold.record.clone() }, sheets, listed }
+    let (record, lists) = (Folded { ..fold.record.clone() }, fold.lists.clone());
+    Last { base: commit, codename: codename.parse().unwrap(), record, sheets, listed, lists, commit: None, earlier: None }
 }
 
 fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
@@ -180,8 +226,6 @@ fn check(seed: u64, bytes_each: usize, steps: usize) {
     let mut numbers = Numbers(seed);
     let store = FolderStore::new(&site.folder.path().join("objects")).derived("blocks-v1");
     let cache = Cache::new(&site.folder.path().join("cache"), 1 << 30, Timestamp(1));
-    let warm = Bytes::new(&store, Some(&cache), true);
-    let cold = Bytes::new(&store, None, false);
     for _ in 0..60 {
         site.change(&mut numbers);
     }
@@ -191,6 +235,7 @@ fn check(seed: u64, bytes_each: usize, steps: usize) {
             site.change(&mut numbers);
         }
         let commit = site.commit();
+        let (warm, cold) = (site.bytes(&store, Some(&cache), true), site.bytes(&store, None, false));
         let context = format!("seed {seed}, step {step}");
         let incremental = site.fold_of("sid", commit, last.as_ref(), &warm, Wanted::default()).unwrap();
         let (git_dir, archive) = (site.repository.git_dir().to_owned(), site.archive.clone());
@@ -212,8 +257,117 @@ fn check(seed: u64, bytes_each: usize, steps: usize) {
             assert_eq!((facts.size, facts.sha256, Some(facts.md5)), (listed.size, listed.sha256, listed.md5), "{context}: {path}");
             assert_eq!(again.content(path, &cold).unwrap(), bytes, "{context}: {path}");
         }
+        contents_are_those_of_packages(&context, &site, &incremental, &warm);
         last = Some(recorded);
     }
+}
+
+/// The text of an index of a fold.
+fn text_of(fold: &Fold, path: &str, bytes: &Bytes<'_>) -> String {
+    let mut text = String::new();
+    let compressed = fold.content(&format!("{path}.gz"), bytes).unwrap();
+    flate2::read::GzDecoder::new(compressed.as_slice()).read_to_string(&mut text).unwrap();
+    text
+}
+
+/// Every Contents has what the packages install that the Packages beside it lists, and nothing else.
+fn contents_are_those_of_packages(context: &str, site: &Site, fold: &Fold, bytes: &Bytes<'_>) {
+    let mut checked = 0;
+    for (component, architecture, installer) in
+        [("main", "amd64", false), ("main", "all", false), ("contrib", "arm64", false), ("main", "amd64", true)]
+    {
+        let folder = if installer { "debian-installer/" } else { "" };
+        let packages = format!("{component}/{folder}binary-{architecture}/Packages");
+        if !fold.listed.contains_key(&packages) {
+            continue;
+        }
+        // Of each name the last, which is the highest version: paragraphs are sorted.
+        let mut highest: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for paragraph in paragraphs(&text_of(fold, &packages, bytes)) {
+            let field = |name: &str| paragraph.lines().find_map(|line| line.strip_prefix(&format!("{name}: "))).unwrap().to_owned();
+            if field("Architecture") == architecture {
+                highest.insert(field("Package"), site.paths(&field("Package"), &field("Version"), architecture));
+            }
+        }
+        let mut expected: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (package, mut paths) in highest {
+            let section = if package.len() % 2 == 0 { "net" } else { "contrib/web" };
+            paths.extend(paths.is_empty().then(|| "EMPTY_PACKAGE".to_owned()));
+            for path in paths.into_iter().collect::<BTreeSet<_>>() {
+                expected.entry(path).or_default().push(format!("{section}/{package}"));
+            }
+        }
+        let expected: Vec<(String, String)> = expected.into_iter().map(|(path, packages)| (path, packages.join(","))).collect();
+        let contents = format!("{component}/Contents-{}{architecture}", if installer { "udeb-" } else { "" });
+        let text = text_of(fold, &contents, bytes);
+        let found: Vec<(String, String)> =
+            text.lines().map(|line| split_line(line).unwrap()).map(|(path, packages)| (path.to_owned(), packages.to_owned())).collect();
+        assert_eq!(found, expected, "{context}: {contents}");
+        checked += found.len();
+    }
+    assert!(checked > 20, "{context}");
+}
+
+#[test]
+fn contents_that_are_to_stay_do_and_are_made_again_from_their_own_commit() {
+    let mut site = Site::new(false);
+    site.bytes = 3000;
+    site.configure("contents = true\ncontents-every = \"1d\"\npdiffs = 0\n");
+    let mut numbers = Numbers(11);
+    let store = FolderStore::new(&site.folder.path().join("objects")).derived("blocks-v1");
+    (0..60).for_each(|_| site.change(&mut numbers));
+    let at = |hours: i64, again: bool| Wanted { now: Timestamp(1_000_000 + hours * 3600), from_records: again, ..Wanted::default() };
+    let mut last: Option<Last> = None;
+    let mut refreshed: Option<Last> = None;
+    let contents = |last: &Last| -> Vec<_> {
+        last.listed.iter().filter(|(path, _)| path.contains("Contents-")).map(|(path, listed)| (path.clone(), listed.clone())).collect()
+    };
+    let mut times = 0;
+    for hours in [0, 5, 23, 24, 30, 47, 49, 60, 80] {
+        (0..3).for_each(|_| site.change(&mut numbers));
+        let commit = site.commit();
+        let bytes = site.bytes(&store, None, true);
+        let due = refreshed.as_ref().is_none_or(|last| last.record.contents.as_ref().unwrap().at.0 + 86_400 <= at(hours, false).now.0);
+        // As a publisher does: what is older than the rest is read where it is recorded.
+        let start = last.clone().map(|last| {
+            let older = last.record.contents.as_ref().unwrap().base != last.base.to_string();
+            Last { earlier: refreshed.clone().filter(|_| older).map(Box::new), ..last }
+        });
+        let fold = site.fold_of("sid", commit, start.as_ref(), &bytes, at(hours, false)).unwrap();
+        let now = last_of(commit, "sid", &fold);
+        let whole = site.fold_of("sid", commit, start.as_ref(), &site.bytes(&store, None, false), at(hours, true)).unwrap();
+        same(&format!("{hours} hours"), &fold, &whole);
+        // A stranger has what is recorded and no blocks, at any time.
+        let nothing = FolderStore::new(&site.folder.path().join("nothing"));
+        let again = site.fold_of("sid", commit, Some(&now), &site.bytes(&nothing, None, false), Wanted::again()).unwrap();
+        same(&format!("{hours} hours, again"), &fold, &again);
+        if due {
+            contents_are_those_of_packages(&format!("{hours} hours"), &site, &fold, &bytes);
+            assert!(refreshed.as_ref().is_none_or(|before| contents(before) != contents(&now)), "{hours}");
+            assert_eq!(fold.record.contents.as_ref().unwrap().base, commit.to_string());
+            refreshed = Some(now.clone());
+            times += 1;
+        } else {
+            assert_eq!(contents(last.as_ref().unwrap()), contents(&now), "{hours} hours: they stay");
+        }
+        last = Some(now);
+    }
+    assert_eq!(times, 4, "after 0, 24, 49 and 80 hours");
+}
+
+#[test]
+fn a_file_list_that_is_not_the_recorded_one_is_not_used() {
+    let mut site = Site::new(false);
+    let mut numbers = Numbers(5);
+    (0..30).for_each(|_| site.change(&mut numbers));
+    let commit = site.commit();
+    let store = FolderStore::new(&site.folder.path().join("objects")).derived("blocks-v1");
+    assert!(site.fold_of("sid", commit, None, &site.bytes(&store, None, true), Wanted::default()).is_ok());
+    assert!(spoil(&site.folder.path().join("lists")) > 3);
+    let fault = site.fold_of("sid", commit, None, &site.bytes(&store, None, true), Wanted::default()).err().unwrap();
+    // The packages are not there, from which lists would be made again.
+    let FoldError::List { record, fault } = fault else { panic!("{fault}") };
+    assert!(record.starts_with("suites/sid/") && fault.contains("deploy that build output again"), "{record}: {fault}");
 }
 
 #[test]
@@ -259,15 +413,15 @@ fn what_is_planted_in_cache_or_store_is_noticed_and_made_again() {
     let store = FolderStore::new(&objects).derived("blocks-v1");
     let cache_folder = site.folder.path().join("cache");
     let cache = Cache::new(&cache_folder, 1 << 30, Timestamp(1));
-    let warm = Bytes::new(&store, Some(&cache), true);
     (0..60).for_each(|_| site.change(&mut numbers));
     let commit = site.commit();
-    let first = site.fold_of("sid", commit, None, &warm, Wanted::default()).unwrap();
+    let first = site.fold_of("sid", commit, None, &site.bytes(&store, Some(&cache), true), Wanted::default()).unwrap();
     let last = last_of(commit, "sid", &first);
     site.change(&mut numbers);
     let commit = site.commit();
     let nothing = FolderStore::new(&site.folder.path().join("nothing"));
-    let expected = site.fold_of("sid", commit, Some(&last), &Bytes::new(&nothing, None, false), Wanted::again()).unwrap();
+    let expected = site.fold_of("sid", commit, Some(&last), &site.bytes(&nothing, None, false), Wanted::again()).unwrap();
+    let warm = site.bytes(&store, Some(&cache), true);
     // Both places, one of them, or neither.
     for (of_cache, of_store) in [(true, false), (false, true), (true, true), (false, false)] {
         if of_cache {
@@ -291,9 +445,9 @@ fn a_suite_that_was_copied_takes_over_the_blocks() {
     site.bytes = 2000;
     let mut numbers = Numbers(8);
     let store = FolderStore::new(&site.folder.path().join("objects")).derived("blocks-v1");
-    let bytes = Bytes::new(&store, None, true);
     (0..60).for_each(|_| site.change(&mut numbers));
     let commit = site.commit();
+    let bytes = site.bytes(&store, None, true);
     let sid = site.fold_of("sid", commit, None, &bytes, Wanted::default()).unwrap();
     let copied = site.files().into_iter().filter_map(|(path, bytes)| {
         Some((path.replacen("suites/sid/", "suites/other/", 1), Some(bytes))).filter(|(path, _)| path.starts_with("suites/"))

@@ -18,6 +18,7 @@ mod apt;
 mod ceph;
 mod client;
 mod command_line;
+mod contents;
 mod corpus;
 mod deploying;
 mod doctor;

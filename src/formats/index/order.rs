@@ -2,11 +2,12 @@
 //!
 //! Debian sorts Packages by (source, package, version) and Sources by (source, version): names bytewise, versions as dpkg
 //! orders them. Translation-en is sorted by (package, digest) here: Debian puts a package's first source before that, which
-//! the text does not tell. The order depends on the paragraphs alone, so an index is the same whatever order they were found
+//! the text does not tell. Contents is sorted by path; its paragraphs are lines. The order depends on the paragraphs alone, so an index is the same whatever order they were found
 //! in; and a part of an index can be brought up to date without the rest.
 
 use serde::{Deserialize, Serialize};
 
+use crate::formats::contents::table;
 use crate::words::deb822::Paragraph;
 use crate::words::name::SourceName;
 use crate::words::version::Version;
@@ -14,11 +15,11 @@ use crate::words::version::Version;
 /// What a paragraph is sorted by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SortKey {
-    /// The source package's name; in Translation-en the package's.
+    /// The source package's name; in Translation-en the package's, in Contents the path.
     pub name: String,
-    /// The binary package's name, the digest in Translation-en, and nothing in Sources.
+    /// The binary package's name, the digest in Translation-en, and nothing in Sources and Contents.
     pub second: String,
-    /// The version of that package; none in Translation-en.
+    /// The version of that package; none in Translation-en and Contents.
     pub version: Option<Version>,
 }
 
@@ -31,11 +32,27 @@ pub enum Kind {
     Sources,
     /// Translation-en
     Translation,
+    /// Contents
+    Contents,
+}
+
+impl Kind {
+    /// Splits a text into what blocks are cut between: its paragraphs, each with the empty line that ends it, or its lines.
+    pub fn entries(self, text: &str) -> impl Iterator<Item = &str> {
+        let (paragraphs, lines) = match self {
+            Self::Contents => (None, Some(text.split_inclusive('\n'))),
+            _ => (Some(paragraphs(text)), None),
+        };
+        paragraphs.into_iter().flatten().chain(lines.into_iter().flatten())
+    }
 }
 
 impl SortKey {
     /// Reads the key of a paragraph that was rendered here; `None` where it is no such paragraph.
     pub fn of(kind: Kind, paragraph: &str) -> Option<Self> {
+        if kind == Kind::Contents {
+            return table::split_line(paragraph).map(|(path, _)| Self::of_path(path));
+        }
         let field = |name: &str| {
             let line = paragraph.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(": ")))?;
             line.get(name.len() + 2..)
@@ -52,7 +69,13 @@ impl SortKey {
             }
             Kind::Sources => Self { name: package.to_owned(), second: String::new(), version: Some(version()?) },
             Kind::Translation => Self { name: package.to_owned(), second: field("Description-md5")?.to_owned(), version: None },
+            Kind::Contents => return None,
         })
+    }
+
+    /// Returns the key of the line of Contents with this path.
+    pub fn of_path(path: &str) -> Self {
+        Self { name: path.to_owned(), second: String::new(), version: None }
     }
 }
 

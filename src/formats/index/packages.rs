@@ -74,6 +74,13 @@ pub fn render(record: &Record<'_>, style: &Style, overrides: Option<&Overrides>)
     Ok(fields::write(Kind::Packages, list))
 }
 
+/// Returns the `Section` that the paragraph of a record shows.
+pub fn section<'a>(record: &Record<'a>, overrides: Option<&'a Overrides>) -> Option<&'a str> {
+    let name = record.get("Package").unwrap_or_default();
+    let found = overrides.and_then(|overrides| overrides.binary(name, record.get("Architecture").unwrap_or_default(), is_udeb(record)));
+    found.map(|found| found.section.as_str()).or_else(|| record.get("Section"))
+}
+
 /// Returns what a binary record's paragraph is sorted by.
 ///
 /// # Errors

@@ -24,6 +24,8 @@ pub enum IndexKind {
     Records(IndexName),
     /// The long descriptions of Packages.
     TranslationEn,
+    /// The files of the packages that the Packages of this folder lists.
+    Contents(IndexName),
 }
 
 impl Index {
@@ -38,6 +40,7 @@ impl Index {
             IndexKind::Records(IndexName::Source) => Kind::Sources,
             IndexKind::Records(_) => Kind::Packages,
             IndexKind::TranslationEn => Kind::Translation,
+            IndexKind::Contents(_) => Kind::Contents,
         }
     }
 
@@ -56,6 +59,10 @@ impl fmt::Display for Index {
             IndexKind::Records(IndexName::Source) => write!(f, "{component}/source/Sources"),
             IndexKind::Records(name) => write!(f, "{component}/{name}/Packages"),
             IndexKind::TranslationEn => write!(f, "{component}/i18n/Translation-en"),
+            IndexKind::Contents(name) => {
+                let udeb = if matches!(name, IndexName::Installer(_)) { "udeb-" } else { "" };
+                write!(f, "{component}/Contents-{udeb}{}", name.architecture().map_or("source", Architecture::as_str))
+            }
         }
     }
 }
@@ -80,6 +87,22 @@ pub fn expected_indices(suite: &Suite, installer: &BTreeSet<Component>) -> Vec<I
     }
     indices.sort();
     indices
+}
+
+/// Returns the Contents that a suite has, sorted: one for each Packages. Sources have none here.
+///
+/// With an architecture `all` of its own, a suite has Contents-all, and Contents of the others leave out what that has, as in
+/// Debian: apt fetches both, since `No-Support-for-Architecture-all` speaks of Packages alone.
+pub fn expected_contents(suite: &Suite, installer: &BTreeSet<Component>) -> Vec<Index> {
+    if !suite.contents {
+        return Vec::new();
+    }
+    let of = |index: Index| match index.kind {
+        IndexKind::Records(IndexName::Source) => None,
+        IndexKind::Records(name) => Some(Index { component: index.component, kind: IndexKind::Contents(name) }),
+        _ => None,
+    };
+    expected_indices(suite, installer).into_iter().filter_map(of).collect()
 }
 
 #[cfg(test)]
@@ -112,6 +135,19 @@ mod tests {
                 "main/i18n/Translation-en",
             ]
         );
+    }
+
+    #[test]
+    fn every_packages_has_its_contents_where_the_suite_wants_them() {
+        let contents = |more: &str| -> Vec<String> {
+            let text = format!("[suites.trixie]\narchitectures = [\"amd64\", \"all\"]\n{more}");
+            let archive = Archive::parse(&text).unwrap();
+            let installer = BTreeSet::from([Component::main()]);
+            expected_contents(archive.suites.values().next().unwrap(), &installer).iter().map(Index::path).collect()
+        };
+        let expected = ["main/Contents-all", "main/Contents-amd64", "main/Contents-udeb-all", "main/Contents-udeb-amd64"];
+        assert_eq!(contents("contents = true\n"), expected);
+        assert!(contents("").is_empty());
     }
 
     #[test]

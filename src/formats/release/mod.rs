@@ -10,6 +10,6 @@ mod suite_release;
 
 pub use crate::words::digest::Listed;
 pub use by_hash::by_hash_paths;
-pub use expected::{Index, IndexKind, expected_indices};
+pub use expected::{Index, IndexKind, expected_contents, expected_indices};
 pub use folder_release::folder_release;
 pub use suite_release::{Release, ReleaseError, hasher, suffices};

@@ -1,12 +1,13 @@
 //! A record: what a suite says about one package, as a file in the suites tree.
 //!
 //! It is the verbatim control (or .dsc) paragraph followed by ddb's own fields, which begin with `Filename`: where the file
-//! lies, its size and digests, and for a source the Section and Priority of its .changes. Incoming paragraphs may not hold
+//! lies, its size and digests, for a package the SHA-256 of its file list (`contents::file_list`) where a suite of the archive
+//! wants Contents, and for a source the Section and Priority of its .changes. Incoming paragraphs may not hold
 //! `Filename`, so the two parts never mix. Indices are rendered from records alone; no .deb is opened for that.
 
 use crate::formats::pool::path::{PoolPath, PoolPathError};
 use crate::words::deb822::{Deb822Error, Field, Paragraph};
-use crate::words::digest::{DigestError, FileFacts};
+use crate::words::digest::{DigestError, FileFacts, Sha256};
 use crate::words::limits;
 
 /// Why a blob is not a record.
@@ -47,6 +48,9 @@ pub enum RecordError {
     },
 }
 
+/// The field with the digest of a package's file list.
+pub const FILE_LIST: &str = "File-List";
+
 /// Section and Priority, where they are known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Placement {
@@ -59,6 +63,16 @@ pub struct Placement {
 /// Returns the text of a binary package's record: its control paragraph and where its file lies.
 pub fn write_binary(control: &str, path: &PoolPath, facts: &FileFacts) -> String {
     write(control, path, facts, &Placement::default())
+}
+
+/// Returns the same with the SHA-256 of the package's file list; without it where the control paragraph has such a field itself,
+/// since a paragraph cannot hold two.
+pub fn write_binary_with_list(control: &str, path: &PoolPath, facts: &FileFacts, list: &Sha256) -> String {
+    let mut text = write_binary(control, path, facts);
+    if Paragraph::of_checked(control).get(FILE_LIST).is_none() {
+        text.push_str(&format!("{FILE_LIST}: {list}\n"));
+    }
+    text
 }
 
 /// Returns the text of a source package's record: its .dsc paragraph, where the .dsc lies, and its Section and Priority.
@@ -99,6 +113,8 @@ pub struct Record<'a> {
     pub path: PoolPath,
     /// Its size and digests.
     pub facts: FileFacts,
+    /// The SHA-256 of a package's file list.
+    pub list: Option<Sha256>,
 }
 
 impl<'a> Record<'a> {
@@ -125,7 +141,8 @@ impl<'a> Record<'a> {
             sha512: get("SHA512").map(|text| digest("SHA512", text)).transpose()?,
         };
         let path = need("Filename")?.parse().map_err(RecordError::Filename)?;
-        Ok(Self { control: control.to_vec(), own: own.to_vec(), path, facts })
+        let list = get(FILE_LIST).map(|text| digest(FILE_LIST, text)).transpose()?;
+        Ok(Self { control: control.to_vec(), own: own.to_vec(), path, facts, list })
     }
 
     /// Returns the verbatim fields of the control or .dsc paragraph, in its order.
@@ -167,6 +184,18 @@ mod tests {
         assert_eq!(record.get("description"), Some("x\n long"));
         assert_eq!((&record.path, &record.facts), (&path, &facts));
         assert_eq!(record.placement(), Placement::default());
+    }
+
+    #[test]
+    fn a_package_may_name_its_file_list() {
+        let path: PoolPath = "pool/main/h/hello/hello_1_amd64.deb".parse().unwrap();
+        let (facts, list) = (FileFacts::of(b"bytes", ExtraDigests::default()), Sha256::of(b"list"));
+        let listed = |text: &str| Record::parse(text.as_bytes()).unwrap().list;
+        assert_eq!(listed(&write_binary_with_list("Package: hello\n", &path, &facts, &list)), Some(list));
+        assert_eq!(listed(&write_binary_with_list("Package: hello\nfile-list: theirs\n", &path, &facts, &list)), None);
+        assert_eq!(listed(&write_binary("Package: hello\n", &path, &facts)), None);
+        let wrong = format!("{}File-List: x\n", write_binary("Package: hello\n", &path, &facts));
+        assert!(Record::parse(wrong.as_bytes()).unwrap_err().to_string().contains("File-List"));
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub(super) fn run(common: &Common, options: Gc) -> Result<Exit, Failure> {
 impl Answer for GcAnswer {
     fn text(&self) -> String {
         let mut text = format!("read {} refs, {} commits, {} of Releases\n", self.refs, self.commits, self.releases);
-        let used = [&self.objects, &self.blocks].into_iter().filter(|collected| collected.stored.objects > 0);
+        let used = [&self.objects, &self.blocks].into_iter().chain(&self.lists).filter(|collected| collected.stored.objects > 0);
         used.for_each(|collected| text.push_str(&self.part(collected)));
         for oid in &self.endangered {
             text.push_str(&format!("object {oid} was removed while a commit began to name it: deploy that build output again\n"));

@@ -249,11 +249,11 @@ fn add(output: &mut BuildOutput, read: &ReadFile, files: &Files, builds: &Builds
     }
 }
 
-/// Returns a binary package, moving its many paths.
+/// Returns a binary package, moving its list of files.
 fn binary(read: ReadFile, extra: ExtraDigests) -> Option<OutputBinary> {
     let file = output_file(&read, extra);
     match read.content {
-        Ok(Content::Binary { binary, paths }) => Some(OutputBinary { file, binary: *binary, contents: paths }),
+        Ok(Content::Binary { binary, files }) => Some(OutputBinary { file, binary: *binary, contents: files }),
         _ => None,
     }
 }

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use crate::formats::artifact::control::Binary;
 use crate::formats::artifact::dsc::Dsc;
+use crate::formats::contents::FileList;
 use crate::places::sign::uploaders::Uploaders;
 use crate::words::date::Timestamp;
 use crate::words::digest::{ExtraDigests, FileFacts, Md5, Sha256};
@@ -79,8 +80,8 @@ pub struct OutputBinary {
     pub file: OutputFile,
     /// Its control paragraph.
     pub binary: Binary,
-    /// The paths that it installs, without folders and without leading `./`.
-    pub contents: Vec<String>,
+    /// What it installs.
+    pub contents: FileList,
 }
 
 /// A file that a .dsc lists.

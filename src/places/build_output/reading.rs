@@ -20,6 +20,7 @@ use crate::formats::artifact::control::Binary;
 use crate::formats::artifact::deb;
 use crate::formats::artifact::dsc::Dsc;
 use crate::formats::artifact::listing::Listed;
+use crate::formats::contents::FileList;
 use crate::words::digest::{ExtraDigests, FileFacts, Hasher};
 use crate::words::limits;
 use crate::words::name::FileName;
@@ -59,7 +60,7 @@ pub(super) struct ReadFile {
 
 /// What a file says.
 pub(super) enum Content {
-    Binary { binary: Box<Binary>, paths: Vec<String> },
+    Binary { binary: Box<Binary>, files: FileList },
     Dsc { dsc: Box<Dsc>, signer: Signer },
     Changes { changes: Box<Changes>, signer: Signer },
     Buildinfo(Box<Buildinfo>),
@@ -195,7 +196,7 @@ impl Read for Hashing {
 fn read_binary(reader: &mut impl Read, name: &FileName) -> Result<Content, String> {
     let contents = deb::read(reader).map_err(|fault| in_one_line(&fault))?;
     let binary = Binary::parse(contents.control, name).map_err(|fault| in_one_line(&fault))?;
-    Ok(Content::Binary { binary: Box::new(binary), paths: contents.paths })
+    Ok(Content::Binary { binary: Box::new(binary), files: FileList::of(&contents.paths) })
 }
 
 fn read_description(text: &[u8], name: &FileName, kind: Kind, options: &ReadOptions<'_>) -> Result<Content, String> {

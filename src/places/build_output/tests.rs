@@ -94,7 +94,7 @@ fn what_a_build_leaves_is_understood() {
     let output = out.read().unwrap();
     assert_eq!(names(output.binaries.iter().map(|binary| &binary.file)), [DEB]);
     let binary = &output.binaries[0];
-    assert_eq!((binary.binary.control.as_str(), binary.contents.len()), (CONTROL, 2));
+    assert_eq!((binary.binary.control.as_str(), binary.contents.paths().len()), (CONTROL, 2));
     assert_eq!(binary.file.path, out.path().join(DEB));
     assert_eq!(binary.file.facts, FileFacts::of(&fs::read(&binary.file.path).unwrap(), ExtraDigests::default()));
     let [source] = output.sources.as_slice() else { unreachable!("{:?}", output.sources) };

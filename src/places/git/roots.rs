@@ -10,6 +10,7 @@ use git2::{ObjectType, Sort};
 
 use super::{GitError, Oid, Repository, failed};
 use crate::formats::pool::pointer::Pointer;
+use crate::formats::suite::record::Record;
 use crate::words::date::Timestamp;
 use crate::words::digest::ObjectId;
 use crate::words::limits;
@@ -20,6 +21,8 @@ const WAITING: [&str; 2] = ["ddb/inbox/", "ddb/verdicts/"];
 const RELEASES: &str = "ddb/releases/";
 /// The folder of a Release whose files name the blocks of its indices.
 const BLOCKS: &str = "sheets";
+/// The file of a Release that names file lists.
+const LISTS: &str = "lists.json";
 /// Largest blob of a waiting statement that is read.
 const STATEMENT: u64 = (limits::SEALED + limits::SEAL) as u64;
 
@@ -41,6 +44,10 @@ pub struct Named {
     pub objects: HashSet<ObjectId>,
     /// Blocks of indices that a kept Release is joined from.
     pub blocks: HashSet<ObjectId>,
+    /// File lists that a record or a kept Release names, where these are wanted.
+    pub lists: HashSet<ObjectId>,
+    /// Whether records are read for them.
+    pub wants_lists: bool,
     /// Commits whose trees were read.
     pub commits: HashSet<Oid>,
     /// Commits with a Release that is kept.
@@ -143,6 +150,10 @@ impl Repository {
 
     fn add_blocks(&self, release: &git2::Commit<'_>, named: &mut Named) -> Result<(), GitError> {
         let tree = release.tree().map_err(failed(format!("read commit {}", release.id())))?;
+        if let Some(lists) = tree.get_name(LISTS).map(|entry| entry.id()).filter(|lists| named.read.insert(*lists)) {
+            let found = self.git().find_blob(lists).map_err(failed(format!("read blob {lists}")))?;
+            named.lists.extend(mentioned(found.content()));
+        }
         let Some(folder) = tree.get_name(BLOCKS).map(|entry| entry.id()) else { return Ok(()) };
         self.add_sheets(folder, named)
     }
@@ -181,9 +192,30 @@ impl Repository {
         for entry in found.iter() {
             match entry.kind() {
                 // Records name no object that the pool does not.
-                Some(ObjectType::Tree) if top && entry.name_bytes() == b"suites" => {}
+                Some(ObjectType::Tree) if top && entry.name_bytes() == b"suites" && !named.wants_lists => {}
+                Some(ObjectType::Tree) if top && entry.name_bytes() == b"suites" => self.add_records(entry.id(), named)?,
                 Some(ObjectType::Tree) => self.add_tree(entry.id(), false, named)?,
                 Some(ObjectType::Blob) => self.add_pointer(entry.id(), named)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the file lists that records name.
+    fn add_records(&self, tree: Oid, named: &mut Named) -> Result<(), GitError> {
+        if !named.read.insert(tree) {
+            return Ok(());
+        }
+        let found = self.git().find_tree(tree).map_err(failed(format!("read tree {tree}")))?;
+        for entry in found.iter() {
+            match entry.kind() {
+                Some(ObjectType::Tree) => self.add_records(entry.id(), named)?,
+                Some(ObjectType::Blob) if named.read.insert(entry.id()) => {
+                    let record = self.git().find_blob(entry.id()).map_err(failed(format!("read blob {}", entry.id())))?;
+                    // What is no record names nothing.
+                    named.lists.extend(Record::parse(record.content()).ok().and_then(|record| record.list));
+                }
                 _ => {}
             }
         }

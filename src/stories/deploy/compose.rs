@@ -41,8 +41,9 @@ pub(crate) fn statement(
 ) -> Result<(Statement, Files), Vec<Problem>> {
     let mut builds = Builds::new();
     let mut files = Files::new();
+    let contents = wants_contents(archive);
     for binary in output.binaries {
-        add_binary(&mut builds, &mut files, binary);
+        add_binary(&mut builds, &mut files, binary, contents);
     }
     for source in output.sources {
         add_source(&mut builds, &mut files, source)?;
@@ -76,11 +77,20 @@ fn pooled(files: &mut Files, component: &Component, source: &SourceName, file: &
     PooledFile { path: PoolPath::new(component.clone(), source.clone(), file.name.clone()), facts: file.facts.clone() }
 }
 
-fn add_binary(builds: &mut Builds, files: &mut Files, output: OutputBinary) {
-    let OutputBinary { file, binary, .. } = output;
+/// Tells whether a suite has Contents: then records name file lists, whatever suite they are for, so that they can be promoted.
+pub(crate) fn wants_contents(archive: &Archive) -> bool {
+    archive.suites.values().any(|suite| suite.contents)
+}
+
+fn add_binary(builds: &mut Builds, files: &mut Files, output: OutputBinary, with_list: bool) {
+    let OutputBinary { file, binary, contents } = output;
     let pooled = pooled(files, &binary.component, &binary.source, &file);
     let build = build_of(builds, &binary.source, &binary.source_version);
-    let record = record::write_binary(&binary.control, &pooled.path, &pooled.facts);
+    let record = if with_list {
+        record::write_binary_with_list(&binary.control, &pooled.path, &pooled.facts, &contents.digest())
+    } else {
+        record::write_binary(&binary.control, &pooled.path, &pooled.facts)
+    };
     build.binaries.push(Binary {
         package: binary.package,
         version: binary.version,

@@ -294,6 +294,7 @@ fn commit_once(request: &CommitRequest, sealer: Option<&Sealer>, listener: Liste
     }
     let uploaders = open.uploaders(&tip, &archive)?;
     let store = open.store_to_fill(&archive)?;
+    let lists = if compose::wants_contents(&archive) && !request.dry_run { Some(open.lists(&archive, store.as_ref())?) } else { None };
     let taking = take::Taking {
         out: &request.out,
         suite: request.suite.as_deref(),
@@ -301,6 +302,7 @@ fn commit_once(request: &CommitRequest, sealer: Option<&Sealer>, listener: Liste
         archive: &archive,
         uploaders: uploaders.as_ref(),
         now: request.now,
+        lists: lists.as_deref(),
         listener,
     };
     let taken = take::take(&taking, request.verify, store.as_ref(), &open.repository.git_dir().join("ddb"))?;

@@ -19,7 +19,7 @@ use crate::formats::sealed::Sealed;
 use crate::formats::statement::{Build, Statement};
 use crate::places::build_output::scratch::Scratch;
 use crate::places::build_output::uploaded::{LayOutError, Present, Uploaded, missing};
-use crate::places::build_output::{self, BuildOutput, ReadOptions};
+use crate::places::build_output::{self, BuildOutput, OutputBinary, ReadOptions};
 use crate::places::digest_of;
 use crate::places::sign::uploaders::Uploaders;
 use crate::places::store::{Intent, ObjectStore, StoreError, in_parallel};
@@ -63,6 +63,8 @@ pub(crate) struct Taking<'a> {
     pub(crate) archive: &'a Archive,
     pub(crate) uploaders: Option<&'a Uploaders>,
     pub(crate) now: Timestamp,
+    /// Where file lists are kept; none where no suite wants Contents, or nothing is to be written.
+    pub(crate) lists: Option<&'a dyn ObjectStore>,
     pub(crate) listener: Listener<'a>,
 }
 
@@ -100,7 +102,19 @@ impl Taking<'_> {
     pub(crate) fn read(&self, dir: &Path, suite: Option<&str>, uploaders: Option<&Uploaders>) -> Result<(Statement, Files), DeployError> {
         let output = self.read_files(dir, uploaders)?;
         let suite = choose_suite(suite, self.archive, &output.distributions)?;
+        self.keep_lists(&output)?;
         compose::statement(&suite, self.archive, output, self.said).map_err(|problems| self.refused(problems))
+    }
+
+    /// Keeps the file list of each package, beside the objects: harmless where nothing comes of the deploy, and made again from the
+    /// package where it gets lost.
+    fn keep_lists(&self, output: &BuildOutput) -> Result<(), StoreError> {
+        let Some(store) = self.lists else { return Ok(()) };
+        let keep = |binary: &OutputBinary| {
+            let list = &binary.contents;
+            store.put_new(&Pointer { oid: list.digest(), size: list.bytes().len() as u64 }, list.bytes())
+        };
+        in_parallel(store, || output.binaries.par_iter().try_for_each(keep))
     }
 
     fn read_files(&self, dir: &Path, uploaders: Option<&Uploaders>) -> Result<BuildOutput, DeployError> {

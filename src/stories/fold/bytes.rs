@@ -6,6 +6,7 @@
 
 use std::io::Read as _;
 
+use super::contents::Lists;
 use crate::formats::blocks::sheet::Block;
 use crate::formats::blocks::{BlockError, decompress_block};
 use crate::formats::pool::pointer::Pointer;
@@ -22,12 +23,22 @@ pub struct Bytes<'a> {
     store: &'a dyn ObjectStore,
     cache: Option<&'a Cache>,
     keeps: bool,
+    lists: Option<Lists<'a>>,
 }
 
 impl<'a> Bytes<'a> {
     /// Blocks lie in this store of derived objects and in this cache, if any. Unless `keeps`, nothing is written.
     pub fn new(store: &'a dyn ObjectStore, cache: Option<&'a Cache>, keeps: bool) -> Self {
-        Self { store, cache, keeps }
+        Self { store, cache, keeps, lists: None }
+    }
+
+    /// The same, with the file lists in this store of derived objects and the packages in this one.
+    pub fn with_lists(self, lists: &'a dyn ObjectStore, packages: &'a dyn ObjectStore) -> Self {
+        Self { lists: Some(Lists::new(lists, packages, self.keeps)), ..self }
+    }
+
+    pub(super) fn lists(&self) -> Option<Lists<'a>> {
+        self.lists
     }
 
     fn is_far(&self, oid: &Sha256) -> bool {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use super::FoldError;
 use crate::formats::index::Style;
 use crate::formats::index::overrides::{OverrideError, Overrides};
-use crate::formats::release::{Index, expected_indices};
+use crate::formats::release::{Index, expected_contents, expected_indices};
 use crate::places::git::read::Snapshot;
 use crate::places::git::{Oid, Repository};
 use crate::words::archive::{Archive, Suite};
@@ -31,6 +31,8 @@ pub(super) struct Context<'a> {
     pub(super) overrides: BTreeMap<Component, Overrides>,
     /// The indices of the suite, sorted.
     pub(super) indices: Vec<Index>,
+    /// Its Contents, sorted.
+    pub(super) contents: Vec<Index>,
     /// Of all this but the records.
     pub(super) digest: Sha256,
     /// Of all this and the records.
@@ -56,9 +58,9 @@ impl<'a> Context<'a> {
             snapshot.oid_of(&folder).ok().flatten().is_some()
         };
         let installer: BTreeSet<Component> = suite.components.iter().filter(installs).cloned().collect();
-        let indices = expected_indices(suite, &installer);
+        let (indices, contents) = (expected_indices(suite, &installer), expected_contents(suite, &installer));
         let (git_dir, commit) = (repository.git().path().to_owned(), snapshot.commit());
-        Ok(Self { git_dir, commit, archive, codename, suite, style, overrides, indices, digest, key })
+        Ok(Self { git_dir, commit, archive, codename, suite, style, overrides, indices, contents, digest, key })
     }
 }
 

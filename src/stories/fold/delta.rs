@@ -229,7 +229,14 @@ impl Delta {
         Ok(Edited { texts: texts.into_iter().flatten().collect() })
     }
 
-    fn is_named(&self, seen: &Seen) -> bool {
+    /// Returns the records, then and now, of everything that offers a package whose paragraphs are made anew.
+    pub(super) fn then_and_now(&self) -> (Vec<&Seen>, Vec<&Seen>) {
+        let others = self.after.get(self.own..).unwrap_or_default();
+        (self.before.iter().chain(others).collect(), self.after.iter().collect())
+    }
+
+    /// Tells whether a record offers a package whose paragraphs are made anew.
+    pub(super) fn is_named(&self, seen: &Seen) -> bool {
         let names = family(&seen.offer.index).and_then(|family| self.names.get(family));
         names.is_some_and(|names| names.contains(seen.offer.package.as_str()))
     }
@@ -251,6 +258,8 @@ impl Delta {
                 }
                 removed
             }
+            // `contents` brings these up to date, from file lists.
+            IndexKind::Contents(_) => BTreeMap::new(),
         }
     }
 
@@ -267,6 +276,7 @@ impl Delta {
                 (Shape::Record, listed.filter_map(wanted).collect())
             }
             IndexKind::TranslationEn => (Shape::Translation, described(own, index).into_values().collect()),
+            IndexKind::Contents(_) => (Shape::Record, Vec::new()),
         };
         if wanted.is_empty() {
             return Ok(Vec::new());
@@ -308,6 +318,7 @@ impl Delta {
             dominated,
             outside,
             texts: BTreeMap::new(),
+            contents: None,
         }
     }
 }

@@ -43,6 +43,8 @@ impl Weaver<'_> {
         let new = Facts { size: plain.size, sha256: plain.sha256 };
         let smallest = woven.made.values().map(|bytes| bytes.len() as u64).min().unwrap_or_default();
         let kept = match self.context.suite.pdiffs {
+            // Contents change in many places at once, and those who have them want them seldom.
+            _ if self.is_contents() => 0,
             None if smallest < WORTH => 0,
             kept => kept.unwrap_or(KEPT),
         };

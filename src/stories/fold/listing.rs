@@ -34,6 +34,8 @@ impl Chosen {
         let (shape, items) = match &index.kind {
             IndexKind::Records(name) => (Shape::Record, self.listed(&index.component, name).to_vec()),
             IndexKind::TranslationEn => (Shape::Translation, described(seen, &index.component).collect()),
+            // `contents` makes these, from file lists.
+            IndexKind::Contents(_) => (Shape::Record, Vec::new()),
         };
         let mut listing = Listing { context, seen, shape, items };
         listing.sort()?;
@@ -56,6 +58,7 @@ impl Chosen {
             dominated: left(context, &self.selection, seen),
             outside: outside(context, &self.selection, seen),
             texts: BTreeMap::new(),
+            contents: None,
         }
     }
 }

@@ -6,6 +6,7 @@
 //! commit and that record is a cache. No .deb is opened.
 
 mod bytes;
+mod contents;
 mod context;
 mod delta;
 mod diff;
@@ -20,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
 
 pub use bytes::Bytes;
+pub use contents::{Digests, Refreshed};
 pub use look::{files_of, whole_pool};
 pub use record::{Folded, Last};
 
@@ -35,6 +37,7 @@ use crate::places::git::read::Snapshot;
 use crate::places::git::{GitError, Repository};
 use crate::places::store::StoreError;
 use crate::words::archive::{Archive, Compression};
+use crate::words::date::Timestamp;
 use crate::words::digest::Sha256;
 use crate::words::name::{Codename, Component};
 use context::Context;
@@ -98,6 +101,23 @@ pub enum FoldError {
         #[source]
         source: BlockError,
     },
+    /// A package's file list is needed for Contents and cannot be had.
+    #[error("the file list of the package of {record}: {fault}")]
+    List {
+        /// The record.
+        record: String,
+        /// What is wrong, and what to do.
+        fault: String,
+    },
+    /// The lines of Contents cannot be sorted.
+    #[error("cannot sort the lines of {path}")]
+    Sort {
+        /// The index.
+        path: String,
+        /// What is wrong.
+        #[source]
+        source: std::io::Error,
+    },
     /// A block cannot be kept.
     #[error("cannot keep the blocks of the indices")]
     Keep(#[from] StoreError),
@@ -121,6 +141,8 @@ pub struct Fold {
     pub sheets: BTreeMap<String, Sheet>,
     /// What else is recorded with the Release.
     pub record: Folded,
+    /// The digests of file lists that records do not name, by that of the package: recorded too.
+    pub lists: Digests,
     /// What a person should know: packages that another source took over, records of unknown architectures.
     pub notes: Vec<String>,
 }
@@ -208,12 +230,14 @@ pub struct Wanted {
     pub repack: bool,
     /// Make every paragraph of its record and join every index, although nothing changed.
     pub from_records: bool,
+    /// The time, which tells whether Contents are to be refreshed.
+    pub now: Timestamp,
 }
 
 impl Wanted {
     /// Everything is to be made again as it was.
     pub fn again() -> Self {
-        Self { repack: false, from_records: true }
+        Self { from_records: true, ..Self::default() }
     }
 }
 
@@ -232,17 +256,19 @@ pub fn fold(
 ) -> Result<Fold, FoldError> {
     let context = Context::read(repository, snapshot, archive, codename)?;
     let near = last.filter(|last| !wanted.repack && !wanted.from_records && last.record.context == context.digest);
-    if let Some(last) = near
-        && let Some(delta) = delta::between(repository, snapshot, &context, last, bytes)?
-    {
-        match by_delta(&context, last, &delta, bytes) {
-            // What a cache or store lost is made again from the records.
-            Err(FoldError::Gone { .. }) => {}
-            folded => return folded,
+    let delta = match near {
+        Some(last) => delta::between(repository, snapshot, &context, last, bytes)?,
+        None => None,
+    };
+    let mut fold = match near.zip(delta.as_ref()).map(|(last, delta)| by_delta(&context, last, delta, bytes)) {
+        // What a cache or store lost is made again from the records.
+        None | Some(Err(FoldError::Gone { .. })) => {
+            from_records(&context, &look::all(repository, snapshot, codename)?, last, bytes, wanted)?
         }
-    }
-    let seen = look::all(repository, snapshot, codename)?;
-    from_records(&context, &seen, last, bytes, wanted)
+        Some(folded) => folded?,
+    };
+    contents::Making { repository, snapshot, context: &context, last, bytes, wanted }.add_to(&mut fold, delta.as_ref())?;
+    Ok(fold)
 }
 
 fn by_delta(context: &Context<'_>, last: &Last, delta: &delta::Delta, bytes: &Bytes<'_>) -> Result<Fold, FoldError> {
@@ -283,7 +309,7 @@ fn gather(context: &Context<'_>, woven: Vec<Woven>, mut record: Folded) -> Fold 
         }
     }
     let notes = record.notes(context.codename);
-    Fold { listed, made, sheets, record, notes }
+    Fold { listed, made, sheets, record, lists: Digests::new(), notes }
 }
 
 /// Names of packages.

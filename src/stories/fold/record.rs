@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::contents::{Digests, Refreshed};
 use crate::formats::blocks::sheet::Sheet;
 use crate::formats::release::Listed;
 use crate::formats::suite::place::RecordPlace;
@@ -31,6 +32,9 @@ pub struct Folded {
     pub outside: Vec<String>,
     /// Written files that have no blocks, by path: the Releases beside Packages and Sources.
     pub texts: BTreeMap<String, String>,
+    /// When and from what Contents were made, where they stay for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contents: Option<Refreshed>,
 }
 
 /// A package that an index leaves out.
@@ -58,6 +62,13 @@ pub struct Last {
     pub sheets: BTreeMap<String, Sheet>,
     /// What Release listed.
     pub listed: BTreeMap<String, Listed>,
+    /// The digests of file lists that records do not name, by that of the package.
+    pub lists: Digests,
+    /// The commit on the branch of Releases, where it is on one.
+    pub commit: Option<Oid>,
+    /// The Release that Contents were made with, where they were made from an older commit than the rest and are to be made
+    /// again.
+    pub earlier: Option<Box<Last>>,
 }
 
 impl Folded {

@@ -19,7 +19,7 @@ use super::listing::Listing;
 use super::policy::Plan;
 use crate::formats::blocks::sheet::{Block, Sheet};
 use crate::formats::blocks::{self, Effort, Length, cut};
-use crate::formats::index::order::{Kind, SortKey, paragraphs};
+use crate::formats::index::order::{Kind, SortKey};
 use crate::formats::release::{self, Index, Listed};
 use crate::words::archive::Compression;
 use crate::words::digest::Sha256;
@@ -37,7 +37,7 @@ pub(super) struct Woven {
 }
 
 /// A block of the new index, with what was compressed now.
-struct Part {
+pub(super) struct Part {
     block: Block,
     made: BTreeMap<Compression, Vec<u8>>,
 }
@@ -61,16 +61,32 @@ pub(super) fn edited(
     last: &BTreeMap<String, Listed>,
     bytes: &Bytes<'_>,
 ) -> Result<Woven, FoldError> {
-    let weaver = Weaver { context, path: index.path(), kind: index.sort_kind(), bytes, last };
     let changed: BTreeMap<usize, u64> = edited.texts.iter().map(|(at, text)| (*at, text.len() as u64)).collect();
-    let plan = Plan::of(context.suite, old, &changed);
+    replaced(context, index, old, &changed, &|at| Ok(edited.texts.get(&at).map(|text| Cow::Borrowed(text.as_str()))), last, bytes)
+}
+
+/// Returns the text that a block has now; none where it is the recorded one.
+type NewText<'t> = dyn Fn(usize) -> Result<Option<Cow<'t, str>>, FoldError> + Sync + 't;
+
+/// Weaves an index of which these blocks have another text now, of these lengths in bytes.
+pub(super) fn replaced<'t>(
+    context: &Context<'_>,
+    index: &Index,
+    old: &Sheet,
+    changed: &BTreeMap<usize, u64>,
+    new_text: &NewText<'t>,
+    last: &BTreeMap<String, Listed>,
+    bytes: &Bytes<'_>,
+) -> Result<Woven, FoldError> {
+    let weaver = Weaver::of(context, index, last, bytes);
+    let plan = Plan::of(context.suite, old, changed);
     if changed.is_empty()
         && let Some(woven) = weaver.unchanged(old)
     {
         return Ok(woven);
     }
-    let text_of = |at: usize| match edited.texts.get(&at) {
-        Some(text) => Ok(Cow::Borrowed(text.as_str())),
+    let text_of = |at: usize| match new_text(at)? {
+        Some(text) => Ok(text),
         None => weaver.kept_text(old, at).map(Cow::Owned),
     };
     let count = old.blocks.len().max(usize::from(!changed.is_empty()));
@@ -85,8 +101,7 @@ pub(super) fn edited(
         },
     );
     let woven = weaver.finish(plain?, parts?.into_iter().flatten().collect(), |block| weaver.bytes.text(block))?;
-    let changes = edited.texts.iter().map(|(at, text)| (*at, Cow::Borrowed(text.as_str())));
-    weaver.with_diff(woven, old, changes.map(Ok))
+    weaver.with_diff(woven, old, changed.keys().map(|at| Ok((*at, new_text(*at)?.unwrap_or_default()))))
 }
 
 /// Weaves an index whose paragraphs can all be made. Without what the last Release lists, every form is joined although nothing
@@ -101,7 +116,7 @@ pub(super) fn listed(
     bytes: &Bytes<'_>,
 ) -> Result<Woven, FoldError> {
     let nothing = BTreeMap::new();
-    let weaver = Weaver { context, path: index.path(), kind: index.sort_kind(), bytes, last: last.unwrap_or(&nothing) };
+    let weaver = Weaver::of(context, index, last.unwrap_or(&nothing), bytes);
     let none = Sheet::default();
     let before = old;
     let old = old.filter(|old| !repack && !old.blocks.is_empty()).unwrap_or(&none);
@@ -178,7 +193,37 @@ impl Part {
     }
 }
 
+impl<'a> Weaver<'a> {
+    pub(super) fn of(context: &'a Context<'a>, index: &Index, last: &'a BTreeMap<String, Listed>, bytes: &'a Bytes<'a>) -> Self {
+        Self { context, path: index.path(), kind: index.sort_kind(), bytes, last }
+    }
+}
+
 impl Weaver<'_> {
+    /// Returns the compressed forms of this index. Contents have .gz alone, as in Debian's archive.
+    fn compressions(&self) -> &[Compression] {
+        if self.is_contents() { &[Compression::Gz] } else { &self.context.suite.compression }
+    }
+
+    /// Tells whether this is Contents, of which no patches are made.
+    pub(super) fn is_contents(&self) -> bool {
+        self.kind == Kind::Contents
+    }
+
+    /// Returns a recorded block with this text, compressed again where its compressed form is nowhere.
+    pub(super) fn stays(&self, block: &Block, text: &str) -> Result<Part, FoldError> {
+        let mut part = Part::kept(block);
+        for compression in self.compressions() {
+            let named = block.forms.get(compression);
+            if named.is_none_or(|(oid, size)| self.bytes.compressed(oid, *size).is_none()) {
+                let (oid, bytes) = self.compress(text, block.effort, *compression)?;
+                part.block.forms.insert(*compression, (oid, bytes.len() as u64));
+                part.made.insert(*compression, bytes);
+            }
+        }
+        Ok(part)
+    }
+
     fn form(&self, compression: Compression) -> String {
         format!("{}{}", self.path, compression.suffix())
     }
@@ -194,15 +239,15 @@ impl Weaver<'_> {
     }
 
     /// Returns the index as it was, where nothing more is asked of it than then.
-    fn unchanged(&self, old: &Sheet) -> Option<Woven> {
+    pub(super) fn unchanged(&self, old: &Sheet) -> Option<Woven> {
         let suite = self.context.suite;
-        let paths = std::iter::once(self.path.clone()).chain(suite.compression.iter().map(|compression| self.form(*compression)));
+        let paths = std::iter::once(self.path.clone()).chain(self.compressions().iter().map(|compression| self.form(*compression)));
         let listed = paths.map(|path| Some((path.clone(), self.last.get(&path)?.clone())));
         let mut listed: BTreeMap<String, Listed> = listed.collect::<Option<_>>()?;
         // A suite that was copied starts with what was published under its own name.
         let lists = diff::paths(&self.path, old).into_iter().map(|path| Some((path.clone(), self.last.get(&path)?.clone())));
         listed.extend(lists.collect::<Option<Vec<_>>>()?);
-        let whole = |block: &Block| block.forms.keys().copied().eq(sorted(&suite.compression));
+        let whole = |block: &Block| block.forms.keys().copied().eq(sorted(self.compressions()));
         let same = listed.values().all(|listed| release::suffices(listed, suite)) && old.blocks.iter().all(whole);
         same.then(|| Woven { sheet: old.clone(), listed, made: BTreeMap::new() })
     }
@@ -247,10 +292,10 @@ impl Weaver<'_> {
     }
 
     /// Cuts a text into blocks and compresses them.
-    fn cut(&self, text: &str, effort: Effort, limit: usize) -> Result<Vec<Part>, FoldError> {
+    pub(super) fn cut(&self, text: &str, effort: Effort, limit: usize) -> Result<Vec<Part>, FoldError> {
         let mut last: Option<SortKey> = None;
         let mut lengths = Vec::new();
-        for paragraph in paragraphs(text) {
+        for paragraph in self.kind.entries(text) {
             let key = SortKey::of(self.kind, paragraph);
             lengths.push(Length { bytes: paragraph.len(), begins: key != last });
             last = key;
@@ -268,17 +313,16 @@ impl Weaver<'_> {
     }
 
     /// Compresses a block and keeps it.
-    fn part(&self, text: &str, effort: Effort) -> Result<Part, FoldError> {
-        let first = paragraphs(text).next().and_then(|paragraph| SortKey::of(self.kind, paragraph));
+    pub(super) fn part(&self, text: &str, effort: Effort) -> Result<Part, FoldError> {
+        let first = self.kind.entries(text).next().and_then(|paragraph| SortKey::of(self.kind, paragraph));
         let first = first.unwrap_or(SortKey { name: String::new(), second: String::new(), version: None });
         let sha256 = Sha256::of(text.as_bytes());
         self.bytes.keep_text(&sha256, text.as_bytes());
         let lines = memchr::memchr_iter(b'\n', text.as_bytes()).count() as u64;
-        let paragraphs = paragraphs(text).count() as u64;
+        let paragraphs = self.kind.entries(text).count() as u64;
         let block = Block { first, bytes: text.len() as u64, lines, paragraphs, sha256, effort, forms: BTreeMap::new() };
         let mut part = Part { block, made: BTreeMap::new() };
-        let made =
-            self.context.suite.compression.par_iter().map(|compression| Ok((*compression, self.compress(text, effort, *compression)?)));
+        let made = self.compressions().par_iter().map(|compression| Ok((*compression, self.compress(text, effort, *compression)?)));
         for (compression, (oid, bytes)) in made.collect::<Result<Vec<_>, FoldError>>()? {
             part.block.forms.insert(compression, (oid, bytes.len() as u64));
             part.made.insert(compression, bytes);
@@ -294,8 +338,13 @@ impl Weaver<'_> {
     }
 
     /// Joins every compressed form and lists all; `text_of` gives the text of a kept block whose compressed form is missing.
-    fn finish(&self, plain: Listed, mut parts: Vec<Part>, text_of: impl Fn(&Block) -> Option<String> + Sync) -> Result<Woven, FoldError> {
-        let wanted: BTreeSet<Compression> = self.context.suite.compression.iter().copied().collect();
+    pub(super) fn finish(
+        &self,
+        plain: Listed,
+        mut parts: Vec<Part>,
+        text_of: impl Fn(&Block) -> Option<String> + Sync,
+    ) -> Result<Woven, FoldError> {
+        let wanted: BTreeSet<Compression> = sorted(self.compressions());
         parts.iter_mut().for_each(|part| part.block.forms.retain(|compression, _| wanted.contains(compression)));
         let (mut listed, mut made) = (BTreeMap::from([(self.path.clone(), plain)]), BTreeMap::new());
         let joined = wanted.par_iter().map(|compression| {

@@ -18,6 +18,8 @@ use crate::words::digest::ObjectId;
 pub const OF_OBJECTS: &str = "gc-v1";
 /// The kind of derived objects that holds the marks of blocks.
 pub const OF_BLOCKS: &str = "gc-blocks-v1";
+/// The kind of derived objects that holds the marks of file lists.
+pub const OF_LISTS: &str = "gc-file-lists-v1";
 
 /// Largest file of marks in bytes: some three million objects.
 const LARGEST: u64 = 256 << 20;

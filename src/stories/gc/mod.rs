@@ -3,7 +3,7 @@
 //! Needed are objects that a ref names, its recent history, a parked statement or a retained Release (`places::git::roots`), and
 //! every object that was written or found present by a deploy or upload not long ago, whatever names it: that is the lease of
 //! unfinished work, since `ObjectStore::put` and `refresh` renew it. The blocks of indices are collected by the same rules, for
-//! the Releases that are kept. Without `delete` this is only said.
+//! the Releases that are kept, and the file lists of packages, for the records that are. Without `delete` this is only said.
 //!
 //! With `delete`, what is not needed is *marked*, with the time, in an object beside the store (`marks`). A later run removes
 //! what was marked long enough ago, is not needed now either, and was not written since. It reads the refs again before every
@@ -21,6 +21,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::formats::blocks::sheet;
+use crate::formats::contents::file_list;
 use crate::places::git::remote::{Remote, RemoteError};
 use crate::places::git::roots::{Named, Retention};
 use crate::places::git::{GitError, Oid, Repository};
@@ -90,6 +91,8 @@ pub struct GcAnswer {
     pub objects: Collected,
     /// The blocks that indices of Releases are joined from.
     pub blocks: Collected,
+    /// The file lists that Contents are made of; `null` where no suite has Contents.
+    pub lists: Option<Collected>,
     /// Objects that a commit began to name while they were removed. Deploy those build outputs again.
     pub endangered: Vec<ObjectId>,
 }
@@ -189,7 +192,8 @@ pub fn gc(request: &GcRequest, listener: Listener<'_>) -> Result<GcAnswer, GcErr
         generations: usize::try_from(generations).unwrap_or(usize::MAX),
     };
     listener(Event::Begin { step: "reading refs", parts: 0 });
-    let mut roots = Roots::open(&open, request, retention)?;
+    let contents = archive.suites.values().any(|suite| suite.contents);
+    let mut roots = Roots::open(&open, request, retention, contents)?;
     roots.read()?;
     listener(Event::End);
 
@@ -202,6 +206,12 @@ pub fn gc(request: &GcRequest, listener: Listener<'_>) -> Result<GcAnswer, GcErr
     };
     let (objects, removed) = objects.run(&mut roots, listener)?;
     let (blocks, _) = blocks.run(&mut roots, listener)?;
+    let lists = if contents {
+        let (store, marks) = (open.derived(&archive, file_list::KIND)?, open.derived(&archive, marks::OF_LISTS)?);
+        Some(Sweep { store, marks, kind: Kind::Lists, request }.run(&mut roots, listener)?.0)
+    } else {
+        None
+    };
     roots.read()?;
     Ok(GcAnswer {
         delete: request.delete,
@@ -210,6 +220,7 @@ pub fn gc(request: &GcRequest, listener: Listener<'_>) -> Result<GcAnswer, GcErr
         releases: roots.releases(),
         objects,
         blocks,
+        lists,
         endangered: removed.into_iter().filter(|oid| roots.names(Kind::Objects, oid)).collect(),
     })
 }
@@ -219,6 +230,7 @@ pub fn gc(request: &GcRequest, listener: Listener<'_>) -> Result<GcAnswer, GcErr
 enum Kind {
     Objects,
     Blocks,
+    Lists,
 }
 
 /// Collecting in one store.
@@ -359,7 +371,7 @@ struct Known {
 }
 
 impl Roots {
-    fn open(open: &OpenArchive, request: &GcRequest, retention: Retention) -> Result<Self, GcError> {
+    fn open(open: &OpenArchive, request: &GcRequest, retention: Retention, contents: bool) -> Result<Self, GcError> {
         let mut repositories = vec![Known::new(Repository::open(open.repository.git_dir())?, &open.branch)?];
         for path in &request.also {
             let also = |source| GcError::Also { path: path.clone(), source };
@@ -370,6 +382,7 @@ impl Roots {
                 fault => fault,
             })?);
         }
+        repositories.iter_mut().for_each(|known| known.named.wants_lists = contents);
         Ok(Self { repositories, retention })
     }
 
@@ -382,6 +395,7 @@ impl Roots {
         self.repositories.iter().any(|known| match kind {
             Kind::Objects => known.named.objects.contains(oid),
             Kind::Blocks => known.named.blocks.contains(oid),
+            Kind::Lists => known.named.lists.contains(oid),
         })
     }
 

@@ -32,6 +32,8 @@ pub(super) struct Edition {
     codename: Codename,
     /// The store of blocks.
     blocks: Box<dyn ObjectStore>,
+    /// The store of file lists, where the suite has Contents.
+    lists: Option<Box<dyn ObjectStore>>,
     /// Every file, made again from the records, where a block was gone.
     again: OnceLock<Fold>,
 }
@@ -52,13 +54,20 @@ impl Edition {
         let codename = request.codename.clone();
         listener(Event::Detail(format!("folding {codename} at {base}")));
         let blocks = places.store.beside(KIND).map_or_else(|| open.derived(&archive, KIND), Ok)?;
-        let bytes = Bytes::new(blocks.as_ref(), places.cache, !request.dry_run);
+        let contents = archive.suite(&codename).is_some_and(|suite| suite.contents);
+        let lists = contents.then(|| open.lists(&archive, places.store)).transpose()?;
+        let bytes = bytes(blocks.as_ref(), lists.as_deref(), places, !request.dry_run);
         let last = match newest {
             Some(newest) => stage::folded(&open.repository, &codename, newest)?,
             None => None,
         };
         let last = nearest(request, places, &archive, &snapshot.oid_of(&format!("suites/{codename}"))?, last)?;
-        let wanted = Wanted { repack: request.repack, from_records: false };
+        // Contents that are due may have been made from an older commit than the rest.
+        let last = match last {
+            Some(last) if contents => Some(stage::with_earlier(&open.repository, last)?),
+            last => last,
+        };
+        let wanted = Wanted { repack: request.repack, from_records: false, now: date };
         let fold = fold(&open.repository, &snapshot, &archive, &codename, last.as_ref(), &bytes, wanted)?;
         let known = || archive.suites.keys().cloned().collect();
         let suite = archive.suite(&codename).ok_or_else(|| FoldError::NoSuite { codename: codename.clone(), known: known() })?;
@@ -70,7 +79,7 @@ impl Edition {
         signers.dedup();
         let refused = certificates.iter().filter_map(|(path, certificate)| Some((path, certificate.may_sign(request.now).err()?)));
         let refused_signers = refused.map(|(path, refusal)| format!("{path}: clients may refuse the archive: {refusal}")).collect();
-        Ok(Self { archive, fold, base, release, keyring, signers, refused_signers, codename, blocks, again: OnceLock::new() })
+        Ok(Self { archive, fold, base, release, keyring, signers, refused_signers, codename, blocks, lists, again: OnceLock::new() })
     }
 
     /// Gives the Release another date.
@@ -115,8 +124,11 @@ impl Edition {
             record: self.fold.record.clone(),
             sheets: self.fold.sheets.clone(),
             listed: self.fold.listed.clone(),
+            lists: self.fold.lists.clone(),
+            commit: None,
+            earlier: None,
         };
-        let bytes = Bytes::new(self.blocks.as_ref(), places.cache, true);
+        let bytes = bytes(self.blocks.as_ref(), self.lists.as_deref(), places, true);
         Ok(fold(&places.open.repository, &snapshot, &self.archive, &self.codename, Some(&last), &bytes, Wanted::again())?)
     }
 
@@ -134,6 +146,15 @@ impl Edition {
         let mut files = fold::files_of(repository, &snapshot, &self.codename, &sources)?;
         files.retain(|path, _| changed.contains(&path.to_string()));
         Ok(files)
+    }
+}
+
+/// Returns the places of blocks, of file lists where there are any, and of packages.
+fn bytes<'a>(blocks: &'a dyn ObjectStore, lists: Option<&'a dyn ObjectStore>, places: &Places<'a>, keeps: bool) -> Bytes<'a> {
+    let bytes = Bytes::new(blocks, places.cache, keeps);
+    match lists {
+        Some(lists) => bytes.with_lists(lists, places.store),
+        None => bytes,
     }
 }
 

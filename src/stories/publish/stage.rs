@@ -14,7 +14,7 @@ use crate::places::git::land::Edits;
 use crate::places::git::remote::RemoteError;
 use crate::places::git::{Author, GitError, Oid, Repository};
 use crate::stories::archive::OpenArchive;
-use crate::stories::fold::{Fold, Folded, Last};
+use crate::stories::fold::{Digests, Fold, Folded, Last};
 use crate::words::date::Timestamp;
 use crate::words::digest::Sha256;
 use crate::words::name::Codename;
@@ -124,6 +124,9 @@ pub enum StageError {
 /// What a fold found out about the suite as a whole.
 const FOLDED: &str = "fold.json";
 
+/// The digests of file lists that records do not name.
+const LISTS: &str = "lists.json";
+
 /// The folder with a sheet for each index, at the index's path.
 const SHEETS: &str = "sheets";
 
@@ -135,7 +138,24 @@ pub fn folded(repository: &Repository, codename: &Codename, staged: &Staged) -> 
     let recorded = recorded(repository, codename, staged.commit)?.filter(|(record, _)| record.is_of(&staged.release));
     let Some((record, sheets)) = recorded else { return Ok(None) };
     let base = staged.base(codename)?;
-    Ok(Some(Last { base, codename: codename.clone(), record, sheets, listed: staged.parsed.files.clone() }))
+    let lists = match repository.snapshot(staged.commit)?.file(LISTS)? {
+        Some(bytes) => json(LISTS, &bytes, staged.commit, &branch(codename))?,
+        None => Digests::new(),
+    };
+    let (listed, commit) = (staged.parsed.files.clone(), Some(staged.commit));
+    Ok(Some(Last { base, codename: codename.clone(), record, sheets, listed, lists, commit, earlier: None }))
+}
+
+/// Adds the Release that Contents were made with, where that is an older one.
+///
+/// # Errors
+/// Git cannot be read, or a file is not as ddb leaves it.
+pub fn with_earlier(repository: &Repository, last: Last) -> Result<Last, StageError> {
+    let release = last.record.contents.as_ref().and_then(|contents| contents.release.as_ref()?.parse().ok());
+    // In a shallow clone it may be missing, and Contents are made from all file lists.
+    let Some(staged) = release.and_then(|release| read(repository, &last.codename, release).ok()) else { return Ok(last) };
+    let earlier = folded(repository, &last.codename, &staged)?.map(Box::new);
+    Ok(Last { earlier, ..last })
 }
 
 /// What a fold found out, and the sheet of each index by its plain path.
@@ -264,6 +284,11 @@ pub fn stage(
     let mut edits = Edits::from([("Release".to_owned(), Some(release.to_vec())), ("inputs.json".to_owned(), to_json(inputs))]);
     let record = Folded { release: Sha256::of(release), ..fold.record.clone() };
     edits.insert(FOLDED.to_owned(), to_json(&record));
+    let lists = (!fold.lists.is_empty()).then(|| to_json(&fold.lists)).flatten();
+    let had_lists = after.map(|after| open.repository.snapshot(after.commit)?.file(LISTS)).transpose()?.flatten().is_some();
+    if lists.is_some() || had_lists {
+        edits.insert(LISTS.to_owned(), lists);
+    }
     if let Some(after) = after {
         let old = open.repository.snapshot(after.commit)?.files_below(SHEETS)?;
         edits.extend(old.into_keys().map(|path| (path, None)));

@@ -8,10 +8,11 @@ use std::io::Read as _;
 use super::Whole;
 use crate::formats::blocks;
 use crate::formats::blocks::sheet::KIND;
+use crate::formats::contents::file_list;
 use crate::formats::release::Listed;
 use crate::places::store::ObjectStore;
 use crate::stories::archive::OpenArchive;
-use crate::stories::fold::{Bytes, Last, List, Wanted, fold, form_of, list_of, patches};
+use crate::stories::fold::{Bytes, List, Wanted, fold, form_of, list_of, patches};
 use crate::stories::publish::stage::{self, Recorded};
 use crate::words::digest::Sha256;
 
@@ -116,15 +117,15 @@ pub fn is_of((record, _): &Recorded, whole: &Whole) -> bool {
 pub fn folded(open: &OpenArchive, whole: &Whole) -> BTreeMap<String, Vec<u8>> {
     let Ok(snapshot) = open.repository.snapshot(whole.edition.base) else { return BTreeMap::new() };
     let Ok(store) = open.derived(&whole.archive, KIND) else { return BTreeMap::new() };
-    let bytes = Bytes::new(store.as_ref(), None, false);
     let codename = &whole.edition.codename;
-    let last = recorded(open, whole).filter(|recorded| is_of(recorded, whole)).map(|(record, sheets)| Last {
-        base: whole.edition.base,
-        codename: codename.clone(),
-        record,
-        sheets,
-        listed: whole.parsed.files.clone(),
-    });
+    let contents = whole.archive.suite(codename).is_some_and(|suite| suite.contents);
+    let lists = contents.then(|| Some((open.derived(&whole.archive, file_list::KIND).ok()?, open.store(&whole.archive).ok()?))).flatten();
+    let mut bytes = Bytes::new(store.as_ref(), None, false);
+    if let Some((lists, packages)) = &lists {
+        bytes = bytes.with_lists(lists.as_ref(), packages.as_ref());
+    }
+    let staged = stage::read(&open.repository, codename, whole.edition.commit);
+    let last = staged.and_then(|staged| stage::folded(&open.repository, codename, &staged)).ok().flatten();
     let Ok(fold) = fold(&open.repository, &snapshot, &whole.archive, codename, last.as_ref(), &bytes, Wanted::again()) else {
         return BTreeMap::new();
     };

@@ -62,6 +62,12 @@ pub struct Suite {
     /// to be worth one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pdiffs: Option<u32>,
+    /// `Contents-<architecture>`: which package installs a file, for `apt-file`. Their .gz alone is written, as in Debian.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub contents: bool,
+    /// How long Contents stay as they are while other indices change (`1d`); without it, they change with every publish.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contents_every: Option<Span>,
     /// Digests in Packages and Sources beside SHA-256, which is always there.
     #[serde(default = "default_package_digests")]
     pub package_digests: BTreeSet<ExtraDigest>,
@@ -206,6 +212,10 @@ pub struct OverrideFiles {
     pub extra: Option<String>,
 }
 
+fn is_not(value: &bool) -> bool {
+    !value
+}
+
 fn yes() -> bool {
     true
 }
@@ -257,6 +267,9 @@ impl Suite {
         }
         if self.but_automatic_upgrades && !self.not_automatic {
             return Err("but-automatic-upgrades means nothing without not-automatic".to_owned());
+        }
+        if self.contents_every.is_some() && !self.contents {
+            return Err("contents-every means nothing without contents".to_owned());
         }
         if self.keep_generations == 0 {
             return Err("keep-generations must be at least 1".to_owned());

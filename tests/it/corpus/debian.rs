@@ -35,7 +35,7 @@ enum Difference {
 }
 
 /// The whole corpus, published with Debian's override files.
-static WITH_OVERRIDES: Shared = Shared::new(|| {
+pub(super) static WITH_OVERRIDES: Shared = Shared::new(|| {
     let sandbox = archive();
     add_overrides(&sandbox);
     sandbox.dists(&[]).ok();
@@ -189,7 +189,7 @@ fn the_corpus_has_what_is_hard_to_get_right() {
 /// Puts Debian's override files into the archive. Its own format for sources has no Priority, though Sources shows one: the
 /// three-column form of dak has.
 fn add_overrides(sandbox: &Sandbox) {
-    let mut toml = String::new();
+    let mut toml = "contents = true\n".to_owned();
     for component in COMPONENTS {
         let file = |name: &str| std::fs::read_to_string(cache(&format!("corpus/{name}"))).unwrap();
         let extra = file(&format!("extra-override.{component}.src"));
