@@ -18,7 +18,7 @@ fn author() -> Author {
 
 /// Reads every record of a suite, from a pack as Git writes it for a clone.
 pub fn reading(bench: &Bench, index: &str) {
-    let [names, bytes] = ["read: places of all records of a suite", "read: bytes of all records of a suite"];
+    let [names, bytes] = ["git: places of all records of a suite", "git: bytes of all records of a suite"];
     if !bench.wants(names) && !bench.wants(bytes) {
         return;
     }

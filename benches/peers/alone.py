@@ -18,15 +18,20 @@ def packages(tool, suite):
     return lzma.decompress((tool.tree() / f"dists/{suite}/{PACKAGES}.xz").read_bytes())
 
 
-def measure(run, arguments):
-    """All of it; returns rows by title. The archive is another one then."""
+def measure(runs, arguments):
+    """All of it in the archive of the first of the runs, promotions in those of all; returns rows by title. The archives are others then."""
+    run = runs[0]
     rows = Rows(f"{run.corpus.name} alone")
     for _ in range(arguments.repeats):
         rows.add("fsck", run.tool.deploy("fsck"))
-    promotions(run, arguments.repeats, rows)
+    sizes = Sizes(run)
+    rows.add("Packages.xz against xz -6", ratio=sizes.ratio())
+    for one in runs:
+        promotions(one, arguments.repeats, rows)
     clones(run, arguments.repeats, rows)
-    rows.rows["patches"] = patches.measure(run, arguments)
-    sizes(run, rows)
+    rows.rows["patches"], changed = patches.measure(run, arguments)
+    rows.add("Packages.xz against xz -6, after changes", ratio=sizes.ratio(), changes=changed)
+    repack(run, sizes, rows)
     return rows.medians()
 
 
@@ -38,13 +43,13 @@ def promotions(run, repeats, rows):
     before = packages(tool, "trixie")
     last = sequence(tool)
     for name in names:
-        rows.add("promote A B --all", promoted(run, "trixie", name))
+        rows.add(f"promote A B --all: {tool.name}", promoted(run, "trixie", name))
         if packages(tool, name) != before:
             sys.exit(f"peers: {name} is a copy of trixie and lists other packages")
     cold, now = sorted(map(tuple, run.about["identities"])), run.expected
     for _ in range(repeats):
-        for work, release, expected in (("promote A@1 A --all (back)", 1, cold), ("promote A@LAST A --all (forth)", last, now)):
-            rows.add(work, promoted(run, f"trixie@{release}", "trixie"))
+        for work, release, expected in (("promote A@1 A --all", 1, cold), ("promote A@LAST A --all", last, now)):
+            rows.add(f"{work}: {tool.name}", promoted(run, f"trixie@{release}", "trixie"))
             run.client.update()
             run.expected = expected
             run.check()
@@ -84,18 +89,25 @@ def clones(run, repeats, rows):
     subprocess.run(["rm", "-rf", server], check=True)
 
 
-def sizes(run, rows):
-    """Packages.xz against `xz -6` in one piece, as it is and after a repack."""
-    tool = run.tool
+class Sizes:
+    """How large Packages.xz of trixie is against `xz -6` in one piece."""
 
-    def ratio():
-        text = packages(tool, "trixie")
-        whole = len(subprocess.run(["xz", "-6", "-T1", "-c"], input=text, check=True, capture_output=True).stdout)
-        return (tool.tree() / f"dists/trixie/{PACKAGES}.xz").stat().st_size / whole
+    def __init__(self, run):
+        self.run = run
+        self.text, self.whole = b"", 0
 
-    rows.add("Packages.xz against xz -6", ratio=ratio())
+    def ratio(self):
+        """Its size now as a multiple."""
+        text = packages(self.run.tool, "trixie")
+        if text != self.text:
+            self.text, self.whole = text, len(subprocess.run(["xz", "-6", "-T1", "-c"], input=text, check=True, capture_output=True).stdout)
+        return (self.run.tool.tree() / f"dists/trixie/{PACKAGES}.xz").stat().st_size / self.whole
+
+
+def repack(run, sizes, rows):
+    """Everything compressed anew."""
     time.sleep(1.1)
-    cost = tool.published("dists", "trixie", "--repack")
+    cost = run.tool.published("dists", "trixie", "--repack")
     run.client.update()
     run.check()
-    rows.add("Packages.xz against xz -6, after a repack", cost, ratio=ratio())
+    rows.add("Packages.xz against xz -6, after a repack", cost, ratio=sizes.ratio())

@@ -8,7 +8,6 @@ import hashlib
 import itertools
 import re
 import shutil
-import subprocess
 import sys
 import time
 
@@ -23,33 +22,16 @@ NAMES = ("amd64", "arm64", "armel", "armhf", "i386", "loong64", "mips64el", "ppc
 OBJECTS = 64
 
 
-class Archive(tools.Ddb):
+class Archive(tools.DdbBare):
     """A bare archive repository that is filled by fast-import."""
-
-    def __init__(self, work, arguments):
-        super().__init__(work, arguments)
-        self.archive = self.git_folder = work / "archive.git"
 
     def make(self, architectures):
         """An empty one with a key."""
+        self.archive = self.bare
         self.work.mkdir(parents=True)
         named = [word for name in architectures for word in ("--architecture", name)]
         self.run(self.program("ddb-deploy"), "init", "--bare", self.archive, "--suite", "trixie", *named, "--origin", "Bench")
         self.published("key", "generate", "--name", "Bench", "--email", "bench@example.org")
-
-    def fill(self, files):
-        """Commits files: (path, bytes)."""
-        command = ["git", "-C", str(self.archive), "fast-import", "--quiet", "--done"]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, env=self.environment()) as child:
-            out = child.stdin
-            message = b"Fill the archive.\n"
-            out.write(b"commit refs/heads/main\ncommitter Bench <bench@example.org> 1700000000 +0000\ndata %d\n%sfrom refs/heads/main^0\n"
-                      % (len(message), message))  # fmt: skip
-            for path, content in files:
-                out.write(b"M 100644 inline %s\ndata %d\n%s\n" % (path.encode(), len(content), content))
-            out.write(b"\ndone\n")
-        if child.returncode != 0:
-            sys.exit(f"peers: git fast-import failed in {self.archive}")
 
 
 class Objects:
@@ -96,6 +78,11 @@ def of(control, architecture):
     return re.sub(r"^Architecture: .*$", f"Architecture: {architecture}", control, count=1, flags=re.M)
 
 
+def of_all(control, names, objects):
+    """Pointers and records of a package for these architectures; records after each other, so that Git packs them as alike."""
+    return sorted((file for name in names for file in objects.files(of(control, name))), key=lambda file: file[0].split("/")[0])
+
+
 def write_out(folder, control, architectures):
     """A build output: the package for each of the architectures."""
     folder.mkdir()
@@ -114,7 +101,7 @@ def pointers(work, arguments):
     objects = Objects(tool.git_folder / "lfs/objects")
     chosen, changeable = controls(arguments.indices, (arguments.pointers + 1) // 2)
     parts = [of(control, architecture) for control in chosen for architecture in NAMES[:2]][: arguments.pointers]
-    tool.fill(file for part in parts for file in objects.files(part))
+    tool.fill((file for part in parts for file in objects.files(part)), "Fill the archive.")
     for number, control in enumerate(changeable[: arguments.changes]):
         out = write_out(tool.work / f"out{number}", corpora.newer(control), NAMES[:1])
         settle(tool.work)
@@ -134,7 +121,7 @@ def architectures(work, arguments):
     tool.make(names)
     objects = Objects(tool.git_folder / "lfs/objects")
     chosen, changeable = controls(arguments.indices, records)
-    tool.fill(file for control in chosen for name in names for file in objects.files(of(control, name)))
+    tool.fill((file for control in chosen for file in of_all(control, names, objects)), "Fill the archive.")
     settle(tool.work)
     rows.add("first publish", tool.publish())
     expected = {name: {corpora.identity(of(control, name)) for control in chosen} for name in names}

@@ -16,15 +16,18 @@ SELDOM = 10
 
 
 def measure(run, arguments):
-    """For each number of patches that are kept: bytes fetched after one change and after SELDOM of them, by each apt."""
+    """For each number of patches that are kept: bytes fetched after one change and after SELDOM of them, by each apt; and how many
+    changes were published for that."""
     changes = Changes(run)
     answer = {}
     clients = []
+    had = 0
     try:
         for kept in [int(kept) for kept in arguments.patches.split(",") if kept]:
             keep(run.tool, kept)
             # Until as many are kept, and all have the newest state.
-            changes.publish(kept)
+            changes.publish(max(kept - had, 0))
+            had = kept
             always, seldom = ([make(run, arguments, root) for root in (None, arguments.root)] for _ in range(2))
             clients = [*always, *seldom]
             for apt in clients:
@@ -48,7 +51,7 @@ def measure(run, arguments):
             clients = []
     finally:
         forget(clients)
-    return answer
+    return answer, changes.made
 
 
 def make(run, arguments, root):

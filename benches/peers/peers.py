@@ -216,7 +216,7 @@ def measure(corpus, chosen, work, arguments, with_alone, keep):
                   "rows": [run.row() for run in runs], "alone": {}}  # fmt: skip
         keep(answer)
         if with_alone and runs[0].tool.name == "ddb":
-            answer["alone"] = alone.measure(runs[0], arguments)
+            answer["alone"] = alone.measure([run for run in runs if run.tool.name in report.OWN], arguments)
     finally:
         for run in runs:
             run.close()
@@ -281,7 +281,7 @@ def main():
     try:
         tiny = [corpus for corpus in given.corpora if corpus.name.startswith("meta-")]
         largest = max(tiny, key=lambda corpus: int(corpus.name.split("-")[1]), default=None)
-        chosen = [tools.ALL[name] for name in (arguments.tools or tools.ALL if "peers" in rows else ["ddb"])]
+        chosen = [tools.ALL[name] for name in (arguments.tools or tools.ALL if "peers" in rows else report.OWN)]
         for corpus in given.corpora if "peers" in rows else [largest] if "alone" in rows and largest else []:
             measure(corpus, chosen, work, arguments, "alone" in rows and corpus == largest, with_corpus)
             keep()

@@ -164,6 +164,25 @@ class DdbBare(Ddb):
         shutil.rmtree(self.archive)
         self.archive = self.bare
 
+    def configure(self, more, message):
+        if self.archive != self.bare:
+            return super().configure(more, message)
+        text = subprocess.run(["git", "-C", self.bare, "show", "main:ddb.toml"], check=True, capture_output=True).stdout
+        return self.fill([("ddb.toml", text + more.encode())], message)
+
+    def fill(self, files, message):
+        """Commits files, (path, bytes), as they are."""
+        command = ["git", "-C", str(self.archive), "fast-import", "--quiet", "--done"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, env=self.environment()) as child:
+            out, said = child.stdin, message.encode()
+            out.write(b"commit refs/heads/main\ncommitter Bench <bench@example.org> 1700000000 +0000\ndata %d\n%s\nfrom refs/heads/main^0\n"
+                      % (len(said), said))  # fmt: skip
+            for path, content in files:
+                out.write(b"M 100644 inline %s\ndata %d\n%s\n" % (path.encode(), len(content), content))
+            out.write(b"\ndone\n")
+        if child.returncode != 0:
+            raise RuntimeError(f"git fast-import failed in {self.archive}")
+
 
 class AptFtparchive(Tool):
     """`apt-ftparchive generate` with its cache DB, then Release and signatures by a few lines of shell."""
