@@ -281,6 +281,8 @@ def main():
     try:
         tiny = [corpus for corpus in given.corpora if corpus.name.startswith("meta-")]
         largest = max(tiny, key=lambda corpus: int(corpus.name.split("-")[1]), default=None)
+        if rows == {"alone"} and not largest:
+            parser.error("--rows alone is measured on a corpus meta-N: name one with --corpora")
         chosen = [tools.ALL[name] for name in (arguments.tools or tools.ALL if "peers" in rows else report.OWN)]
         for corpus in given.corpora if "peers" in rows else [largest] if "alone" in rows and largest else []:
             measure(corpus, chosen, work, arguments, "alone" in rows and corpus == largest, with_corpus)
