@@ -27,7 +27,7 @@ as_root() {
 
 # machine_apt ARGUMENT…: the machine's own apt-get, quiet; fetches package lists and tries once more if that fails.
 machine_apt() {
-    local command=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends)
+    local command=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends -o DPkg::Lock::Timeout=300)
     as_root "${command[@]}" "$@" >/dev/null 2>&1 && return
     as_root "${command[@]}" update >&2 && as_root "${command[@]}" "$@" >&2
 }

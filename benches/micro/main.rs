@@ -1,4 +1,5 @@
-//! Micro benchmarks of what deploys and publishes consist of: hashing, parsing, folding, compressing, editing trees.
+//! Micro benchmarks of what deploys and publishes consist of: hashing, parsing, folding, patches, reading records, editing trees,
+//! compressing.
 //!
 //!     cargo bench --bench micro                    all, some minutes
 //!     cargo bench --bench micro -- hash            those with `hash` in their name
@@ -17,6 +18,8 @@
 
 mod compression;
 mod contents;
+mod patches;
+mod repository;
 mod text;
 mod timer;
 
@@ -26,8 +29,6 @@ use ddb::formats::artifact::deb;
 use ddb::formats::blocks::{self, Effort, Length};
 use ddb::formats::index::{Style, order, packages};
 use ddb::formats::suite::record::Record;
-use ddb::places::git::land::Edits;
-use ddb::places::git::{Author, Repository};
 use ddb::words::archive::Compression;
 use ddb::words::deb822::{Paragraph, paragraphs};
 use ddb::words::digest::{ExtraDigests, FileFacts, Sha256};
@@ -47,7 +48,9 @@ fn main() {
     println!("# the index is {what}: {:.1} MB, {} paragraphs", index.len() as f64 / 1e6, paragraphs(&index).count());
     parsing(&bench, &index);
     folding(&bench, &index);
-    tree_editing(&bench);
+    patches::measure(&bench, &index);
+    repository::reading(&bench, &index);
+    repository::tree_editing(&bench);
     compressing(&mut bench, &index);
 }
 
@@ -93,34 +96,6 @@ fn folding(bench: &Bench, index: &str) {
         bench.measure("fold: sort and join", count, shuffled, order::join);
     }
     bench.measure("fold: cut into blocks", (index.len() as f64 / 1e6, "MB"), || (), |()| ranges(index));
-}
-
-fn tree_editing(bench: &Bench) {
-    if !bench.wants("tree: commit one record and pointer into 100,000") {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let repository = Repository::open_or_init(&folder.path().join("archive.git"), true).unwrap();
-    let author = Author { name: "Bench".to_owned(), email: "bench@example.org".to_owned(), time: 1_700_000_000 };
-    // As in Debian's pool: a folder for each letter, thousands of sources in it.
-    let name = |number: usize| format!("{}{number:06}", char::from(b'a' + u8::try_from(number % 26).unwrap()));
-    let paths = |name: &str| {
-        let prefix = &name[..1];
-        [format!("pool/main/{prefix}/{name}/{name}_1_amd64.deb"), format!("suites/trixie/main/binary-amd64/{prefix}/{name}/{name}_1")]
-    };
-    let edits = |numbers: Range<usize>| {
-        let write = |number| paths(&name(number)).map(|path| (path.clone(), Some(format!("{path}\n").repeat(3).into_bytes())));
-        numbers.flat_map(write).collect::<Edits>()
-    };
-    let base = repository.commit(None, &edits(0..100_000), "Everything.", &author).unwrap();
-    let mut number = 100_000;
-    let next = || {
-        number += 1;
-        edits(number..number + 1)
-    };
-    let commit = |edits| repository.commit(Some(base), &edits, "One more.", &author).unwrap();
-    // libgit2 is not to be sent to another thread: measured on this one.
-    bench.measure_here("tree: commit one record and pointer into 100,000", (1.0, "commits"), next, commit);
 }
 
 /// The blocks that an index of this text is cut into when it is published for the first time.

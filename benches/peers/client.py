@@ -4,6 +4,7 @@ import functools
 import http.server
 import os
 import re
+import shutil
 import subprocess
 import threading
 
@@ -52,28 +53,46 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class Client:
-    """apt-get with its own configuration, state and keyring, and the server that it asks."""
+    """apt-get with its own configuration, state and keyring, and the server that it asks.
 
-    def __init__(self, folder, tree, keyring, sources):
+    It is the machine's, or that of a system in the folder `root`, by chroot; then its own folder must lie in there.
+    """
+
+    def __init__(self, folder, tree, keyring, sources, root=None, architectures=("amd64",)):
         self.folder = folder
         self.server = Server(tree)
-        for path in ("etc/apt/apt.conf.d", "etc/apt/preferences.d", "etc/apt/sources.list.d", "etc/apt/trusted.gpg.d", "download",
+        #: The folder as apt sees it.
+        self.inside = f"/{folder.relative_to(root)}" if root else str(folder)
+        self.chroot = ["chroot", str(root)] if root else []
+        for path in ("etc/apt/apt.conf.d", "etc/apt/preferences.d", "etc/apt/sources.list.d", "etc/apt/trusted.gpg.d", "download", "tmp",
                      "var/lib/apt/lists/partial", "var/cache/apt/archives/partial", "var/lib/dpkg"):  # fmt: skip
             (folder / path).mkdir(parents=True)
         (folder / "var/lib/dpkg/status").write_text("")
+        listed = " ".join(f'"{architecture}";' for architecture in architectures)
         (folder / "etc/apt/apt.conf").write_text(
-            f'Dir "{folder}";\nDir::State::status "{folder}/var/lib/dpkg/status";\nAPT::Sandbox::User "root";\n'
-            'APT::Architecture "amd64";\nAPT::Architectures "amd64";\nAcquire::Languages "none";\nAcquire::Retries "0";\n'
+            f'Dir "{self.inside}";\nDir::State::status "{self.inside}/var/lib/dpkg/status";\nAPT::Sandbox::User "root";\n'
+            f'APT::Architecture "{architectures[0]}";\nAPT::Architectures {{ {listed} }};\nAcquire::Languages "none";\nAcquire::Retries "0";\n'
             'APT::Update::Error-Mode "any";\nAcquire::GzipIndexes "false";\n'
         )
-        line = f"[signed-by={keyring}] {self.server.url()} trixie main\n"
+        shutil.copy(keyring, folder / f"keyring{keyring.suffix}")
+        line = f"[signed-by={self.inside}/keyring{keyring.suffix}] {self.server.url()} trixie main\n"
         (folder / "etc/apt/sources.list.d/bench.list").write_text(f"deb {line}" + (f"deb-src {line}" if sources else ""))
+
+    def apt(self, *arguments):
+        """Runs apt-get; returns what it says."""
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "APT_CONFIG": f"{self.inside}/etc/apt/apt.conf", "LC_ALL": "C.UTF-8",
+                       "TMPDIR": f"{self.inside}/tmp"}  # fmt: skip
+        command = [*self.chroot, "/usr/bin/env", "-C", f"{self.inside}/download", "apt-get", "-q", *arguments]
+        return subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                              check=False)  # fmt: skip
+
+    def version(self):
+        """apt's version, such as 2.6.1."""
+        return self.apt("--version").stdout.split()[1]
 
     def run(self, *arguments):
         """Runs apt-get; it must work."""
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "APT_CONFIG": f"{self.folder}/etc/apt/apt.conf", "LC_ALL": "C.UTF-8"}
-        done = subprocess.run(["apt-get", "-q", *arguments], cwd=self.folder / "download", env=environment, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, errors="replace", check=False)  # fmt: skip
+        done = self.apt(*arguments)
         if done.returncode != 0 or re.search(r"^[WE]:", done.stdout, re.M):
             raise RuntimeError(f"apt-get {' '.join(arguments)}:\n{done.stdout[-2000:]}")
 

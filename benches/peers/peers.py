@@ -3,7 +3,8 @@
 
 For each corpus: cold (take all packages in and publish; a fresh archive for each repeat), one package changed (a newer version of
 another package each time), nothing changed, and for ddb alone a publish from a fresh clone without caches. The tools take turns
-within each repeat, so that a machine that slows down slows all of them.
+within each repeat, so that a machine that slows down slows all of them. Then what only ddb does (`alone.py`), in the archive of the
+largest corpus of tiny packages, and in larger archives made for that (`large.py`).
 """
 
 import argparse
@@ -17,10 +18,17 @@ import sys
 import time
 from pathlib import Path
 
+import alone
 import client
+import goals
+import large
 import report
 import tools
 from measure import settle
+
+
+#: Tools that need more seconds than this for one change are not made to do it more often than the repeats say.
+SLOW = 10
 
 
 class Key:
@@ -131,7 +139,7 @@ class Run:
 
     def clone(self, number):
         """Publishes from a fresh clone: into a tree that has the pool already, as peers have it, and into an empty one."""
-        if not hasattr(self.tool, "fresh_clone"):
+        if self.tool.name != "ddb":
             return
         for work, with_pool in (("fresh clone, pool in place", True), ("fresh clone, empty tree", False)):
             name = f"{number}{'p' if with_pool else 'e'}"
@@ -165,6 +173,11 @@ class Run:
             if set(self.client.identities("Sources")) != sources:
                 sys.exit(f"peers: {self.tool.name} published other source packages than it was given")
 
+    def is_slow(self):
+        """Whether one change takes so long that no more than the repeats of a cold start are made."""
+        changes = self.samples.get("one changed", [])
+        return len(changes) >= self.arguments.repeats and statistics.median(sample["wall"] for sample in changes) > SLOW
+
     def close(self):
         """Ends what was started."""
         if self.client:
@@ -181,8 +194,8 @@ class Run:
                 "samples": self.samples}  # fmt: skip
 
 
-def measure(corpus, chosen, work, arguments):
-    """All tools with one corpus, in turn."""
+def measure(corpus, chosen, work, arguments, with_alone, keep):
+    """All tools with one corpus, in turn; `keep` gets the answer, which then gets more, where that is wanted: what ddb does alone."""
     runs = [Run(tool, corpus, work / corpus.name / tool.name, arguments) for tool in chosen]
     try:
         for repeat in range(arguments.repeats):
@@ -190,23 +203,25 @@ def measure(corpus, chosen, work, arguments):
             for run in runs[repeat % len(runs) :] + runs[: repeat % len(runs)]:
                 run.cold()
         for number in range(arguments.changes):
-            for run in runs:
+            for run in [run for run in runs if not run.is_slow()]:
                 run.change(number)
-        for _ in range(arguments.repeats):
-            for run in runs:
+        for number in range(max(arguments.repeats, arguments.changes)):
+            for run in [run for run in runs if number < arguments.repeats or not run.is_slow()]:
                 run.nothing()
         for number in range(arguments.repeats):
             for run in runs:
                 run.clone(number)
+        about = runs[0].about
+        answer = {"corpus": corpus.name, "packages": about["packages"], "sources": len(about["sources"]), "bytes": about["bytes"],
+                  "rows": [run.row() for run in runs], "alone": {}}  # fmt: skip
+        keep(answer)
+        if with_alone and runs[0].tool.name == "ddb":
+            answer["alone"] = alone.measure([run for run in runs if run.tool.name in report.OWN], arguments)
     finally:
         for run in runs:
             run.close()
-    about = runs[0].about
-    answer = {"corpus": corpus.name, "packages": about["packages"], "sources": len(about["sources"]), "bytes": about["bytes"],
-              "rows": [run.row() for run in runs]}  # fmt: skip
     if not arguments.keep:
         shutil.rmtree(work / corpus.name)
-    return answer
 
 
 def machine():
@@ -223,12 +238,17 @@ def main():
     parser.add_argument("--corpora", type=Path, nargs="+", required=True)
     parser.add_argument("--bin", type=Path, required=True)
     parser.add_argument("--target", type=Path, required=True)
+    parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="OPTION")
     given = parser.parse_args()
     parser = argparse.ArgumentParser(prog="run.sh")
     parser.add_argument("tools", nargs="*", metavar="TOOL", help=f"of {', '.join(tools.ALL)}; default is all")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--changes", type=int, default=5)
+    parser.add_argument("--rows", default="peers,alone,architectures,pointers")
+    parser.add_argument("--architectures", default="10x60000", metavar="NUMBERxRECORDS")
+    parser.add_argument("--pointers", type=int, default=100_000)
+    parser.add_argument("--patches", default="8,24,56")
     parser.add_argument("--output", type=Path, default=given.target / "peers.txt")
     parser.add_argument("--work", type=Path, default=Path("/var/tmp/ddb-peers"))
     parser.add_argument("--keep", action="store_true", help="leave the archives in the folder to work in")
@@ -236,25 +256,45 @@ def main():
     unknown = [tool for tool in arguments.tools if tool not in tools.ALL]
     if unknown:
         parser.error(f"no such tool: {', '.join(unknown)}")
-    arguments.bin = given.bin.resolve()
+    rows = set(arguments.rows.split(","))
+    if unknown := rows - {"peers", "alone", "architectures", "pointers"}:
+        parser.error(f"no such rows: {', '.join(sorted(unknown))}")
+    arguments.bin, arguments.root = given.bin.resolve(), given.root.resolve()
+    arguments.indices = given.corpora[0].resolve().parent / "indices"
     work = arguments.work.resolve()
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     # The path of gpg's socket must be short.
     arguments.key = Key(Path(f"/tmp/ddb-peers-{os.getpid()}"))
-    answer = {"machine": machine(), "corpora": []}
+    answer = {"machine": machine(), "corpora": [], "large": {}, "pointers": arguments.pointers, "architectures": arguments.architectures}
+
+    def keep():
+        """Writes what there is, so that a run that is stopped has not been for nothing."""
+        arguments.output.with_suffix(".json").write_text(json.dumps(answer, indent=1))
+        arguments.output.write_text(goals.table(answer) + report.table(answer))
+        arguments.output.with_suffix(".svg").write_text(report.plot(answer))
+
+    def with_corpus(one):
+        answer["corpora"].append(one)
+        keep()
+
     try:
-        for corpus in given.corpora:
-            answer["corpora"].append(measure(corpus, [tools.ALL[name] for name in arguments.tools or tools.ALL], work, arguments))
-            # After each corpus, so that a run that is stopped has not been for nothing.
-            arguments.output.with_suffix(".json").write_text(json.dumps(answer, indent=1))
-            text = report.table(answer)
-            arguments.output.write_text(text)
-            arguments.output.with_suffix(".svg").write_text(report.plot(answer))
+        tiny = [corpus for corpus in given.corpora if corpus.name.startswith("meta-")]
+        largest = max(tiny, key=lambda corpus: int(corpus.name.split("-")[1]), default=None)
+        if rows == {"alone"} and not largest:
+            parser.error("--rows alone is measured on a corpus meta-N: name one with --corpora")
+        chosen = [tools.ALL[name] for name in (arguments.tools or tools.ALL if "peers" in rows else report.OWN)]
+        for corpus in given.corpora if "peers" in rows else [largest] if "alone" in rows and largest else []:
+            measure(corpus, chosen, work, arguments, "alone" in rows and corpus == largest, with_corpus)
+            keep()
+        for name, measured in (("pointers", large.pointers), ("architectures", large.architectures)):
+            if name in rows:
+                answer["large"].update(measured(work, arguments))
+                keep()
     finally:
         arguments.key.close()
         shutil.rmtree(arguments.key.home, ignore_errors=True)
-    print(text, end="")
+    print(arguments.output.read_text(), end="")
 
 
 if __name__ == "__main__":

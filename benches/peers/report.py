@@ -23,6 +23,20 @@ def by_work(corpus, work):
     return [(row, row["works"][work]) for row in corpus["rows"] if work in row["works"]]
 
 
+#: Tools that are ddb, the one that others are compared with first.
+OWN = ("ddb", "ddb-bare")
+
+
+def columns(cells, left=1):
+    """Lines of text with the cells under each other; the first so many columns begin at the left."""
+    widths = [max(len(line[at]) for line in cells) for at in range(len(cells[0]))]
+
+    def placed(at, cell):
+        return cell.ljust(widths[at]) if at < left else cell.rjust(widths[at])
+
+    return ["  ".join(placed(at, cell) for at, cell in enumerate(line)).rstrip() for line in cells]
+
+
 def compared(row, figures, rows):
     """How this tool's wall and ddb's wall are to each other."""
     own = next((other["wall"] for other_row, other in rows if other_row["tool"] == "ddb"), None)
@@ -31,43 +45,46 @@ def compared(row, figures, rows):
     return f"{figures['wall'] / own:.1f}x"
 
 
+def against_peers(rows):
+    """ddb's figures beside those of the best peer, in words."""
+    peers = [(row, figures) for row, figures in rows if row["tool"] not in OWN]
+    own = next((figures for row, figures in rows if row["tool"] == "ddb"), None)
+    said = []
+    for heading, name, _ in COLUMNS if own else ():
+        against = [(figures[name], row["title"]) for row, figures in peers if figures.get(name)]
+        if name in ("wall", "cpu", "peak", "written", "client") and against and own.get(name):
+            best, title = min(against)
+            said.append(f"{heading.rsplit(' ', 1)[0]} {own[name] / best:.3g} of {title}'s")
+    return ["", "ddb against the best peer: " + "; ".join(said)] if said else []
+
+
 def lines_of(corpus, work):
     """The table of one piece of work."""
     rows = by_work(corpus, work)
     if not rows:
         return []
-    repeats = rows[0][1]["repeats"]
-    lines = [f"{work} (medians of {repeats})" if repeats > 1 else f"{work} (ONE run: no median)", ""]
-    cells = [["", *(heading for heading, _, _ in COLUMNS), "wall to ddb's"]]
+    cells = [["", *(heading for heading, _, _ in COLUMNS), "wall to ddb's", "runs"]]
     for row, figures in rows:
         shown = [form.format(figures[name]) if figures.get(name) is not None else "-" for _, name, form in COLUMNS]
-        cells.append([row["title"], *shown, compared(row, figures, rows)])
-    widths = [max(len(line[at]) for line in cells) for at in range(len(cells[0]))]
-    lines += ["  ".join(cell.ljust(width) if at == 0 else cell.rjust(width) for at, (cell, width) in enumerate(zip(line, widths))).rstrip()
-              for line in cells]  # fmt: skip
-    peers = [(row, figures) for row, figures in rows if row["tool"] != "ddb"]
-    own = next((figures for row, figures in rows if row["tool"] == "ddb"), None)
-    if own and peers:
-        said = []
-        for heading, name, _ in COLUMNS:
-            against = [(figures[name], row["title"]) for row, figures in peers if figures.get(name)]
-            if name in ("wall", "cpu", "peak", "written", "client") and against and own.get(name):
-                best, title = min(against)
-                said.append(f"{heading.rsplit(' ', 1)[0]} {own[name] / best:.3g} of {title}'s")
-        lines += ["", "ddb against the best peer: " + "; ".join(said)]
+        cells.append([row["title"], *shown, compared(row, figures, rows), str(figures["repeats"])])
+    lines = [f"{work} (medians)", "", *columns(cells), *against_peers(rows)]
     if work.startswith("fresh clone"):
         lines += ["", f"git clone before it: {rows[0][1]['clone']:.2f} s"]
     return [*lines, ""]
 
 
+def heading(answer):
+    """When and on what it was measured."""
+    machine = answer["machine"]
+    return (
+        f"{machine['date']}, {machine['cores']} cores of {machine['processor']}, {machine['memory']}, Linux {machine['kernel']}, "
+        f"{machine['client']}; load at the start {machine['load']:.1f}"
+    )
+
+
 def table(answer):
     """Everything as text."""
-    machine = answer["machine"]
-    lines = [
-        f"{machine['date']}, {machine['cores']} cores of {machine['processor']}, {machine['memory']}, Linux {machine['kernel']}, "
-        f"{machine['client']}; load at the start {machine['load']:.1f}",
-        "",
-    ]
+    lines = []
     for corpus in answer["corpora"]:
         lines += [f"== {corpus['corpus']}: {corpus['packages']} packages, {corpus['sources']} source packages, {corpus['bytes'] / 1e6:.0f} MB", ""]
         for work in WORKS:
@@ -78,6 +95,8 @@ def table(answer):
             shown = [f"{cold[name]:.3f} {name[9:]}" for name in ("Packages.gz", "Packages.xz") if cold.get(name)]
             sizes.append(f"{row['title']}: {', '.join(shown)}")
         lines += ["Packages in MB: " + "; ".join(sizes), ""]
+    if not answer["corpora"]:
+        return ""
     lines += ["What is not equal:", ""]
     for row in answer["corpora"][0]["rows"]:
         lines += [f"  {row['title']}: {caveat}" for caveat in row["caveats"]]
@@ -89,51 +108,48 @@ def table(answer):
     return "\n".join(lines) + "\n"
 
 
-COLOURS = {"ddb": "#c8102e", "apt-ftparchive-tuned": "#3b6ea5", "apt-ftparchive": "#7fa6cc", "reprepro": "#5f8a5f", "aptly": "#b8964a"}
+COLOURS = {"ddb": "#c8102e", "ddb-bare": "#e8788a", "apt-ftparchive-tuned": "#3b6ea5", "apt-ftparchive": "#7fa6cc", "reprepro": "#5f8a5f", "aptly": "#b8964a"}
+
+
+#: Of the plot, in pixels: where bars begin, a decade's width, a bar's height.
+LEFT, DECADE, BAR = 195, 110, 16
 
 
 def plot(answer):
-    """Wall seconds as bars with a logarithmic scale, as SVG."""
+    """Wall seconds as bars with a logarithmic scale and the tool's name at each, as SVG."""
     groups = []
     for corpus in answer["corpora"]:
         for work in WORKS[:3]:
             rows = by_work(corpus, work)
             if rows:
-                groups.append((f"{corpus['corpus']}: {work}", [(row, max(figures["wall"], 1e-3)) for row, figures in rows]))
-    values = [wall for _, bars in groups for _, wall in bars]
-    low, high = 0.01, 1.0
-    while low > min(values):
-        low /= 10
-    while high < max(values):
-        high *= 10
-    decades = round(math.log10(high / low))
-    left, width, bar, right = 230, 520, 16, 90
+                groups.append((f"{corpus['packages']:,} packages ({corpus['corpus']}): {work}", [(row, figures["wall"]) for row, figures in rows]))
+    values = [max(wall, 1e-3) for _, bars in groups for _, wall in bars]
+    low, high = (math.floor(math.log10(min(values, default=1))), math.ceil(math.log10(max(values, default=1))))
+    high = max(high, low + 1)
 
-    def across(value):
-        return left + width * math.log10(value / low) / decades
+    def across(wall):
+        # The shortest bar is to be seen too.
+        return LEFT + max(DECADE * (math.log10(max(wall, 1e-3)) - low), 2)
 
-    body, top = [], 40
+    body, top = [], 64
     for title, bars in groups:
-        body.append(f'<text x="{left - 10}" y="{top + bar * len(bars) / 2 + 4:.0f}" text-anchor="end" font-weight="bold">{html.escape(title)}</text>')
+        body.append(f'<text x="10" y="{top + 12}" font-weight="bold">{html.escape(title)}</text>')
+        top += 20
         for row, wall in bars:
-            end = max(across(wall), left + 1)
-            body.append(f'<rect x="{left}" y="{top}" width="{end - left:.1f}" height="{bar - 3}" fill="{COLOURS[row["tool"]]}"/>')
-            body.append(f'<text x="{end + 5:.1f}" y="{top + bar - 5}">{wall:.3g} s</text>')
-            top += bar
-        top += 14
+            end = across(wall)
+            body.append(f'<text x="{LEFT - 6}" y="{top + BAR - 5}" text-anchor="end">{html.escape(row["title"])}</text>')
+            body.append(f'<rect x="{LEFT}" y="{top}" width="{end - LEFT:.1f}" height="{BAR - 3}" fill="{COLOURS[row["tool"]]}"/>')
+            body.append(f'<text x="{end + 5:.1f}" y="{top + BAR - 5}">{wall:.3g} s</text>')
+            top += BAR
+        top += 12
     marks = []
-    for decade in range(decades + 1):
-        x = left + width * decade / decades
-        marks.append(f'<line x1="{x:.0f}" y1="34" x2="{x:.0f}" y2="{top}" stroke="#ddd"/>')
-        marks.append(f'<text x="{x:.0f}" y="28" text-anchor="middle">{low * 10**decade:g} s</text>')
-    legend, x = [], left
-    names = {row["tool"]: row["title"] for corpus in answer["corpora"] for row in corpus["rows"]}
-    for tool, title in names.items():
-        legend.append(f'<rect x="{x}" y="{top + 8}" width="11" height="11" fill="{COLOURS[tool]}"/><text x="{x + 15}" y="{top + 18}">{html.escape(title)}</text>')
-        x += 30 + 7 * len(title)
-    said = html.escape(f"Wall seconds, medians, logarithmic; {answer['machine']['date']}, {answer['machine']['cores']} cores")
-    wide = max(left + width + right, x + 10)
+    for decade in range(low, high + 1):
+        x = LEFT + DECADE * (decade - low)
+        marks.append(f'<line x1="{x}" y1="52" x2="{x}" y2="{top}" stroke="#ddd"/>')
+        marks.append(f'<text x="{x}" y="46" text-anchor="middle">{10**decade:g} s</text>')
+    machine = answer["machine"]
+    said = html.escape(f"Wall seconds, medians, logarithmic scale; {machine['date']}, {machine['cores']} cores of {machine['processor']}")
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{top + 32}" font-family="sans-serif" font-size="12">\n'
-        f'<rect width="100%" height="100%" fill="white"/>\n<text x="10" y="14">{said}</text>\n' + "\n".join(marks + body + legend) + "\n</svg>\n"
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + DECADE * (high - low) + 70}" height="{top + 10}" font-family="sans-serif" font-size="12">\n'
+        f'<rect width="100%" height="100%" fill="white"/>\n<text x="10" y="20">{said}</text>\n' + "\n".join(marks + body) + "\n</svg>\n"
     )

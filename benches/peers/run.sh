@@ -1,16 +1,23 @@
 #!/usr/bin/env bash
-# run.sh [--quick] [OPTION…] [TOOL…]: the same work through ddb and its peers, in turn in one run; prints a table of ratios.
+# run.sh [--quick] [OPTION…] [TOOL…]: the same work through ddb and its peers, in turn in one run, then what ddb alone does; prints the
+# table of goals and a table for each piece of work.
 #
-# TOOLs: ddb, apt-ftparchive, apt-ftparchive-tuned, reprepro, aptly; default is all of them.
+# TOOLs: ddb, ddb-bare, apt-ftparchive, apt-ftparchive-tuned, reprepro, aptly; default is all of them.
 #
-#   --quick            500 packages, three repeats: about a minute
+#   --quick            500 packages and small archives: some minutes, to see that all works; says nothing of the goals
 #   --corpora LIST     of meta-500, meta-5000, meta-68820, real (default meta-5000,real,meta-68820); meta-N is any number
-#   --repeats N        repeats of every measurement, medians are shown (default 3)
-#   --changes N        changed packages, one publish for each (default 5)
+#   --rows LIST        of peers, alone, architectures, pointers (default all of them)
+#   --repeats N        repeats of cold starts and of what ddb alone does, medians are shown (default 3)
+#   --changes N        changed packages, one publish for each (default 5; a tool that needs over 10 s for one: as many as repeats)
+#   --patches LIST     how many patches are kept, for the table of what clients fetch (default 8,24,56)
+#   --architectures AxR  architectures and records in each (default 10x60000)
+#   --pointers N       packages of the archive that one more is committed into (default 100000)
 #   --output FILE      the table (default target/peers.txt; figures beside it as .json, the plot as .svg)
 #   --work FOLDER      folder to work in, emptied; not in a Git repository, on a disk (default /var/tmp/ddb-peers)
 #   --keep             leave the archives there
+#   --prepare          make the corpora and install what is needed, measure nothing
 #
+# Run it as root: apt 3 runs in a root folder of trixie, by chroot. Or leave the clients' table out, by --patches "".
 # Corpora are kept in target/bench-cache, or DDB_BENCH_CACHE; best on the same file system (4 GB for all with the archives).
 #
 # Installs the peers and what they need from Debian where missing; ddb's programs are taken from target/release, or from DDB_BIN.
@@ -30,13 +37,14 @@ cache=${DDB_BENCH_CACHE:-$top/target/bench-cache}
 mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
 
-corpora=meta-5000,real,meta-68820
+corpora=meta-5000,real,meta-68820 measure=true
 options=()
 while [ $# -gt 0 ]; do
     case $1 in
-    --quick) corpora=meta-500 options+=(--changes 3) ;;
+    --quick) corpora=meta-500 options+=(--changes 3 --repeats 2 --patches "2,4" --architectures 3x500 --pointers 2000) ;;
     --corpora) corpora=$2 && shift ;;
     --corpora=*) corpora=${1#*=} ;;
+    --prepare) measure=false ;;
     *) options+=("$1") ;;
     esac
     shift
@@ -101,5 +109,20 @@ for corpus in ${corpora//,/ }; do
     esac
     folders+=("$cache/$corpus")
 done
+# apt 3: the root folder that the tests have, or one like it.
+root=${DDB_TEST_CACHE:-$top/target/test-cache}/trixie
+if [ ! -d "$root" ]; then
+    root=$cache/trixie
+    if [ ! -d "$root" ]; then
+        need_packages debootstrap
+        say "Making $root, for apt 3"
+        rm -rf --one-file-system "$root.new"
+        as_root debootstrap --variant=minbase --keyring="$debian_keyring" trixie "$root.new" "$(debian_mirror)" >"$cache/debootstrap.log" 2>&1 ||
+            fail "debootstrap of trixie failed, see $cache/debootstrap.log"
+        mv "$root.new" "$root"
+    fi
+fi
 
-exec python3 "$here/peers.py" --corpora "${folders[@]}" --bin "${DDB_BIN:-$top/target/release}" --target "$top/target" -- "${options[@]}"
+$measure || exit 0
+
+exec python3 "$here/peers.py" --corpora "${folders[@]}" --bin "${DDB_BIN:-$top/target/release}" --target "$top/target" --root "$root" -- "${options[@]}"

@@ -71,13 +71,21 @@ class Tool:
 
 
 class Ddb(Tool):
-    """An archive repository in a folder, objects in its .git, no remote."""
+    """An archive repository in a folder with a checkout, objects in its .git, no remote."""
 
-    name = title = "ddb"
+    name = "ddb"
+    title = "ddb, checkout"
     caveats = (
         "ingest checks every member of every package, keeps an object of each and makes a Git commit; publish syncs what it writes",
         "writes gz and xz made of blocks (see their sizes), by-hash, and pdiffs where they are on; lists arch:all packages in binary-all too",
+        "a deploy writes the pointers and records of its packages into the checkout",
     )
+
+    def __init__(self, work, arguments):
+        super().__init__(work, arguments)
+        self.archive = work / "archive"
+        #: Git's own folder.
+        self.git_folder = self.archive / ".git"
 
     def program(self, name):
         """One of the two."""
@@ -91,39 +99,89 @@ class Ddb(Tool):
             **{f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in (("NAME", "Bench"), ("EMAIL", "bench@example.org"))},
         }
 
+    def deploy(self, *words, env=None):
+        """Runs ddb-deploy on the archive; returns the cost."""
+        return self.run(self.program("ddb-deploy"), "-C", self.archive, *words, env=env)
+
+    def published(self, *words, env=None):
+        """Runs ddb-publish on the archive; returns the cost."""
+        return self.run(self.program("ddb-publish"), "-C", self.archive, *words, env=env)
+
     def prepare(self):
-        self.run(self.program("ddb-deploy"), "init", "archive", "--suite", "trixie", "--architecture", "amd64", "--origin", "Bench")
-        self.run(self.program("ddb-publish"), "-C", "archive", "key", "generate", "--name", "Bench", "--email", "bench@example.org")
+        self.run(self.program("ddb-deploy"), "init", self.archive, "--suite", "trixie", "--architecture", "amd64", "--origin", "Bench")
+        self.published("key", "generate", "--name", "Bench", "--email", "bench@example.org")
         # As the peers: whole descriptions in Packages. (The default is Debian's way: the long text in Translation-en.)
-        with open(self.work / "archive/ddb.toml", "a", encoding="ascii") as settings:
-            settings.write('descriptions = "long"\n')
-        self.run("git", "-C", "archive", "commit", "--quiet", "--all", "--message", "Keep descriptions whole.")
+        self.configure('descriptions = "long"\n', "Keep descriptions whole.")
+
+    def configure(self, more, message):
+        """Appends to ddb.toml and commits that."""
+        with open(self.archive / "ddb.toml", "a", encoding="ascii") as settings:
+            settings.write(more)
+        self.run("git", "-C", self.archive, "commit", "--quiet", "--message", message, "ddb.toml")
 
     def ingest(self, folder):
-        return self.run(self.program("ddb-deploy"), "-C", "archive", "commit", folder)
+        return self.deploy("commit", "--suite", "trixie", folder)
 
     def publish(self):
-        return self.run(self.program("ddb-publish"), "-C", "archive", "dists", "trixie")
+        return self.published("dists", "trixie")
 
     def tree(self):
-        return self.work / "archive/public"
+        return self.archive / "public"
 
     def keyring(self):
-        return next((self.work / "archive/keys").glob("*.asc"))
+        return self.tree() / "archive-keyring.asc"
 
     def fresh_clone(self, number):
         """A clone of the records and pointers, without Releases, caches or a published tree; it reaches the objects."""
         clone = self.work / f"clone{number}"
         # A bare one: neither program needs a checkout.
-        cost = self.run("git", "clone", "--quiet", "--bare", "--single-branch", "--branch", "main", f"file://{self.work}/archive", clone)
+        cost = self.run("git", "clone", "--quiet", "--bare", "--single-branch", "--branch", "main", f"file://{self.archive}", clone)
         self.run("git", "-C", clone, "remote", "remove", "origin")
-        (clone / "lfs").symlink_to(self.work / "archive/.git/lfs")
+        (clone / "lfs").symlink_to(self.git_folder / "lfs")
         return clone, cost
 
     def publish_clone(self, clone, number, tree):
         """A publish from such a clone, which has no Release yet."""
         command = [self.program("ddb-publish"), "-C", clone, "dists", "trixie", "--target", tree]
         return self.run(*command, env={"DDB_CACHE": str(self.work / f"cache{number}")})
+
+
+class DdbBare(Ddb):
+    """The same without a checkout."""
+
+    name = "ddb-bare"
+    title = "ddb, bare repository"
+    caveats = ()
+
+    def __init__(self, work, arguments):
+        super().__init__(work, arguments)
+        self.bare = self.git_folder = work / "archive.git"
+
+    def prepare(self):
+        super().prepare()
+        self.run("git", "clone", "--quiet", "--bare", self.archive, self.bare)
+        self.run("git", "-C", self.bare, "remote", "remove", "origin")
+        shutil.rmtree(self.archive)
+        self.archive = self.bare
+
+    def configure(self, more, message):
+        if self.archive != self.bare:
+            return super().configure(more, message)
+        text = subprocess.run(["git", "-C", self.bare, "show", "main:ddb.toml"], check=True, capture_output=True).stdout
+        return self.fill([("ddb.toml", text + more.encode())], message)
+
+    def fill(self, files, message):
+        """Commits files, (path, bytes), as they are."""
+        command = ["git", "-C", str(self.archive), "fast-import", "--quiet", "--done"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, env=self.environment()) as child:
+            out, said = child.stdin, message.encode()
+            out.write(b"commit refs/heads/main\ncommitter Bench <bench@example.org> 1700000000 +0000\ndata %d\n%s\nfrom refs/heads/main^0\n"
+                      % (len(said), said))  # fmt: skip
+            for path, content in files:
+                out.write(b"M 100644 inline %s\ndata %d\n%s\n" % (path.encode(), len(content), content))
+            out.write(b"\ndone\n")
+        if child.returncode != 0:
+            raise RuntimeError(f"git fast-import failed in {self.archive}")
 
 
 class AptFtparchive(Tool):
@@ -292,4 +350,4 @@ def installed(package):
     return version.split("-")[0]
 
 
-ALL = {tool.name: tool for tool in (Ddb, TunedAptFtparchive, AptFtparchive, Reprepro, Aptly)}
+ALL = {tool.name: tool for tool in (Ddb, DdbBare, TunedAptFtparchive, AptFtparchive, Reprepro, Aptly)}
