@@ -30,6 +30,8 @@ pub enum Exit {
     NotPushed = 11,
     /// Parked: the statement waits in the inbox for whoever lands it next.
     Parked = 12,
+    /// A transparency log that is required gave no proof; nothing was served. Try again.
+    NoProof = 13,
 }
 
 /// The table for `--help`.
@@ -47,7 +49,8 @@ Exit codes:
   9   other writers were faster at every try; try again
   10  already landed (with --detailed-exit-code; else 0)
   11  committed here, not pushed: no credential for the Git remote
-  12  parked: the statement waits in the inbox for whoever lands it next";
+  12  parked: the statement waits in the inbox for whoever lands it next
+  13  a transparency log gave no proof, and nothing was served that needs one; try again";
 
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {

@@ -16,7 +16,7 @@ use super::sandbox::{Run, Sandbox, cache};
 use super::specimens::{CONTROL, DEB, commit_by_hand, configure, copy, deb};
 
 /// The help pages in the order in which somebody who begins reads them.
-const PAGES: [&[&str]; 19] = [
+const PAGES: [&[&str]; 20] = [
     &["ddb-deploy", "init"],
     &["ddb-publish", "key", "generate"],
     &["ddb-deploy", "commit"],
@@ -25,6 +25,7 @@ const PAGES: [&[&str]; 19] = [
     &["ddb-publish", "serve"],
     &["ddb-publish", "export"],
     &["ddb-publish", "promote"],
+    &["ddb-publish", "log"],
     &["ddb-deploy", "fsck"],
     &["ddb-deploy", "gc"],
     &["ddb-deploy", "adopt"],
@@ -319,6 +320,9 @@ fn json_answers_of_every_command_fit_their_schemas() {
     answer("dists.json", publish(&["dists", "trixie"]).ok());
     answer("dists.json", publish(&["dists", "trixie"]).ok());
     answer("dists.json", publish(&["dists", "--renew"]).ok());
+    answer("log.json", publish(&["log"]).ok());
+    answer("log.json", publish(&["log", "trixie", "--pending"]).ok());
+    answer("failure.json", publish(&["log", "nosuch"]).exits(4));
     answer("fsck.json", deploy(&["fsck", "--full"]).ok());
     answer("gc.json", deploy(&["gc"]).ok());
     answer("gc.json", deploy(&["gc", "--delete", "--keep-releases", "all"]).ok());
