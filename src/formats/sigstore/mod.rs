@@ -1,9 +1,10 @@
 //! Sigstore: an ECDSA signature over a Release, the entry of a Rekor v2 log that names it, and both together as a bundle.
 //!
-//! What goes to a log and what comes back ([`entry`]), the log's signed tree head ([`checkpoint`]), timestamps of RFC 3161 ([`timestamp`]) and the certificates behind them ([`certificate`]), whom a verifier trusts
+//! What goes to a log and what comes back ([`entry`]), the log's signed tree head ([`checkpoint`]), timestamps of RFC 3161
+//! ([`timestamp`]) and the certificates behind them ([`certificate`]), where to sign ([`signing_config`]), whom a verifier trusts
 //! ([`trusted_root`]), the file beside Release ([`bundle`]) and the offline check of it ([`verify`]).
 //!
-//! Formats: Sigstore's protobuf-specs 0.5 (bundle v0.3, trusted root v0.1 and v0.2, hashedrekord 0.0.2) in protobuf's JSON form,
+//! Formats: Sigstore's protobuf-specs (bundle v0.3, trusted root v0.1 and v0.2, hashedrekord 0.0.2) in protobuf's JSON form,
 //! C2SP's signed notes and checkpoints, RFC 6962, RFC 5652, RFC 3161 and RFC 5280. Read strictly: what a reader would pass over is
 //! refused. Only SHA-256 of the signed bytes, and no RSA.
 
