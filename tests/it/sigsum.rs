@@ -4,7 +4,7 @@
 mod agreeing;
 mod failing;
 pub mod site;
-mod suite;
+pub mod suite;
 
 use std::path::Path;
 
