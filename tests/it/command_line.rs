@@ -320,6 +320,9 @@ fn json_answers_of_every_command_fit_their_schemas() {
     answer("dists.json", publish(&["dists", "trixie"]).ok());
     answer("dists.json", publish(&["dists", "trixie"]).ok());
     answer("dists.json", publish(&["dists", "--renew"]).ok());
+    answer("log.json", publish(&["log"]).ok());
+    answer("log.json", publish(&["log", "trixie", "--pending"]).ok());
+    answer("failure.json", publish(&["log", "nosuch"]).exits(4));
     answer("fsck.json", deploy(&["fsck", "--full"]).ok());
     answer("gc.json", deploy(&["gc"]).ok());
     answer("gc.json", deploy(&["gc", "--delete", "--keep-releases", "all"]).ok());

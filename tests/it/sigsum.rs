@@ -4,6 +4,7 @@
 mod agreeing;
 mod failing;
 pub mod site;
+mod stopped;
 pub mod suite;
 
 use std::path::Path;
@@ -157,6 +158,13 @@ fn an_agent_signs_and_a_key_that_is_not_there_stops_a_publish_before_anything_is
     sandbox.environment.remove("DDB_SIGSUM_KEY");
     sandbox.dists(&["--renew", "--sigsum-key-file", &sandbox.path("submit").display().to_string()]).ok();
     assert_eq!(log.size(), 3);
+
+    // The end of the file is the secret part.
+    let key = std::fs::read_to_string(sandbox.path("submit")).unwrap();
+    let secret = key.lines().rev().nth(2).unwrap();
+    let history = sandbox.git(&["cat-file", "--batch-all-objects", "--batch"]).ok().out;
+    let files = sandbox.run("grep", &["-rF", secret, "archive"]);
+    assert!(secret.len() > 40 && !history.contains(secret) && files.code == 1, "{files:?}");
 }
 
 #[test]

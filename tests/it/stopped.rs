@@ -23,6 +23,7 @@ use ddb::places::target::fs::FolderTarget;
 use ddb::places::target::{Content, PublishTarget, TargetError};
 use ddb::stories::archive::OpenArchive;
 use ddb::stories::key::{Secrets, find_secrets};
+use ddb::stories::publish::logging::FindLogs;
 use ddb::stories::publish::{DistsAnswer, DistsRequest, Places, PublishError, dists};
 use ddb::words::archive::{Archive, Links};
 use ddb::words::date::Timestamp;
@@ -162,6 +163,18 @@ pub fn publish_with(
     at: i64,
     wish: impl FnOnce(&mut DistsRequest),
 ) -> Result<DistsAnswer, PublishError> {
+    publish_logged(sandbox, target, signer, &|_, _| Ok(Vec::new()), at, wish)
+}
+
+/// The same, with transparency logs.
+pub fn publish_logged(
+    sandbox: &Sandbox,
+    target: &dyn PublishTarget,
+    signer: &MakeSigner<'_>,
+    logs: &FindLogs<'_>,
+    at: i64,
+    wish: impl FnOnce(&mut DistsRequest),
+) -> Result<DistsAnswer, PublishError> {
     let open = OpenArchive::open(&sandbox.archive(), None)?;
     let archive = open.configuration(&open.tip()?)?;
     let store = open.store(&archive).unwrap();
@@ -174,7 +187,7 @@ pub fn publish_with(
         repack: false,
         repair: false,
         dry_run: false,
-        address: archive.archive.url.clone().unwrap(),
+        address: archive.archive.url.clone().unwrap_or_default(),
         author: Author { name: "Test".into(), email: "test@example.org".into(), time: time.0 },
         now: time,
         fixed_time: true,
@@ -186,11 +199,7 @@ pub fn publish_with(
         let found = find_secrets(&open.signing_certificates(snapshot, archive)?, &open.certificates(snapshot)?, &secrets, time)?;
         signer(Box::new(found.signer))
     };
-    dists(
-        &request,
-        &Places { open: &open, store: store.as_ref(), target, cache: None, signer: &make, logs: &|_, _| Ok(Vec::new()) },
-        &|_| (),
-    )
+    dists(&request, &Places { open: &open, store: store.as_ref(), target, cache: None, signer: &make, logs }, &|_| ())
 }
 
 pub fn signs(signer: Box<dyn Signer>) -> Result<Box<dyn Signer>, PublishError> {

@@ -57,8 +57,15 @@ pub(super) fn logs(places: &Places<'_>) -> Result<Vec<ConfiguredLog>, PublishErr
 
 /// Checks that required logs have what they need here, before anything is staged.
 pub(super) fn are_ready(logs: &[ConfiguredLog]) -> Result<(), PublishError> {
-    let required = logs.iter().filter(|log| log.mode == LogMode::Required);
-    Ok(required.map(|log| log.log.ready()).collect::<Result<(), _>>()?)
+    let mut required = logs.iter().filter(|log| log.mode == LogMode::Required);
+    Ok(required.try_for_each(|log| log.log.ready())?)
+}
+
+/// Says which logs are waited for.
+pub(super) fn say(logs: &[ConfiguredLog], listener: Listener<'_>) {
+    for log in logs {
+        listener(Event::Detail(format!("waiting for the proof of a {} log", log.log.kind())));
+    }
 }
 
 /// Asks every log for a proof of a Release, side by side; those whose kept proof is good are not asked.

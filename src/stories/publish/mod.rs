@@ -336,6 +336,7 @@ fn finish(request: &DistsRequest, places: &Places<'_>, staged: &Staged, listener
     let mut edition = Edition::at(request, places, base, staged.inputs.date, Some(staged), listener)?;
     if edition.release.text().as_bytes() == staged.release {
         let logs = logging::logs(places)?;
+        logging::say(&logs, listener);
         let (signed, logged) = std::thread::scope(|scope| {
             let logged = scope.spawn(|| logging::prove(&logs, &staged.release, &staged.proofs));
             (sign(request, places, &edition), logging::joined(logged))
@@ -368,6 +369,7 @@ fn advance(request: &DistsRequest, places: &Places<'_>, last: Option<Staged>, li
             logging::are_ready(&logs)?;
             let Some((signed, commit)) = stage_new(request, places, last.as_ref(), &mut edition)? else { return Ok(Turn::Again) };
             // Logged only now: a leaf without a staged Release is an alarm to whoever watches the log.
+            logging::say(&logs, listener);
             let logged = logging::prove(&logs, signed.release(), &Proofs::new());
             let staged = stage::read(&places.open.repository, &request.codename, commit)?;
             let logged = logging::settle(request, places, &staged, logged, listener)?;
