@@ -12,6 +12,8 @@
 #   CACHE/out/      what dpkg-buildpackage leaves of them: small/, two-amd64/ and two-arm64/ (cross-built)
 #   CACHE/weed/     SeaweedFS, the S3 server of the tests, from PyPI: bin/weed
 #   CACHE/sigsum/   sid's Sigsum log, witness and tools, and litewitness, another witness: bin/
+#   CACHE/cosign/   sid's cosign, the reference client of Sigstore: bin/cosign
+#   CACHE/rekor/    with DDB_SLOW=1: Sigstore's log (Rekor, version 2) and timestamp authority, built from sid's packages: bin/
 #   CACHE/ceph/     with DDB_SLOW=1: a root folder with trixie's radosgw, Ceph's S3 server, for chroot
 #   CACHE/gitlab-ci-local/  runs GitLab pipelines, from npm: node_modules/.bin/gitlab-ci-local
 #
@@ -183,6 +185,51 @@ make_sigsum() {
     bin/sigsum-key generate -o key >/dev/null && rm key key.pub || fail "the programs of sigsum-go of sid do not run here"
 }
 
+# sid_packages PACKAGE…: unpacks packages of sid into root/.
+sid_packages() {
+    local package files
+    private_apt "$PWD/apt"
+    release sid
+    index sid main/binary-amd64/Packages Packages
+    mapfile -t files < <(awk -v mirror="$mirror" -v names="$*" '
+        BEGIN { split(names, list, " "); for (at in list) wanted[list[at]] }
+        $1 == "Package:" { name = $2 }
+        $1 == "Filename:" { file = $2 }
+        $1 == "SHA256:" && name in wanted { print mirror "/" file; print name ".deb"; print $2 }' Packages)
+    fetch "${files[@]}"
+    for package; do
+        [ -e "$package.deb" ] || fail "cannot fetch $package of sid from the Debian mirror, see $cache/fetch.log"
+        dpkg -x "$package.deb" root
+    done
+    rm -r apt Packages ./*.deb ./*Release
+}
+
+make_cosign() {
+    sid_packages cosign
+    mkdir bin
+    mv root/usr/bin/cosign bin/
+    rm -r root
+    bin/cosign version >/dev/null 2>&1 || fail "the cosign program of sid does not run here"
+}
+
+# bookworm's Go is too old for them, and sid has no package of either program.
+make_rekor() {
+    local packages program source=github.com/sigstore
+    mapfile -t packages < <(grep -v '^#' "$top/tests/sigstore/packages.list")
+    sid_packages "${packages[@]}"
+    # The one port of the authority that no option changes: tests run several side by side.
+    sed -i 's/":2112"/"127.0.0.1:0"/' "root/usr/share/gocode/src/$source/timestamp-authority/v2/pkg/server/prometheus.go"
+    mkdir bin
+    for program in rekor-tiles/cmd/rekor-server/posix timestamp-authority/v2/cmd/timestamp-server; do
+        GOROOT=$PWD/root/usr/lib/go-1.27 GOPATH=$PWD/root/usr/share/gocode GO111MODULE=off GOTOOLCHAIN=local CGO_ENABLED=0 \
+            GOCACHE=$PWD/build GOFLAGS='' root/usr/lib/go-1.27/bin/go build -ldflags=-s -o bin/ "$source/$program" \
+            >>"$cache/fetch.log" 2>&1 || fail "cannot build $program from sid's packages, see $cache/fetch.log"
+    done
+    mv bin/posix bin/rekor-server
+    chmod -R u+w build
+    rm -r root build
+}
+
 make_ceph() {
     as_root cp -a "$cache/trixie/." .
     as_root install -d -m 755 var/cache/apt/archives/partial var/lib/apt/lists/partial
@@ -212,5 +259,7 @@ prepare gitlab-ci-local make_gitlab_ci_local
 prepare giftless make_giftless
 prepare git-lfs make_git_lfs
 prepare sigsum make_sigsum
+prepare cosign make_cosign
+[ -z "${DDB_SLOW-}" ] || prepare rekor make_rekor "$top/tests/sigstore/packages.list"
 [ -z "${DDB_SLOW-}" ] || prepare ceph make_ceph "$cache/trixie.recipe"
 prepare out make_out "$top/examples/debian.sh" "$cache/source.recipe"

@@ -52,6 +52,7 @@ mod seaweed;
 mod serve;
 mod server;
 mod shared;
+mod sigstore;
 mod sigsum;
 mod specimens;
 mod stopped;

@@ -5,7 +5,7 @@ mod agreeing;
 mod failing;
 pub mod site;
 mod stopped;
-mod suite;
+pub mod suite;
 
 use std::path::Path;
 

@@ -1,0 +1,194 @@
+//! Real services of Sigstore for a test: Rekor's server and a timestamp authority at free ports, and cosign as second opinion.
+//!
+//! Building the two takes minutes, so they are there with DDB_SLOW=1, or where an earlier such run has left them.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::sandbox::{Run, Sandbox, cache};
+
+/// The address that logs of tests say to have; they are asked at others.
+pub const ORIGIN: &str = "rekor.example";
+
+/// Tells whether Rekor's server is there; with DDB_SLOW=1 it must be.
+pub fn is_built() -> bool {
+    std::env::var_os("DDB_SLOW").is_some() || cache("cosign").with_file_name("rekor").exists()
+}
+
+fn program(name: &str) -> String {
+    cache("rekor/bin").join(name).display().to_string()
+}
+
+fn ports<const COUNT: usize>() -> [u16; COUNT] {
+    let held: Vec<TcpListener> = (0..COUNT).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    held.iter().map(|listener| listener.local_addr().unwrap().port()).collect::<Vec<_>>().try_into().unwrap()
+}
+
+fn wait_for(port: u16, child: &mut Child) {
+    let until = Instant::now() + Duration::from_secs(90);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(child.try_wait().unwrap().is_none(), "a server of Sigstore ended when it was started");
+        assert!(Instant::now() < until, "a server of Sigstore does not listen");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A log, which keeps its tree in a folder of the sandbox; killed when the test ends.
+pub struct Rekor<'a> {
+    sandbox: &'a Sandbox,
+    folder: PathBuf,
+    ports: [u16; 3],
+    child: Option<Child>,
+}
+
+impl<'a> Rekor<'a> {
+    /// Makes an Ed25519 key and starts a log.
+    pub fn start(sandbox: &'a Sandbox, name: &str) -> Self {
+        Self::start_with(sandbox, name, &["-algorithm", "ed25519"])
+    }
+
+    /// The same with a key that openssl makes by these options.
+    pub fn start_with(sandbox: &'a Sandbox, name: &str, key: &[&str]) -> Self {
+        let folder = sandbox.path(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut log = Self { sandbox, folder, ports: ports(), child: None };
+        sandbox.run("openssl", &[&["genpkey", "-out", &log.file("log.pem")], key].concat()).ok();
+        sandbox.run("openssl", &["pkey", "-in", &log.file("log.pem"), "-pubout", "-out", &log.file("log.pub")]).ok();
+        log.start_again();
+        log
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.folder.join(name).display().to_string()
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports[0])
+    }
+
+    pub fn start_again(&mut self) {
+        let [http, grpc, metrics] = self.ports.map(|port| port.to_string());
+        let (tiles, key) = (self.file("tiles"), self.file("log.pem"));
+        let mut arguments = vec!["serve", "--hostname", ORIGIN, "--http-port", &http, "--grpc-port", &grpc];
+        arguments.extend(["--http-metrics-port", &metrics, "--storage-dir", &tiles, "--signer-filepath", &key]);
+        arguments.extend(["--checkpoint-interval", "1s", "--batch-max-age", "200ms"]);
+        let output = std::fs::File::create(self.folder.join("output")).unwrap();
+        let mut command = self.sandbox.command(&program("rekor-server"), &arguments);
+        let mut child = command.stdout(output.try_clone().unwrap()).stderr(output).spawn().unwrap();
+        wait_for(self.ports[0], &mut child);
+        self.child = Some(child);
+    }
+
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// How many entries the log has.
+    pub fn size(&self) -> u64 {
+        let checkpoint = std::fs::read_to_string(self.folder.join("tiles/checkpoint")).unwrap();
+        checkpoint.lines().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// What cosign is told of the log: its name and key.
+    pub fn trusted(&self) -> String {
+        let (key, start) = (self.file("log.pub"), "2024-01-01T00:00:00Z");
+        format!("--rekor=url=https://{ORIGIN},public-key={key},start-time={start},origin={ORIGIN}")
+    }
+}
+
+impl Drop for Rekor<'_> {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A timestamp authority with a key that it makes when it starts.
+pub struct Authority {
+    port: u16,
+    chain: String,
+    child: Child,
+}
+
+impl Authority {
+    pub fn start(sandbox: &Sandbox, name: &str) -> Self {
+        let [port] = ports();
+        let text = port.to_string();
+        let arguments = ["serve", "--host", "127.0.0.1", "--port", &text, "--timestamp-signer", "memory", "--disable-ntp-monitoring"];
+        let mut command = sandbox.command(&program("timestamp-server"), &arguments);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        wait_for(port, &mut child);
+        let chain = sandbox.path(format!("{name}.pem")).display().to_string();
+        sandbox.run("curl", &["-sfo", &chain, &format!("http://127.0.0.1:{port}/api/v1/timestamp/certchain")]).ok();
+        Self { port, chain, child }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/api/v1/timestamp", self.port)
+    }
+
+    /// What cosign is told of it.
+    pub fn trusted(&self) -> String {
+        format!("--tsa=url=https://tsa.example,certificate-chain={},start-time=2024-01-01T00:00:00Z", self.chain)
+    }
+}
+
+impl Drop for Authority {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs cosign in the sandbox.
+pub fn cosign(sandbox: &Sandbox, arguments: &[&str]) -> Run {
+    sandbox.run(&cache("cosign/bin/cosign").display().to_string(), arguments)
+}
+
+/// Makes a key that signs entries: `<name>.pem`, and `<name>.pub` beside it.
+pub fn signing_key(sandbox: &Sandbox, name: &str) {
+    let path = |ending: &str| sandbox.path(format!("{name}.{ending}")).display().to_string();
+    let curve = "ec_paramgen_curve:P-256";
+    sandbox.run("openssl", &["genpkey", "-algorithm", "EC", "-pkeyopt", curve, "-out", &path("pem")]).ok();
+    sandbox.run("openssl", &["pkey", "-in", &path("pem"), "-pubout", "-out", &path("pub")]).ok();
+}
+
+/// Lets cosign write the trusted root that names these services.
+pub fn trusted_root(sandbox: &Sandbox, services: &[String], file: &str) {
+    let file = sandbox.path(file).display().to_string();
+    let mut arguments = vec!["trusted-root", "create", "--out", &file];
+    arguments.extend(services.iter().map(String::as_str));
+    cosign(sandbox, &arguments).ok();
+}
+
+/// Commits a Sigstore log to the archive: who is trusted, the key `sigstore`, and lines of its table.
+pub fn configure(sandbox: &Sandbox, services: &[String], lines: &str) {
+    if !sandbox.path("sigstore.pem").exists() {
+        signing_key(sandbox, "sigstore");
+    }
+    trusted_root(sandbox, services, "archive/keys/trusted_root.json");
+    std::fs::copy(sandbox.path("sigstore.pub"), sandbox.path("archive/keys/sigstore.pub")).unwrap();
+    let settings = std::fs::read_to_string(sandbox.path("archive/ddb.toml")).unwrap();
+    let settings = settings.split("\n[logs.sigstore]").next().unwrap().to_owned();
+    let table = format!("\n[logs.sigstore]\nkey = \"keys/sigstore.pub\"\ntrusted-root = \"keys/trusted_root.json\"\n{lines}");
+    sandbox.write("archive/ddb.toml", settings + &table);
+    sandbox.git(&["add", "ddb.toml", "keys"]).ok();
+    sandbox.git(&["commit", "-q", "--allow-empty", "-m", "Log to Sigstore"]).ok();
+}
+
+/// Gives the key that signs entries to every later command.
+pub fn give_key(sandbox: &mut Sandbox) {
+    let key = std::fs::read_to_string(sandbox.path("sigstore.pem")).unwrap();
+    sandbox.environment.insert("DDB_SIGSTORE_KEY".to_owned(), key);
+}
+
+/// What cosign says of a bundle of a file, by paths in the sandbox.
+pub fn verify_blob(sandbox: &Sandbox, bundle: &str, file: &str) -> Run {
+    let path = |path: &str| sandbox.path(path).display().to_string();
+    let (key, root) = (path("archive/keys/sigstore.pub"), path("archive/keys/trusted_root.json"));
+    cosign(sandbox, &["verify-blob", "--key", &key, "--trusted-root", &root, "--bundle", &path(bundle), &path(file)])
+}
