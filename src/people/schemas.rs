@@ -20,6 +20,7 @@ use crate::stories::key::{ExtendAnswer, GenerateAnswer, ShowAnswer};
 use crate::stories::lfs::fetch::FetchAnswer;
 use crate::stories::lfs::install::InstallAnswer;
 use crate::stories::upload::UploadAnswer;
+use crate::verify::VerifyAnswer;
 use crate::words::archive::Archive;
 
 /// Returns the schemas by file name.
@@ -48,5 +49,6 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("serve.json", schema_for!(ServeAnswer)),
         ("statement.json", schema_for!(Statement)),
         ("upload.json", schema_for!(UploadAnswer)),
+        ("verify.json", schema_for!(VerifyAnswer)),
     ]
 }

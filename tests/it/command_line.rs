@@ -16,12 +16,13 @@ use super::sandbox::{Run, Sandbox, cache};
 use super::specimens::{CONTROL, DEB, commit_by_hand, configure, copy, deb};
 
 /// The help pages in the order in which somebody who begins reads them.
-const PAGES: [&[&str]; 19] = [
+const PAGES: [&[&str]; 20] = [
     &["ddb-deploy", "init"],
     &["ddb-publish", "key", "generate"],
     &["ddb-deploy", "commit"],
     &["ddb-deploy", "upload"],
     &["ddb-publish", "dists"],
+    &["ddb-publish", "verify"],
     &["ddb-publish", "serve"],
     &["ddb-publish", "export"],
     &["ddb-publish", "promote"],
@@ -237,6 +238,14 @@ fn the_readmes_table_of_exit_codes_is_that_of_the_programs() {
         Exit::AlreadyLanded,
         Exit::NotPushed,
         Exit::Parked,
+        Exit::Unsigned,
+        Exit::NotFresh,
+        Exit::RolledBack,
+        Exit::Unproven,
+        Exit::WrongIndex,
+        Exit::WrongPool,
+        Exit::NotPublished,
+        Exit::Unreachable,
     ];
     assert_eq!(codes.map(|exit| exit as u8).to_vec(), help.keys().copied().collect::<Vec<_>>());
     for program in ["ddb-deploy", "ddb-publish"] {
@@ -319,6 +328,11 @@ fn json_answers_of_every_command_fit_their_schemas() {
     answer("dists.json", publish(&["dists", "trixie"]).ok());
     answer("dists.json", publish(&["dists", "trixie"]).ok());
     answer("dists.json", publish(&["dists", "--renew"]).ok());
+    let pinned = ["--suite", "trixie", "--keyring", "archive/public/archive-keyring.asc"];
+    let verify = |more: &[&str]| sandbox.publish(&[&["--json", "verify"], &pinned[..], more].concat());
+    answer("verify.json", verify(&["archive/public", "--pool", "--package", "hostname", "--deb", &format!("out/{DEB}"), "--repository", "archive"]).ok());
+    answer("verify.json", verify(&["archive/public", "--package", "nosuch"]).exits(26));
+    answer("failure.json", verify(&["nowhere"]).exits(2));
     answer("fsck.json", deploy(&["fsck", "--full"]).ok());
     answer("gc.json", deploy(&["gc"]).ok());
     answer("gc.json", deploy(&["gc", "--delete", "--keep-releases", "all"]).ok());

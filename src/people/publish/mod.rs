@@ -4,6 +4,7 @@ mod dists;
 mod export;
 mod promote;
 mod serve;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -78,6 +79,17 @@ Examples:
   $ ddb-publish -C archive serve --listen 127.0.0.1:0
   $ ddb-publish serve --tree archive/public --listen 127.0.0.1:0")]
     Serve(serve::Serve),
+    /// Check an archive from outside, from the signature to the bytes of a package, believing nothing but what is pinned
+    #[command(after_help = "\
+The signature must be by a certificate of --keyring, the Release fresh and not older than what was seen before (it is remembered), \
+every index as Release lists it in every form, and InRelease the same as Release with Release.gpg. --pool, --package and --deb go \
+on to the packages. A folder is verified offline. Where several things are wrong, the lowest exit code of 20 to 27 is returned.
+
+Examples:
+  $ ddb-publish verify archive/public --suite trixie --keyring archive/public/archive-keyring.asc
+  $ ddb-publish verify archive/public --suite trixie --keyring archive/public/archive-keyring.asc --pool --json
+  $ ddb-publish verify archive/public --suite trixie --keyring archive/public/archive-keyring.asc --package hostname")]
+    Verify(Box<verify::Verify>),
     /// Make, show and extend the archive's signing keys
     Key(keys::Key),
 }
@@ -92,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Export(options) => export::run(&common, options),
         Command::Promote(options) => promote::run(&common, *options),
         Command::Serve(options) => serve::run(&common, options),
+        Command::Verify(options) => verify::run(&common, *options),
         Command::Key(options) => keys::run(&common, options).map(ExitCode::from),
     };
     match done {
