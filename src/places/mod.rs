@@ -1,4 +1,4 @@
-//! Effects: build output, object store, Git, signatures and the published tree.
+//! Effects: build output, object store, Git, signatures, transparency logs and the published tree.
 //!
 //! Each place is small and does one kind of effect; what is written where is decided in the stories.
 
@@ -13,6 +13,7 @@ pub mod s3;
 pub mod sign;
 pub mod store;
 pub mod target;
+pub mod transparency;
 
 use std::io::{self, Read};
 

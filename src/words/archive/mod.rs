@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::name::Codename;
 
+mod logs;
 mod places;
 mod suite;
 
+pub use logs::{LogKind, LogMode, LogSettings, SigsumSettings};
 pub use places::{
     BucketSettings, GitLfsSettings, InboxSettings, LfsSettings, Links, RemoteSettings, StoreSettings, TargetMode, TargetSettings,
 };
@@ -53,6 +55,9 @@ pub struct Archive {
     /// Who signs.
     #[serde(default)]
     pub signing: SigningSettings,
+    /// Transparency logs that every Release is put into before clients see it.
+    #[serde(default)]
+    pub logs: LogSettings,
     /// Public keyrings in this repository (paths such as `keys/uploaders/alice.asc`, or a folder) whose keys may upload.
     /// Where any is named, every .changes (or, without one, every .dsc) must carry a good signature by one of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -134,6 +139,7 @@ impl Archive {
         self.lfs.check()?;
         self.target.check(&self.store)?;
         self.remote.check()?;
+        self.logs.check()?;
         let mut names = BTreeSet::new();
         for (codename, suite) in &self.suites {
             suite.check().map_err(|fault| format!("suites.{codename}: {fault}"))?;
@@ -197,6 +203,9 @@ mod tests {
         check(&format!("[target]\npath = \"pool/x\"\n{SMALL}"), "own files");
         check(&format!("[archive]\nsnapshots = \"https://x/\"\n{SMALL}"), "needs @SNAPSHOTID@");
         check(&format!("[archive]\nsnapshots = \"ftp://x/@SNAPSHOTID@/\"\n{SMALL}"), "must begin with https://");
+        check(&format!("[logs.sigsum]\npolicy = \"p\"\nkey = \"sub.pub\"\n{SMALL}"), "must be a file in keys/");
+        check(&format!("[logs.sigsum]\npolicy = \"keys/../p\"\nkey = \"keys/sub.pub\"\n{SMALL}"), "must be a file in keys/");
+        check(&format!("[logs.sigsum]\npolicy = \"p\"\nkey = \"keys/sub.pub\"\ntimeout = \"0s\"\n{SMALL}"), "between 1s and 1d");
         check(&format!("{SMALL}valid-for = \"7\"\n"), "length of time");
         check(&format!("{SMALL}[suites.trixie.overrides.contrib]\n"), "no component contrib");
     }

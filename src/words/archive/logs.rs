@@ -1,0 +1,142 @@
+//! Transparency logs: which ones every Release is put into before clients see it, and what happens when one cannot be had.
+//!
+//! No key holds a secret: the keys that sign log entries come from the environment, from files or from an agent.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::one_line;
+use crate::words::date::Span;
+
+/// The kinds of transparency logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogKind {
+    /// A Sigsum log: leaves by ed25519 keys, cosigned by witnesses.
+    Sigsum,
+    /// A Rekor v2 log of Sigstore.
+    Sigstore,
+}
+
+impl LogKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Sigsum, Self::Sigstore];
+
+    /// Returns the name of its table below `logs` in ddb.toml.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sigsum => "sigsum",
+            Self::Sigstore => "sigstore",
+        }
+    }
+
+    /// Returns the ending of its proofs in the history by checksum, `tlog/<sha256 of Release>.<ending>`.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Sigsum => "proof",
+            Self::Sigstore => "sigstore.json",
+        }
+    }
+
+    /// Returns the name of its proof beside Release.
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Sigsum => "Release.proof",
+            Self::Sigstore => "Release.sigstore.json",
+        }
+    }
+}
+
+impl fmt::Display for LogKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What happens when a log gives no proof.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogMode {
+    /// Nothing is served that has no proof.
+    #[default]
+    Required,
+    /// It is served without, with a warning; `ddb-publish log --pending` gets the proof later.
+    BestEffort,
+    /// The log is not asked.
+    Off,
+}
+
+/// The logs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LogSettings {
+    /// A Sigsum log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sigsum: Option<SigsumSettings>,
+}
+
+/// How every Release gets into a Sigsum log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SigsumSettings {
+    /// What happens when no log gives a proof.
+    #[serde(default)]
+    pub mode: LogMode,
+    /// The policy: a file in this repository (`keys/sigsum.policy`), or the name of one that is built in. It names logs, witnesses
+    /// and how many of them must have cosigned.
+    pub policy: String,
+    /// The public key that submits, an OpenSSH file in this repository (`keys/sigsum.pub`).
+    pub key: String,
+    /// The domain whose DNS names the public key of the rate-limit token, where the log wants one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_domain: Option<String>,
+    /// How long a proof is waited for.
+    #[serde(default = "default_timeout")]
+    pub timeout: Span,
+    /// Puts the proof into InRelease and Release.gpg too, as comment lines that apt passes over.
+    #[serde(default = "yes")]
+    pub staple: bool,
+}
+
+fn default_timeout() -> Span {
+    Span::of_seconds(120)
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl LogSettings {
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.sigsum.as_ref().map_or(Ok(()), SigsumSettings::check)
+    }
+}
+
+impl SigsumSettings {
+    fn check(&self) -> Result<(), String> {
+        one_line("logs.sigsum.policy", Some(&self.policy))?;
+        key_file("logs.sigsum.key", &self.key)?;
+        one_line("logs.sigsum.token-domain", self.token_domain.as_deref())?;
+        if self.policy.contains('/') {
+            key_file("logs.sigsum.policy", &self.policy)?;
+        }
+        timeout("logs.sigsum.timeout", self.timeout)
+    }
+}
+
+/// Checks the path of a public file that belongs into `keys/` of the repository.
+fn key_file(key: &str, path: &str) -> Result<(), String> {
+    one_line(key, Some(path))?;
+    let odd = |name: &str| name.is_empty() || name == "." || name == "..";
+    match path.strip_prefix("keys/") {
+        Some(rest) if !rest.split('/').any(odd) => Ok(()),
+        _ => Err(format!("{key} must be a file in keys/ of the repository, such as keys/sigsum.pub")),
+    }
+}
+
+/// Checks how long a log is waited for.
+fn timeout(key: &str, span: Span) -> Result<(), String> {
+    if (1..=86_400).contains(&span.seconds()) { Ok(()) } else { Err(format!("{key} must lie between 1s and 1d")) }
+}
