@@ -21,11 +21,13 @@ use crate::stories::lfs::fetch::FetchAnswer;
 use crate::stories::lfs::install::InstallAnswer;
 use crate::stories::upload::UploadAnswer;
 use crate::verify::VerifyAnswer;
+use crate::verify::hook::Installed;
 use crate::words::archive::Archive;
 
 /// Returns the schemas by file name.
 pub fn all() -> Vec<(&'static str, Schema)> {
     vec![
+        ("apt-verify-hook.json", schema_for!(Installed)),
         ("adopt.json", schema_for!(AdoptAnswer)),
         ("commit.json", schema_for!(CommitAnswer)),
         ("ddb.toml.json", schema_for!(Archive)),

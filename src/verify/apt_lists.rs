@@ -10,7 +10,7 @@ use super::release::{self, Release};
 use super::site::Site;
 use super::stream::{self, SUFFIXES};
 use super::suite::{Look, Signed};
-use super::{VerifyError, VerifyRequest};
+use super::{VerifyError, VerifyRequest, proofs};
 
 /// Checks every Release in the folder, or those of one location and of some suites, with the indices beside it.
 pub(super) fn check(request: &VerifyRequest, folder: &Path, said: &(dyn Fn(String) + Sync)) -> Result<VerifyAnswer, VerifyError> {
@@ -39,6 +39,7 @@ pub(super) fn check(request: &VerifyRequest, folder: &Path, said: &(dyn Fn(Strin
         if let Some(signed) = opened(&mut look, request, &site, prefix, name)
             && let Some(release) = look.read(request, &site.to_string(), name, &signed.text)?
         {
+            proofs::sigsum(&mut look, request.sigsum.as_ref(), name, &signed, None);
             indices(&mut look, &site, prefix, &release, &names);
         }
         look.remember(request)?;

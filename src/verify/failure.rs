@@ -23,6 +23,9 @@ pub enum VerifyError {
         /// What is wrong.
         reason: String,
     },
+    /// The pins of a transparency log cannot be used.
+    #[error("{0}")]
+    Pins(String),
     /// A file that was given cannot be read.
     #[error("cannot read {}", path.display())]
     Read {

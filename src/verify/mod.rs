@@ -9,12 +9,14 @@ mod answer;
 mod apt_lists;
 mod clearsigned;
 mod failure;
+pub mod hook;
 
 mod indices;
 mod memory;
 mod openpgp;
 mod paragraphs;
 mod pool;
+mod proofs;
 mod provenance;
 mod release;
 mod site;
@@ -28,6 +30,7 @@ pub use answer::{
 };
 pub use failure::VerifyError;
 pub use openpgp::PinnedKeys;
+pub use proofs::SigsumPins;
 
 use site::Site;
 
@@ -42,6 +45,8 @@ pub struct VerifyRequest {
     pub suites: Vec<String>,
     /// Certificates; a signature by one of them is needed.
     pub keys: PinnedKeys,
+    /// Who submits to Sigsum logs, and which of these count; then a proof is needed.
+    pub sigsum: Option<SigsumPins>,
     /// Where this verifier keeps what it saw.
     pub memory: PathBuf,
     /// How old a Release may be, beside its Valid-Until.

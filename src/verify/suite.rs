@@ -7,7 +7,7 @@ use super::openpgp::{Frame, Signers};
 use super::pool::{self, Match, Wanted};
 use super::release::{self, Release};
 use super::site::{Missing, Site};
-use super::{VerifyError, VerifyRequest, clearsigned, indices, memory};
+use super::{VerifyError, VerifyRequest, clearsigned, indices, memory, proofs};
 use crate::words::date::Span;
 use crate::words::digest::Sha256;
 
@@ -202,6 +202,7 @@ pub(super) fn look(
         let own = [release.suite.as_deref(), release.codename.as_deref()].into_iter().flatten().collect::<Vec<_>>().join("/");
         look.find(Class::Signature, &path, format!("is the Release of {own}, shown in place of that of {suite}"));
     }
+    proofs::sigsum(&mut look, request.sigsum.as_ref(), &path, &signed, Some((site, &folder)));
     said(format!("{suite}: checking {} listed files", release.files.len()));
     let keep = |offer: &super::paragraphs::Offer| wanted.wants(offer);
     let found = indices::check(site, &folder, &release, wanted.anything().then_some(&keep as _));

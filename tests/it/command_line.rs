@@ -16,13 +16,14 @@ use super::sandbox::{Run, Sandbox, cache};
 use super::specimens::{CONTROL, DEB, commit_by_hand, configure, copy, deb};
 
 /// The help pages in the order in which somebody who begins reads them.
-const PAGES: [&[&str]; 20] = [
+const PAGES: [&[&str]; 21] = [
     &["ddb-deploy", "init"],
     &["ddb-publish", "key", "generate"],
     &["ddb-deploy", "commit"],
     &["ddb-deploy", "upload"],
     &["ddb-publish", "dists"],
     &["ddb-publish", "verify"],
+    &["ddb-publish", "apt-verify-hook"],
     &["ddb-publish", "serve"],
     &["ddb-publish", "export"],
     &["ddb-publish", "promote"],
@@ -333,6 +334,7 @@ fn json_answers_of_every_command_fit_their_schemas() {
     answer("verify.json", verify(&["archive/public", "--pool", "--package", "hostname", "--deb", &format!("out/{DEB}"), "--repository", "archive"]).ok());
     answer("verify.json", verify(&["archive/public", "--package", "nosuch"]).exits(26));
     answer("failure.json", verify(&["nowhere"]).exits(2));
+    answer("apt-verify-hook.json", publish(&["apt-verify-hook", "--install", "--plugins", "plugins", "--config", "config"]).ok());
     answer("fsck.json", deploy(&["fsck", "--full"]).ok());
     answer("gc.json", deploy(&["gc"]).ok());
     answer("gc.json", deploy(&["gc", "--delete", "--keep-releases", "all"]).ok());

@@ -1,5 +1,6 @@
 //! `ddb-publish`: its command line, one file a command.
 
+mod apt_verify_hook;
 mod dists;
 mod export;
 mod promote;
@@ -90,6 +91,21 @@ Examples:
   $ ddb-publish verify archive/public --suite trixie --keyring archive/public/archive-keyring.asc --pool --json
   $ ddb-publish verify archive/public --suite trixie --keyring archive/public/archive-keyring.asc --package hostname")]
     Verify(Box<verify::Verify>),
+    /// Check for apt-verify that a Release of an opted-in archive has a proof of a transparency log, and let all others pass
+    #[command(after_help = "\
+Two commands, as root, make apt refuse an archive's Release that is in no log, also when its signing key was stolen:
+
+  apt install apt-verify
+  ddb-publish apt-verify-hook --install --keyring example.asc --sigsum-key example.pub --sigsum-policy example.policy
+
+The files come from the archive's owner, on another way than its packages. An archive is recognised by a signature that names a \
+key of the keyring, or by --origin. Everything is offline: the proof stands in the armor of InRelease. A configuration that \
+cannot be used lets nothing pass.
+
+Examples:
+  $ ddb-publish apt-verify-hook --install --plugins plugins --config config
+  $ ddb-publish apt-verify-hook --config config -- --dump-options")]
+    AptVerifyHook(apt_verify_hook::AptVerifyHook),
     /// Make, show and extend the archive's signing keys
     Key(keys::Key),
 }
@@ -105,6 +121,7 @@ pub fn main() -> ExitCode {
         Command::Promote(options) => promote::run(&common, *options),
         Command::Serve(options) => serve::run(&common, options),
         Command::Verify(options) => verify::run(&common, *options),
+        Command::AptVerifyHook(options) => apt_verify_hook::run(&common, options),
         Command::Key(options) => keys::run(&common, options).map(ExitCode::from),
     };
     match done {

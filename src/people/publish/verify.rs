@@ -1,6 +1,6 @@
 //! `ddb-publish verify`: its options and what it prints.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -10,7 +10,7 @@ use crate::people::deploy::Common;
 use crate::people::environment;
 use crate::people::exit::Exit;
 use crate::people::failure::Failure;
-use crate::verify::{CheckedFiles, Class, FileAnswer, PinnedKeys, SuiteAnswer, VerifyAnswer, VerifyError, VerifyRequest, verify};
+use crate::verify::{CheckedFiles, Class, FileAnswer, PinnedKeys, SigsumPins, SuiteAnswer, VerifyAnswer, VerifyError, VerifyRequest, verify};
 use crate::words::date::Span;
 
 #[derive(Debug, Args)]
@@ -24,6 +24,12 @@ pub(super) struct Verify {
     /// Certificates that the archive is known by, armored or binary; may be repeated
     #[arg(long = "keyring", value_name = "FILE", required = true)]
     keyrings: Vec<PathBuf>,
+    /// A Sigsum policy, which logs and witnesses count; a file or the name of a built-in one. Then a proof is needed
+    #[arg(long, value_name = "FILE|NAME", requires = "sigsum_keys")]
+    sigsum_policy: Option<PathBuf>,
+    /// The public key that submits the archive's Releases to Sigsum logs; may be repeated
+    #[arg(long = "sigsum-key", value_name = "FILE", requires = "sigsum_policy")]
+    sigsum_keys: Vec<PathBuf>,
     /// Refuse a Release that is older, such as 7d, also where it has no Valid-Until
     #[arg(long, value_name = "SPAN")]
     max_age: Option<Span>,
@@ -59,6 +65,7 @@ pub(super) fn run(common: &Common, options: Verify) -> Result<ExitCode, Failure>
         location: options.location,
         suites: options.suites,
         keys: PinnedKeys::read(&keyrings)?,
+        sigsum: sigsum(options.sigsum_policy.as_deref(), &options.sigsum_keys)?,
         memory: memory.ok_or_else(|| Failure::usage("neither --state nor HOME says where to keep what was seen"))?,
         max_age: options.max_age,
         pool: options.pool,
@@ -79,6 +86,16 @@ pub(super) fn run(common: &Common, options: Verify) -> Result<ExitCode, Failure>
     Ok(exit(answer.verdict).into())
 }
 
+fn sigsum(policy: Option<&Path>, keys: &[PathBuf]) -> Result<Option<SigsumPins>, VerifyError> {
+    let Some(policy) = policy else { return Ok(None) };
+    let read = |path: &Path| std::fs::read(path).map_err(|source| VerifyError::Read { path: path.to_owned(), source });
+    let built_in = policy.to_str().filter(|_| !policy.exists()).map(|name| name.as_bytes().to_vec());
+    let policy = built_in.map_or_else(|| read(policy), Ok)?;
+    let keys: Vec<Vec<u8>> = keys.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+    let keys: Vec<&str> = keys.iter().map(|key| std::str::from_utf8(key).unwrap_or_default()).collect();
+    SigsumPins::read(&policy, &keys).map(Some).map_err(VerifyError::Pins)
+}
+
 fn exit(verdict: Option<Class>) -> Exit {
     match verdict {
         None => Exit::Done,
@@ -96,7 +113,7 @@ fn exit(verdict: Option<Class>) -> Exit {
 impl From<VerifyError> for Failure {
     fn from(error: VerifyError) -> Self {
         let exit = match &error {
-            VerifyError::NoLocation | VerifyError::Location { .. } | VerifyError::Keyring { .. } | VerifyError::Read { .. } => Exit::Usage,
+            VerifyError::NoLocation | VerifyError::Location { .. } | VerifyError::Keyring { .. } | VerifyError::Pins(_) | VerifyError::Read { .. } => Exit::Usage,
             VerifyError::Repository { .. } => Exit::Archive,
             VerifyError::Memory { .. } | VerifyError::Write { .. } | VerifyError::Https(_) => Exit::Failed,
         };
