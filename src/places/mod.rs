@@ -2,6 +2,7 @@
 //!
 //! Each place is small and does one kind of effect; what is written where is decided in the stories.
 
+mod authorities;
 pub mod build_output;
 pub mod cache;
 pub mod credentials;

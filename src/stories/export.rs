@@ -24,7 +24,7 @@ use crate::places::target::{Content, TargetError};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
 use crate::stories::fold::{patches, whole_pool};
-use crate::stories::publish::{KEYRING, PublishError};
+use crate::stories::publish::{KEYRING, PublishError, history as history_of};
 use crate::stories::served::index::{self, IndexFault};
 use crate::stories::served::snapshot::{self, SnapshotFault, SnapshotId};
 use crate::stories::served::{Edition, ServedError, Whole, history};
@@ -254,6 +254,12 @@ impl Files {
             if let Some(Ok((bytes, _))) = recorded.as_ref().and_then(|recorded| index::patch(blocks, recorded, &path)) {
                 self.put(Class::ByHash, format!("{root}/{path}"), bytes);
             }
+        }
+        let history = history_of(&root, &whole.release);
+        for (kind, proof) in &whole.proofs {
+            self.put(Class::Signature, format!("{root}/{}", kind.file()), proof.clone());
+            self.put(Class::ByHash, format!("{history}.{}", kind.ending()), proof.clone());
+            self.put(Class::ByHash, format!("{history}.release"), whole.release.clone());
         }
         self.put(Class::Signature, format!("{root}/Release.gpg"), whole.signatures.detached.clone());
         self.put(Class::Release, format!("{root}/Release"), whole.release.clone());

@@ -26,6 +26,7 @@ use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
 use crate::stories::fold::patches;
 use crate::stories::lfs;
+use crate::stories::publish::history;
 use crate::stories::publish::stage::{self, StageError};
 use crate::words::archive::Archive;
 use crate::words::date::Timestamp;
@@ -327,6 +328,12 @@ fn check_published(
     if let Some(signatures) = &served.signatures {
         compare(format!("{root}/InRelease"), &signatures.in_release)?;
         compare(format!("{root}/Release.gpg"), &signatures.detached)?;
+    }
+    let history = history(&root, &served.release);
+    for (kind, proof) in &served.proofs {
+        compare(format!("{root}/{}", kind.file()), proof)?;
+        compare(format!("{history}.{}", kind.ending()), proof)?;
+        compare(format!("{history}.release"), &served.release)?;
     }
     for (path, listed) in &served.parsed.files {
         let by_hash = if served.parsed.acquire_by_hash { by_hash_paths(path, listed) } else { Vec::new() };

@@ -16,7 +16,7 @@ use super::sandbox::{Run, Sandbox, cache};
 use super::specimens::{CONTROL, DEB, commit_by_hand, configure, copy, deb};
 
 /// The help pages in the order in which somebody who begins reads them.
-const PAGES: [&[&str]; 21] = [
+const PAGES: [&[&str]; 22] = [
     &["ddb-deploy", "init"],
     &["ddb-publish", "key", "generate"],
     &["ddb-deploy", "commit"],
@@ -27,6 +27,7 @@ const PAGES: [&[&str]; 21] = [
     &["ddb-publish", "serve"],
     &["ddb-publish", "export"],
     &["ddb-publish", "promote"],
+    &["ddb-publish", "log"],
     &["ddb-deploy", "fsck"],
     &["ddb-deploy", "gc"],
     &["ddb-deploy", "adopt"],
@@ -239,6 +240,7 @@ fn the_readmes_table_of_exit_codes_is_that_of_the_programs() {
         Exit::AlreadyLanded,
         Exit::NotPushed,
         Exit::Parked,
+        Exit::NoProof,
         Exit::Unsigned,
         Exit::NotFresh,
         Exit::RolledBack,

@@ -186,7 +186,11 @@ pub fn publish_with(
         let found = find_secrets(&open.signing_certificates(snapshot, archive)?, &open.certificates(snapshot)?, &secrets, time)?;
         signer(Box::new(found.signer))
     };
-    dists(&request, &Places { open: &open, store: store.as_ref(), target, cache: None, signer: &make }, &|_| ())
+    dists(
+        &request,
+        &Places { open: &open, store: store.as_ref(), target, cache: None, signer: &make, logs: &|_, _| Ok(Vec::new()) },
+        &|_| (),
+    )
 }
 
 pub fn signs(signer: Box<dyn Signer>) -> Result<Box<dyn Signer>, PublishError> {

@@ -14,12 +14,12 @@ use crate::people::deploy::Common;
 use crate::people::environment;
 use crate::people::exit::Exit;
 use crate::people::failure::Failure;
-use crate::people::keys;
 use crate::people::progress::Progress;
+use crate::people::{keys, logs};
 use crate::places::cache::Cache;
 use crate::places::sign::keys::Passphrase;
 use crate::stories::archive::{OpenArchive, OpenError};
-use crate::stories::event::Event;
+use crate::stories::event::{Event, Listener};
 use crate::stories::publish::{DistsAnswer, DistsRequest, Places, PublishError, PublishOutcome, dists};
 use crate::stories::upstream::Purpose;
 use crate::words::archive::Archive;
@@ -66,6 +66,8 @@ pub(super) struct Dists {
     threads: Option<usize>,
     #[command(flatten)]
     secrets: keys::Secrets,
+    #[command(flatten)]
+    log_keys: logs::LogKeys,
 }
 
 /// How many seconds a publish waits for the clock to pass the Date of the last Release.
@@ -128,8 +130,8 @@ pub(super) fn run(common: &Common, options: Dists) -> Result<ExitCode, Failure> 
 
 impl Dists {
     /// Returns the options of a publish that asks for nothing special.
-    pub(super) fn plain(target: Option<PathBuf>, secrets: keys::Secrets) -> Self {
-        Self { target, secrets, ..Self::default() }
+    pub(super) fn plain(target: Option<PathBuf>, secrets: keys::Secrets, log_keys: logs::LogKeys) -> Self {
+        Self { target, secrets, log_keys, ..Self::default() }
     }
 }
 
@@ -145,6 +147,27 @@ pub(super) fn publish_suite(
     codename: &Codename,
     passphrases: &[Passphrase],
     progress: &Progress,
+) -> Result<DistsAnswer, Failure> {
+    with_suite(common, options, open, archive, codename, passphrases, progress, dists)
+}
+
+/// What is done with a suite and its places.
+pub(super) type Story = fn(&DistsRequest, &Places<'_>, Listener<'_>) -> Result<DistsAnswer, PublishError>;
+
+/// Does something with one suite that is published.
+///
+/// # Errors
+/// It cannot be done.
+#[expect(clippy::too_many_arguments, reason = "what a command line has, and what is done with it")]
+pub(super) fn with_suite(
+    common: &Common,
+    options: &Dists,
+    open: &OpenArchive,
+    archive: &Archive,
+    codename: &Codename,
+    passphrases: &[Passphrase],
+    progress: &Progress,
+    story: Story,
 ) -> Result<DistsAnswer, Failure> {
     let target = open.target(archive, options.target.as_deref())?;
     let local = || {
@@ -174,9 +197,10 @@ pub(super) fn publish_suite(
         target: target.as_ref(),
         cache: cache.as_ref(),
         signer: &|snapshot, archive| keys::signer(open, snapshot, archive, &options.secrets, passphrases, now),
+        logs: &|snapshot, archive| logs::logs(snapshot, archive, &options.log_keys),
     };
     loop {
-        match dists(&request, &places, &|event| progress.show(event)) {
+        match story(&request, &places, &|event| progress.show(event)) {
             // Publishes that follow each other at once share a second, and Date must grow without running ahead of the clock.
             Err(PublishError::Future { ahead, .. }) if common.now.is_none() && ahead <= LONGEST_WAIT => {
                 std::thread::sleep(Duration::from_secs(ahead.unsigned_abs()));
@@ -220,6 +244,10 @@ pub(super) fn suite_text(suite: &DistsAnswer) -> String {
         suite.pool_files, suite.index_files, suite.removed_files
     ));
     text.push_str(&answer::requests(&suite.requests));
+    if !suite.logs.is_empty() {
+        let logs: Vec<&str> = suite.logs.iter().map(|log| log.name()).collect();
+        text.push_str(&format!("Proofs of transparency logs: {}.\n", logs.join(", ")));
+    }
     if let Some(valid_until) = &suite.valid_until {
         text.push_str(&format!("Good until {valid_until}.\n"));
     }

@@ -3,6 +3,7 @@
 mod apt_verify_hook;
 mod dists;
 mod export;
+mod log;
 mod promote;
 mod serve;
 mod verify;
@@ -12,10 +13,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::deploy::Common;
-use super::keys;
-use super::{environment, exit};
+use super::{environment, exit, keys};
 
 pub use dists::DistsAnswers;
+pub use log::LogAnswers;
 pub use promote::PromoteAnswers;
 pub use serve::ServeAnswer;
 
@@ -37,7 +38,9 @@ Clients see a whole old or a whole new archive at any moment; a run that was sto
 nothing changed since the last publish, nothing is written, and of a tree in S3 nothing but InRelease is read: files that somebody \
 removed there are found by `ddb-deploy fsck` and come back with --repair. The signing key is DDB_SIGNING_KEY (the key itself, for a \
 masked CI variable), else --key-file, else ~/.config/ddb/keys. Its passphrase is in DDB_SIGNING_KEY_PASSPHRASE, else in \
---passphrase-file.
+--passphrase-file. Where ddb.toml names transparency logs, a new Release is logged before clients see it; the key that submits to \
+Sigsum is DDB_SIGSUM_KEY, else --sigsum-key-file, else in the ssh agent. When a required log gives no proof nothing is served \
+(exit code 13), and the next run goes on with the same Release.
 
 Examples:
   $ ddb-publish -C archive dists trixie --dry-run
@@ -80,6 +83,16 @@ Examples:
   $ ddb-publish -C archive serve --listen 127.0.0.1:0
   $ ddb-publish serve --tree archive/public --listen 127.0.0.1:0")]
     Serve(serve::Serve),
+    /// Show whether the served Releases are in the transparency logs, and get proofs that are missing
+    #[command(after_help = "\
+Looks at the newest served Release of each suite and checks its proofs offline. With --pending, logs are asked for those that are \
+missing (a log of mode best-effort did not answer, or was configured later). The Release stays as it is; the proof goes beside it \
+and into the armor of its signatures.
+
+Examples:
+  $ ddb-publish -C archive log
+  $ ddb-publish -C archive log trixie --pending --json")]
+    Log(Box<log::Log>),
     /// Check an archive from outside, from the signature to the bytes of a package, believing nothing but what is pinned
     #[command(after_help = "\
 The signature must be by a certificate of --keyring, the Release fresh and not older than what was seen before (it is remembered), \
@@ -118,6 +131,7 @@ pub fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Dists(options) => dists::run(&common, *options),
         Command::Export(options) => export::run(&common, options),
+        Command::Log(options) => log::run(&common, *options),
         Command::Promote(options) => promote::run(&common, *options),
         Command::Serve(options) => serve::run(&common, options),
         Command::Verify(options) => verify::run(&common, *options),

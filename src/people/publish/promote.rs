@@ -13,8 +13,8 @@ use crate::people::deploy::Common;
 use crate::people::environment;
 use crate::people::exit::Exit;
 use crate::people::failure::Failure;
-use crate::people::keys;
 use crate::people::progress::Progress;
+use crate::people::{keys, logs};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::deploy::BuildState;
 use crate::stories::event::Event;
@@ -58,6 +58,8 @@ pub(super) struct Promote {
     no_push: bool,
     #[command(flatten)]
     secrets: keys::Secrets,
+    #[command(flatten)]
+    log_keys: logs::LogKeys,
 }
 
 /// The answer of `ddb-publish promote`.
@@ -100,7 +102,7 @@ pub(super) fn run(common: &Common, options: Promote) -> Result<ExitCode, Failure
     }
     let mut answer = PromoteAnswers { promoted, published: None, failure: None };
     if !options.dry_run && !options.no_publish && answer.promoted.verdict != BuildState::Superseded {
-        let plain = Dists::plain(options.target, options.secrets);
+        let plain = Dists::plain(options.target, options.secrets, options.log_keys);
         match dists::publish_suite(common, &plain, &open, &archive, &answer.promoted.to, &passphrases, &progress) {
             Ok(published) => {
                 for note in &published.notes {

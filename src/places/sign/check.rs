@@ -111,7 +111,7 @@ pub(crate) fn check(
 }
 
 /// Reads signature packets. Nothing is unpacked: a compressed packet could become any number of bytes.
-fn packets(signature: &[u8]) -> Result<Vec<Packet>, String> {
+pub(super) fn packets(signature: &[u8]) -> Result<Vec<Packet>, String> {
     let text = |error: &dyn std::fmt::Display| error.to_string();
     let mut packets = Vec::new();
     let mut result = PacketParserBuilder::from_bytes(signature)

@@ -30,6 +30,8 @@ pub use framing::FramingError;
 
 use check::Kind;
 
+use crate::formats::sigsum::staple::{self, StapleError};
+
 use crate::words::date::Timestamp;
 
 /// Why Release cannot be signed, or a signature does not count.
@@ -145,6 +147,15 @@ impl SignedRelease {
         Ok(Self { release: release.to_vec(), in_release, detached, fingerprints: signed.fingerprints })
     }
 
+    /// Returns the same signatures with the proof of a transparency log in their armor.
+    ///
+    /// # Errors
+    /// They would not be the same signatures over the same text.
+    pub fn stapled(self, proof: &[u8]) -> Result<Self, SignError> {
+        let (in_release, detached) = stapled(&self.in_release, &self.detached, proof)?;
+        Ok(Self { in_release, detached, ..self })
+    }
+
     /// Returns the bytes of `Release`.
     pub fn release(&self) -> &[u8] {
         &self.release
@@ -198,6 +209,30 @@ pub fn verify_detached(
 ) -> Result<Vec<String>, SignError> {
     armored(signature)?;
     verify(RELEASE_GPG, Kind::Detached, release, signature, certificates, now)
+}
+
+/// Puts the proof of a transparency log into the armor of InRelease and Release.gpg, and checks that text and signatures are the
+/// same as before.
+///
+/// # Errors
+/// They are not, or have no armor.
+pub fn stapled(in_release: &[u8], detached: &[u8], proof: &[u8]) -> Result<(Vec<u8>, Vec<u8>), SignError> {
+    let staple = |file, bytes: &[u8]| staple::staple(bytes, proof).map_err(|fault: StapleError| unverified(file, &fault));
+    let (with, detached_with) = (staple(IN_RELEASE, in_release)?, staple(RELEASE_GPG, detached)?);
+    let split = |text: &[u8]| framing::split(text).map_err(|fault| unverified(IN_RELEASE, &fault));
+    let (old, new) = (split(in_release)?, split(&with)?);
+    let same = |file, old: &[u8], new: &[u8]| {
+        let packets = |signature: &[u8]| check::packets(signature).map_err(|fault| unverified(file, &fault));
+        if packets(old)? == packets(new)? {
+            Ok(())
+        } else {
+            Err(unverified(file, &"it holds other signatures with the proof than without"))
+        }
+    };
+    same(IN_RELEASE, &old.signature, &new.signature)?;
+    same(RELEASE_GPG, detached, &detached_with)?;
+    armored(&detached_with)?;
+    if old.payload == new.payload { Ok((with, detached_with)) } else { Err(unverified(IN_RELEASE, &"its text changed with the proof")) }
 }
 
 const IN_RELEASE: &str = "InRelease";

@@ -11,6 +11,9 @@
 //!
 //! What is logged when, and what is served without a proof, is decided in the stories.
 
+mod http;
+pub mod sigsum;
+
 use crate::words::archive::LogKind;
 
 /// The bytes of a proof, as they lie beside Release.

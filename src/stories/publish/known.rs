@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::stage::{self, Signatures, Staged};
+use super::stage::{self, Proofs, Signatures, Staged};
 use super::{DistsRequest, Edition, Places, PublishError, plan};
 use crate::formats::artifact::clearsign;
 use crate::formats::pool::pointer::Pointer;
@@ -20,6 +20,7 @@ use crate::formats::suite::place::RecordPlace;
 use crate::places::git::read::{Snapshot, read_blobs};
 use crate::places::git::{GitError, Oid};
 use crate::stories::fold::patches;
+use crate::words::archive::LogKind;
 use crate::words::date::Span;
 use crate::words::digest::Sha256;
 use crate::words::name::Codename;
@@ -51,6 +52,7 @@ struct Last {
     text: Vec<u8>,
     /// The signatures, where the tree has these and not others of the same Release.
     signatures: Option<Signatures>,
+    proofs: Proofs,
     /// Releases that were staged later and not served.
     unserved: Vec<Release>,
     since: Since,
@@ -91,6 +93,7 @@ impl Known {
         let last = Last {
             signatures: last.signatures.filter(|_| same_signature),
             unserved: unserved.into_iter().map(|staged| staged.parsed).collect(),
+            proofs: last.proofs,
             release: last.parsed,
             text: last.release,
             since,
@@ -140,6 +143,13 @@ impl Known {
     /// Tells whether the tree has this `Release` under its name.
     pub(super) fn release(&self, text: &str) -> bool {
         self.last.as_ref().is_some_and(|last| last.unserved.is_empty() && last.text == text.as_bytes())
+    }
+
+    /// Tells whether the tree has this proof of this `Release`, beside it and in the history.
+    pub(super) fn proof(&self, text: &str, kind: LogKind, proof: &[u8]) -> bool {
+        // Where the signatures are others, a publish was stopped that was to bring a proof.
+        let last = self.last.as_ref().filter(|last| last.signatures.is_some());
+        self.release(text) && last.is_some_and(|last| last.proofs.get(&kind).is_some_and(|there| there == proof))
     }
 
     /// Tells whether the tree has these signatures.

@@ -1,19 +1,22 @@
 //! `ddb-publish dists`: the suites tree of the newest commit becomes a signed apt archive.
 //!
-//! Finish what was staged and not served, fold, compare with the last Release, stage, sign, apply the plan, mark served,
+//! Finish what was staged and not served, fold, compare with the last Release, sign, stage, log, apply the plan, mark served,
 //! remove what is old enough. A run that stops anywhere leaves clients with a whole old or a whole new archive, and the next
 //! run goes on where it stopped.
 
 mod decide;
 mod edition;
 mod known;
+pub mod logging;
+mod pending;
 mod plan;
 pub mod stage;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-pub use plan::KEYRING;
+pub use pending::{LogAnswer, LogState, ProofState, pending, state};
+pub use plan::{KEYRING, history};
 
 use crate::formats::release::{Release, ReleaseError};
 use crate::formats::suite::checks::RecordProblem;
@@ -25,18 +28,20 @@ use crate::places::sign::{SignError, SignedRelease, Signer};
 use crate::places::store::ObjectStore;
 use crate::places::target::plan::{Applied, Class, Plan};
 use crate::places::target::{PublishTarget, TargetError};
+use crate::places::transparency::LogError;
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
 use crate::stories::fold::FoldError;
 use crate::stories::inbox::{self, InboxError};
 use crate::stories::key::KeyError;
-use crate::words::archive::Archive;
+use crate::words::archive::{Archive, LogKind};
 use crate::words::date::{Span, Timestamp};
 use crate::words::digest::Sha256;
 use crate::words::name::Codename;
 use decide::Decision;
 use edition::Edition;
-use stage::{Inputs, Served, Signatures, StageError, Staged};
+use logging::{FindLogs, Logged};
+use stage::{Inputs, Proofs, Served, Signatures, StageError, Staged};
 
 /// What is to be published and how.
 #[derive(Debug, Clone)]
@@ -100,6 +105,8 @@ pub struct DistsAnswer {
     pub requests: Requests,
     /// The steps of the plan, in order, for a dry run.
     pub plan: Vec<String>,
+    /// The transparency logs whose proofs clients get with it.
+    pub logs: Vec<LogKind>,
     /// What a person should know.
     pub notes: Vec<String>,
 }
@@ -139,6 +146,9 @@ pub enum PublishError {
     /// Signing failed.
     #[error("cannot sign Release")]
     Sign(#[from] SignError),
+    /// There is no proof from a transparency log that must give one.
+    #[error("not served, because there is no proof from a transparency log that ddb.toml requires")]
+    Log(#[from] LogError),
     /// The suite cannot be folded.
     #[error(transparent)]
     Fold(#[from] FoldError),
@@ -170,6 +180,17 @@ pub enum PublishError {
         now: String,
         /// How much later in seconds.
         ahead: i64,
+    },
+    /// There is nothing that a proof could belong to.
+    #[error("{}", match sequence {
+        Some(sequence) => format!("Release {sequence} of {codename} was staged and not served; `ddb-publish dists {codename}` finishes it"),
+        None => format!("no Release of {codename} was served; `ddb-publish dists {codename}` publishes one"),
+    })]
+    NotServed {
+        /// The suite.
+        codename: Codename,
+        /// The Release that was staged.
+        sequence: Option<u64>,
     },
     /// Another publisher was faster at every try.
     #[error("other publishers of {codename} were faster at {tries} tries; try again")]
@@ -210,6 +231,8 @@ pub struct Places<'a> {
     pub cache: Option<&'a Cache>,
     /// Who signs; asked for only when a new Release is to be signed.
     pub signer: &'a FindSigner<'a>,
+    /// The transparency logs, as the newest commit of the archive configures them.
+    pub logs: &'a FindLogs<'a>,
 }
 
 const TRIES: u32 = 20;
@@ -312,8 +335,14 @@ fn finish(request: &DistsRequest, places: &Places<'_>, staged: &Staged, listener
     let base = staged.base(&request.codename)?;
     let mut edition = Edition::at(request, places, base, staged.inputs.date, Some(staged), listener)?;
     if edition.release.text().as_bytes() == staged.release {
-        let signed = sign(request, places, &edition)?;
-        return serve(request, places, &edition, signed, staged.commit, false, listener);
+        let logs = logging::logs(places)?;
+        let (signed, logged) = std::thread::scope(|scope| {
+            let logged = scope.spawn(|| logging::prove(&logs, &staged.release, &staged.proofs));
+            (sign(request, places, &edition), logging::joined(logged))
+        });
+        let signed = signed?;
+        let logged = logging::settle(request, places, staged, logged, listener)?;
+        return serve(request, places, &edition, (signed, logged), staged.commit, false, listener);
     }
     listener(Event::Warning(format!(
         "this ddb cannot make Release {} of {} again (it was made by {}); a new one takes its place",
@@ -329,11 +358,20 @@ fn advance(request: &DistsRequest, places: &Places<'_>, last: Option<Staged>, li
     let mut edition = Edition::at(request, places, base, request.now, last.as_ref(), listener)?;
     let decision = decide::decide(request, last.as_ref(), &edition);
     match (decision, last) {
-        (Decision::Same(notes), Some(last)) => serve_again(request, places, edition, last, notes),
+        (Decision::Same(notes), Some(last)) => match pending::complete_required(request, places, last, listener)? {
+            Some(last) => serve_again(request, places, edition, last, notes),
+            None => Ok(Turn::Again),
+        },
         (_, last) if request.dry_run => plan_only(request, places, &edition, last.as_ref()),
         (_, last) => {
+            let logs = logging::logs(places)?;
+            logging::are_ready(&logs)?;
             let Some((signed, commit)) = stage_new(request, places, last.as_ref(), &mut edition)? else { return Ok(Turn::Again) };
-            serve(request, places, &edition, signed, commit, true, listener)
+            // Logged only now: a leaf without a staged Release is an alarm to whoever watches the log.
+            let logged = logging::prove(&logs, signed.release(), &Proofs::new());
+            let staged = stage::read(&places.open.repository, &request.codename, commit)?;
+            let logged = logging::settle(request, places, &staged, logged, listener)?;
+            serve(request, places, &edition, (signed, logged), commit, true, listener)
         }
     }
 }
@@ -369,11 +407,16 @@ fn serve(
     request: &DistsRequest,
     places: &Places<'_>,
     edition: &Edition,
-    signed: SignedRelease,
+    (signed, logged): (SignedRelease, Logged),
     commit: Oid,
     fresh: bool,
     listener: Listener<'_>,
 ) -> Result<Turn, PublishError> {
+    let Logged { proofs, staple, notes } = logged;
+    let signed = match staple.and_then(|kind| proofs.get(&kind)) {
+        Some(proof) => signed.stapled(proof)?,
+        None => signed,
+    };
     let served =
         Served { at: request.now, signed_by: signed.fingerprints().to_vec(), keyring: Sha256::of(edition.keyring.as_bytes()), swept: 0 };
     let mut signatures = Signatures { in_release: signed.in_release().to_vec(), detached: signed.detached().to_vec(), served };
@@ -385,7 +428,7 @@ fn serve(
         return Ok(Turn::Again);
     };
     let newest = || is_newest(request, places, commit);
-    let steps = plan::publish(request, places, edition, &signatures, fresh)?;
+    let steps = plan::publish(request, places, edition, (&signatures, &proofs), fresh)?;
     listener(Event::Begin { step: "publishing", parts: steps.steps().len() });
     let applied = steps.apply(places.target, places.store, &|step| listener(Event::Part { name: step.path.clone() }), &newest);
     listener(Event::End);
@@ -393,13 +436,15 @@ fn serve(
         return Ok(Turn::Overtaken(None));
     }
     // Before the Release is marked as served nobody can stage another one, whose files might be among those removed.
-    let sweep = plan::removals(request, places, &edition.archive, &staged)?;
+    let sweep = plan::removals(request, places, &edition.archive, &staged, &proofs)?;
     let removed = sweep.plan.apply(places.target, places.store, &|_| (), &newest);
     let before = stage::last_served(repository, &request.codename)?.and_then(|last| last.signatures).map_or(0, |last| last.served.swept);
     signatures.served.swept = if matches!(removed, Ok(Applied::Whole)) { sweep.swept } else { before };
     let sequence = staged.inputs.sequence;
-    let marked = stage::mark_served(places.open, &request.codename, commit, sequence, &signatures, &request.author)?;
+    let marked = stage::mark_served(places.open, &request.codename, commit, sequence, &signatures, &proofs, &request.author)?;
     let mut answer = answer(request, places, edition, sequence, PublishOutcome::Published, &steps);
+    answer.logs = proofs.into_keys().collect();
+    answer.notes.extend(notes);
     match removed {
         Ok(_) => answer.removed_files = sweep.plan.steps().len(),
         // The new Release is what clients see. Some buckets let nothing be removed, and mean it.
@@ -448,13 +493,14 @@ fn serve_again(
 ) -> Result<Turn, PublishError> {
     let (sequence, commit) = (last.inputs.sequence, last.commit);
     edition.release = last.parsed;
+    let proofs = last.proofs;
     let Some(signatures) = last.signatures else { return plan_only(request, places, &edition, None) };
     let _held = if request.dry_run { None } else { Some(places.target.exclusive()?) };
     // Whoever waited here must not put an old Release in the place of a newer one.
     if !is_newest(request, places, commit) {
         return Ok(Turn::Again);
     }
-    let steps = plan::publish(request, places, &edition, &signatures, false)?;
+    let steps = plan::publish(request, places, &edition, (&signatures, &proofs), false)?;
     let outcome = match (steps.is_empty(), request.dry_run) {
         (true, _) => PublishOutcome::Unchanged,
         (false, true) => PublishOutcome::Planned,
@@ -467,6 +513,7 @@ fn serve_again(
         }
     }
     let mut answer = answer(request, places, &edition, sequence, outcome, &steps);
+    answer.logs = proofs.into_keys().collect();
     answer.notes.extend(notes);
     Ok(Turn::Done(Box::new(answer)))
 }
@@ -477,7 +524,7 @@ fn plan_only(request: &DistsRequest, places: &Places<'_>, edition: &Edition, las
         detached: Vec::new(),
         served: Served { at: request.now, signed_by: Vec::new(), keyring: Sha256::of(b""), swept: 0 },
     };
-    let steps = plan::publish(request, places, edition, &unsigned, true)?;
+    let steps = plan::publish(request, places, edition, (&unsigned, &Proofs::new()), true)?;
     let sequence = last.map_or(1, |last| last.inputs.sequence + 1);
     Ok(Turn::Done(Box::new(answer(request, places, edition, sequence, PublishOutcome::Planned, &steps))))
 }
@@ -508,6 +555,7 @@ fn answer(
         stanza: plan::stanza(request, edition),
         requests: requests(places),
         plan: if outcome == PublishOutcome::Planned { steps.steps().iter().map(ToString::to_string).collect() } else { Vec::new() },
+        logs: Vec::new(),
         notes: edition.fold.notes.clone(),
     }
 }

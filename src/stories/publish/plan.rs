@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::known::{self, Known};
-use super::stage::{self, Signatures, StageError, Staged};
+use super::stage::{self, Proofs, Signatures, StageError, Staged};
 use super::{DistsRequest, Edition, Places, PublishError};
 use crate::formats::client;
 use crate::formats::index::object_path;
@@ -22,7 +22,7 @@ use crate::places::target::{Content, PublishTarget, TargetError};
 use crate::stories::archive::OpenError;
 use crate::stories::fold::patches;
 use crate::words::archive::{Archive, Suite};
-use crate::words::digest::ObjectId;
+use crate::words::digest::{ObjectId, Sha256};
 
 /// The keyring's path in the published tree.
 pub const KEYRING: &str = "archive-keyring.asc";
@@ -99,7 +99,7 @@ pub(super) fn publish(
     request: &DistsRequest,
     places: &Places<'_>,
     edition: &Edition,
-    signatures: &Signatures,
+    (signatures, proofs): (&Signatures, &Proofs),
     fresh: bool,
 ) -> Result<Plan, PublishError> {
     let known = Known::of(request, places, edition, fresh)?;
@@ -133,8 +133,24 @@ pub(super) fn publish(
         Wanted::bytes(Class::Release, format!("{root}/Release"), release.as_bytes(), known.release(&release)),
         Wanted::bytes(Class::InRelease, format!("{root}/InRelease"), &signatures.in_release, signed),
     ]);
+    let history = history(&root, release.as_bytes());
+    for (kind, proof) in proofs {
+        let known = known.proof(&release, *kind, proof);
+        wanted.push(Wanted::bytes(Class::Signature, format!("{root}/{}", kind.file()), proof, known));
+        wanted.push(Wanted::bytes(Class::ByHash, format!("{history}.{}", kind.ending()), proof, known));
+    }
+    if let Some((kind, proof)) = proofs.first_key_value() {
+        let known = known.proof(&release, *kind, proof);
+        wanted.push(Wanted::bytes(Class::ByHash, format!("{history}.release"), release.as_bytes(), known));
+    }
     let steps = lacking(places, &known, wanted)?.into_iter().filter_map(|wanted| wanted.step(places, edition).transpose());
     Ok(Plan::new(steps.collect::<Result<_, _>>()?))
+}
+
+/// Returns what the names of a logged Release and its proofs in the history begin with, which is never overwritten or removed:
+/// `dists/<codename>/tlog/<sha256 of Release>`.
+pub fn history(root: &str, release: &[u8]) -> String {
+    format!("{root}/tlog/{}", Sha256::of(release))
 }
 
 /// Returns those whose content the tree does not have.
@@ -196,9 +212,15 @@ pub(super) struct Sweep {
     pub(super) swept: u64,
 }
 
-/// Returns the removal of by-hash files that no Release names which is among the newest or was current lately. That is told by
+/// Returns the removal of proofs that the new Release does not have, and of by-hash files that no Release names which is among the newest or was current lately. That is told by
 /// the recorded Releases alone: what earlier publishes swept is recorded with the last served one and not swept again.
-pub(super) fn removals(request: &DistsRequest, places: &Places<'_>, archive: &Archive, newest: &Staged) -> Result<Sweep, PublishError> {
+pub(super) fn removals(
+    request: &DistsRequest,
+    places: &Places<'_>,
+    archive: &Archive,
+    newest: &Staged,
+    proofs: &Proofs,
+) -> Result<Sweep, PublishError> {
     let repository = &places.open.repository;
     let before = stage::last_served(repository, &request.codename)?.and_then(|last| last.signatures).map_or(0, |last| last.served.swept);
     let mut sweep = Sweep { plan: Plan::default(), swept: before };
@@ -227,6 +249,12 @@ pub(super) fn removals(request: &DistsRequest, places: &Places<'_>, archive: &Ar
         {
             steps.insert(path.clone(), Step { class: Class::Removal, path, content: None });
         }
+    }
+    // A proof of the Release before, under its plain name.
+    let stale = stage::last_served(repository, &request.codename)?.map(|last| last.proofs).unwrap_or_default();
+    for kind in stale.keys().filter(|kind| !proofs.contains_key(kind)) {
+        let path = format!("dists/{}/{}", request.codename, kind.file());
+        steps.insert(path.clone(), Step { class: Class::Removal, path, content: None });
     }
     sweep.plan = Plan::new(steps.into_values().collect());
     Ok(sweep)

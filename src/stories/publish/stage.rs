@@ -1,7 +1,9 @@
 //! The branch `ddb/releases/<codename>`: every Release that was ever staged, in order, and whether it was served.
 //!
 //! A staged commit holds `Release`, `inputs.json`, and what the next fold starts from: `fold.json` and, for each index, a sheet
-//! below `sheets/`, which names the blocks that it is joined from. When clients see it, a second commit adds `InRelease`, `Release.gpg` and `served.json`. The branch moves by compare-and-swap: that is what keeps
+//! below `sheets/`, which names the blocks that it is joined from. When clients see it, a second commit adds `InRelease`, `Release.gpg`,
+//! `served.json` and the proofs of transparency logs, such as `Release.proof`. A proof that is there before, because another log
+//! gave none, or that comes later gets a commit of its own. The branch moves by compare-and-swap: that is what keeps
 //! two publishers apart on every kind of published tree.
 
 use std::collections::BTreeMap;
@@ -13,8 +15,10 @@ use crate::formats::release::{Release, ReleaseError};
 use crate::places::git::land::Edits;
 use crate::places::git::remote::RemoteError;
 use crate::places::git::{Author, GitError, Oid, Repository};
+use crate::places::transparency::Proof;
 use crate::stories::archive::OpenArchive;
 use crate::stories::fold::{Fold, Folded, Last};
+use crate::words::archive::LogKind;
 use crate::words::date::Timestamp;
 use crate::words::digest::Sha256;
 use crate::words::name::Codename;
@@ -60,6 +64,9 @@ pub struct Signatures {
     pub served: Served,
 }
 
+/// The proofs of a Release, by the kind of log.
+pub type Proofs = BTreeMap<LogKind, Proof>;
+
 /// One Release on the branch.
 #[derive(Debug)]
 pub struct Staged {
@@ -73,6 +80,8 @@ pub struct Staged {
     pub inputs: Inputs,
     /// Its signatures, once it was served.
     pub signatures: Option<Signatures>,
+    /// What transparency logs gave for it. They were checked before they were kept.
+    pub proofs: Proofs,
 }
 
 impl Staged {
@@ -228,7 +237,9 @@ pub fn read(repository: &Repository, codename: &Codename, commit: Oid) -> Result
         }),
         None => None,
     };
-    Ok(Staged { commit, release, parsed, inputs, signatures })
+    let proofs = LogKind::ALL.into_iter().map(|kind| Ok(snapshot.file(kind.file())?.map(|proof| (kind, proof))));
+    let proofs = proofs.filter_map(Result::transpose).collect::<Result<_, GitError>>()?;
+    Ok(Staged { commit, release, parsed, inputs, signatures, proofs })
 }
 
 fn missing(path: &'static str, commit: Oid, branch: &str) -> StageError {
@@ -274,6 +285,7 @@ pub fn stage(
             edits.insert(path.to_owned(), None);
         }
     }
+    edits.extend(after.iter().flat_map(|staged| staged.proofs.keys()).map(|kind| (kind.file().to_owned(), None)));
     let message = format!(
         "Stage Release {} of {codename}.\n\nDdb-Base: {}\nDdb-Release: sha256:{}\n",
         inputs.sequence,
@@ -294,14 +306,44 @@ pub fn mark_served(
     staged: Oid,
     sequence: u64,
     signatures: &Signatures,
+    proofs: &Proofs,
     author: &Author,
 ) -> Result<Option<Oid>, StageError> {
-    let edits = Edits::from([
+    let mut edits = with_proofs(proofs);
+    edits.extend(with_signatures(signatures));
+    append(open, codename, Some(staged), None, &edits, &format!("Serve Release {sequence} of {codename}.\n"), author)
+}
+
+/// Keeps proofs of a Release, with the signatures that they are stapled to where it was served before; `None` where the branch moved
+/// meanwhile.
+///
+/// # Errors
+/// Git failed.
+pub fn keep_proofs(
+    open: &OpenArchive,
+    codename: &Codename,
+    staged: &Staged,
+    signatures: Option<&Signatures>,
+    proofs: &Proofs,
+    author: &Author,
+) -> Result<Option<Oid>, StageError> {
+    let mut edits = with_proofs(proofs);
+    edits.extend(signatures.into_iter().flat_map(with_signatures));
+    let logs: Vec<&str> = proofs.keys().map(|kind| kind.name()).collect();
+    let message = format!("Keep the proofs of Release {} of {codename}.\n\nDdb-Logs: {}\n", staged.inputs.sequence, logs.join(", "));
+    append(open, codename, Some(staged.commit), None, &edits, &message, author)
+}
+
+fn with_proofs(proofs: &Proofs) -> Edits {
+    proofs.iter().map(|(kind, proof)| (kind.file().to_owned(), Some(proof.clone()))).collect()
+}
+
+fn with_signatures(signatures: &Signatures) -> [(String, Option<Vec<u8>>); 3] {
+    [
         ("InRelease".to_owned(), Some(signatures.in_release.clone())),
         ("Release.gpg".to_owned(), Some(signatures.detached.clone())),
         ("served.json".to_owned(), to_json(&signatures.served)),
-    ]);
-    append(open, codename, Some(staged), None, &edits, &format!("Serve Release {sequence} of {codename}.\n"), author)
+    ]
 }
 
 fn append(

@@ -181,6 +181,8 @@ pub(super) struct Gateway {
     folding: Mutex<()>,
     waiting: AtomicUsize,
     lost: Mutex<BTreeMap<(Oid, String), Instant>>,
+    /// The digests of Releases, by their commit: what the history of logged Releases is looked up by.
+    releases: Mutex<BTreeMap<Oid, Sha256>>,
 }
 
 impl Gateway {
@@ -201,6 +203,7 @@ impl Gateway {
             folding: Mutex::default(),
             waiting: AtomicUsize::new(0),
             lost: Mutex::default(),
+            releases: Mutex::default(),
             looked: Mutex::new(Instant::now()),
             state: RwLock::new(Arc::new(state)),
             handles: Mutex::new(vec![open]),

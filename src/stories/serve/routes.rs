@@ -22,6 +22,7 @@ use crate::stories::publish::KEYRING;
 use crate::stories::served::index::{self, IndexFault};
 use crate::stories::served::snapshot::{self, Commits, SnapshotId};
 use crate::stories::served::{Edition, Whole};
+use crate::words::digest::Sha256;
 use crate::words::name::Codename;
 
 /// How many requests may wait for a Release to be folded again.
@@ -92,6 +93,12 @@ impl Gateway {
             "Release.gpg" => return named(&newest.signatures.detached),
             _ => {}
         }
+        if let Some(proof) = newest.proof(path) {
+            return named(proof);
+        }
+        if let Some(name) = path.strip_prefix("tlog/") {
+            return self.logged(&codename, name);
+        }
         let by_hash = path.contains("/by-hash/");
         for (age, edition) in editions.iter().enumerate().filter(|(age, _)| *age == 0 || by_hash) {
             let whole = if age == 0 { Arc::clone(&newest) } else { self.whole(edition)? };
@@ -110,6 +117,36 @@ impl Gateway {
             }
         }
         Err(nothing())
+    }
+
+    /// A logged Release or a proof of it, of any time, by the digest of Release.
+    fn logged(&self, codename: &Codename, name: &str) -> Result<Found, Refused> {
+        let digest: Sha256 = name.split('.').next().and_then(|digest| digest.parse().ok()).ok_or_else(nothing)?;
+        let editions = self.state().histories.get(codename).cloned().unwrap_or_default();
+        let edition = self.edition_of(&editions, &digest)?.ok_or_else(nothing)?;
+        let whole = self.whole(edition)?;
+        let bytes = whole.logged(name).ok_or_else(nothing)?.to_vec();
+        Ok(Found { bytes: Source::of(bytes), modified: whole.edition.date, shown: presentation(&format!("dists/{codename}/tlog/{name}")) })
+    }
+
+    /// Finds the Release with this digest; digests are remembered, since the branch does not list them.
+    fn edition_of<'a>(&self, editions: &'a [Edition], digest: &Sha256) -> Result<Option<&'a Edition>, Refused> {
+        for edition in editions {
+            let known = self.releases.lock().unwrap_or_else(PoisonError::into_inner).get(&edition.commit).copied();
+            let found = match known {
+                Some(known) => known,
+                None => {
+                    let release = self.with(|open| open.repository.snapshot(edition.commit)?.file("Release"))?;
+                    let found = Sha256::of(&release?.unwrap_or_default());
+                    self.releases.lock().unwrap_or_else(PoisonError::into_inner).insert(edition.commit, found);
+                    found
+                }
+            };
+            if found == *digest {
+                return Ok(Some(edition));
+            }
+        }
+        Ok(None)
     }
 
     fn whole(&self, edition: &Edition) -> Result<Arc<Whole>, Refused> {

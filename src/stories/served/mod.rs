@@ -11,9 +11,10 @@ pub mod snapshot;
 use crate::formats::release::{Listed, Release};
 use crate::places::git::{GitError, Oid};
 use crate::stories::archive::{OpenArchive, OpenError};
-use crate::stories::publish::stage::{self, Signatures, StageError};
+use crate::stories::publish::stage::{self, Proofs, Signatures, StageError};
 use crate::words::archive::Archive;
 use crate::words::date::Timestamp;
+use crate::words::digest::Sha256;
 use crate::words::name::Codename;
 
 /// Why something that was served cannot be had.
@@ -66,6 +67,8 @@ pub struct Whole {
     pub parsed: Release,
     /// `InRelease`, `Release.gpg` and who signed.
     pub signatures: Signatures,
+    /// The proofs of transparency logs.
+    pub proofs: Proofs,
     /// The configuration that it was made with.
     pub archive: Archive,
     /// The certificates that clients got with it.
@@ -83,7 +86,31 @@ impl Whole {
         let signatures = staged.signatures.ok_or_else(unsigned)?;
         let base = open.repository.snapshot(edition.base)?;
         let (archive, keyring) = (open.configuration(&base)?, open.keyring(&base)?);
-        Ok(Self { edition: edition.clone(), release: staged.release, parsed: staged.parsed, signatures, archive, keyring })
+        Ok(Self {
+            edition: edition.clone(),
+            release: staged.release,
+            parsed: staged.parsed,
+            signatures,
+            proofs: staged.proofs,
+            archive,
+            keyring,
+        })
+    }
+
+    /// Returns the proof that a path below `dists/<codename>/` means: `Release.proof` of this Release.
+    pub fn proof(&self, path: &str) -> Option<&[u8]> {
+        self.proofs.iter().find(|(kind, _)| kind.file() == path).map(|(_, proof)| proof.as_slice())
+    }
+
+    /// Returns the file that a name in the history below `tlog/` means, where it is about this Release: the Release itself, or a
+    /// proof of it. A Release without proofs is in no history.
+    pub fn logged(&self, name: &str) -> Option<&[u8]> {
+        let (digest, ending) = name.split_once('.')?;
+        if self.proofs.is_empty() || Sha256::of(&self.release).to_hex() != digest {
+            return None;
+        }
+        let proof = self.proofs.iter().find(|(kind, _)| kind.ending() == ending).map(|(_, proof)| proof.as_slice());
+        if ending == "release" { Some(&self.release) } else { proof }
     }
 
     /// Returns the index that a path below `dists/<codename>/` means, under its name or under its digest.

@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ureq::http::{Method, Request, Response};
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::TlsConfig;
 use ureq::{Agent, Body, SendBody};
 
 use crate::formats::git_lfs::batch::{BatchError, message_of, one_line};
+use crate::places::authorities::trusted;
 use crate::places::requests::Requests;
 use crate::places::store::Source;
 
@@ -286,19 +287,6 @@ fn retry_after(answer: &Response<Body>) -> Option<u64> {
 pub(super) fn jitter(patience: Patience, attempt: u32) -> Duration {
     let limit = patience.pause.saturating_mul(1 << attempt.min(10)).min(patience.longest_pause);
     limit.mul_f64(0.25 + 0.75 * fastrand::f64())
-}
-
-fn trusted(authorities: Option<&Path>) -> io::Result<RootCerts> {
-    let usual = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"].map(Path::new);
-    let file = authorities.or_else(|| usual.into_iter().find(|path| path.is_file()));
-    let Some(file) = file else { return Ok(RootCerts::WebPki) };
-    let named = |fault: io::Error| io::Error::new(fault.kind(), format!("certificate authorities in {}: {fault}", file.display()));
-    let bytes = std::fs::read(file).map_err(named)?;
-    let certificates = parse_pem(&bytes).filter_map(|item| match item {
-        Ok(PemItem::Certificate(certificate)) => Some(certificate),
-        _ => None,
-    });
-    Ok(RootCerts::from(certificates))
 }
 
 /// Returns scheme, host and port: where secrets for this address may go.

@@ -1,0 +1,74 @@
+//! Finding the transparency logs for `ddb-publish`: options and variables that lead to the keys that submit to them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::environment;
+use crate::places::credentials::{self, Secret};
+use crate::places::git::read::Snapshot;
+use crate::places::transparency::LogError;
+use crate::places::transparency::sigsum::{SigsumLog, SubmitKey, Token};
+use crate::stories::publish::PublishError;
+use crate::stories::publish::logging::{ConfiguredLog, sigsum_trust};
+use crate::words::archive::{Archive, LogKind, LogMode, SigsumSettings};
+
+/// Where the keys of logs are.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct LogKeys {
+    /// File with the OpenSSH ed25519 key that submits to Sigsum logs; DDB_SIGSUM_KEY goes before it, an ssh agent after it
+    #[arg(long, value_name = "FILE")]
+    sigsum_key_file: Option<PathBuf>,
+}
+
+const SIGSUM_KEY: &str = "DDB_SIGSUM_KEY";
+const SIGSUM_TOKEN: &str = "DDB_SIGSUM_TOKEN";
+const SIGSUM_TOKEN_KEY: &str = "DDB_SIGSUM_TOKEN_KEY";
+
+/// Returns the logs that a commit configures and does not turn off.
+pub(super) fn logs(snapshot: &Snapshot<'_>, archive: &Archive, keys: &LogKeys) -> Result<Vec<ConfiguredLog>, PublishError> {
+    let mut logs = Vec::new();
+    if let Some(settings) = archive.logs.sigsum.as_ref().filter(|settings| settings.mode != LogMode::Off) {
+        logs.push(sigsum(snapshot, settings, keys)?);
+    }
+    Ok(logs)
+}
+
+fn sigsum(snapshot: &Snapshot<'_>, settings: &SigsumSettings, keys: &LogKeys) -> Result<ConfiguredLog, PublishError> {
+    let (policy, public) = sigsum_trust(snapshot, settings)?;
+    let seconds = u64::try_from(settings.timeout.seconds()).unwrap_or_default();
+    let authorities = credentials::given().authorities;
+    let (submit, token) = (keys.submit_key()?, token(settings)?);
+    let log = SigsumLog::new(policy, public, submit, token, Duration::from_secs(seconds), authorities.as_deref())?;
+    Ok(ConfiguredLog { log: Box::new(log), mode: settings.mode, staple: settings.staple })
+}
+
+impl LogKeys {
+    fn submit_key(&self) -> Result<SubmitKey, PublishError> {
+        if let Some(text) = environment::variable(SIGSUM_KEY) {
+            return Ok(SubmitKey::Text(SIGSUM_KEY.to_owned(), Secret::new(text)));
+        }
+        if let Some(file) = &self.sigsum_key_file {
+            let text = std::fs::read_to_string(file).map_err(|fault| key(format!("cannot read {}: {fault}", file.display())))?;
+            return Ok(SubmitKey::Text(file.display().to_string(), Secret::new(text)));
+        }
+        Ok(environment::variable("SSH_AUTH_SOCK").map_or(SubmitKey::None, |socket| SubmitKey::Agent(PathBuf::from(socket))))
+    }
+}
+
+fn key(problem: String) -> LogError {
+    LogError::Key { kind: LogKind::Sigsum, problem }
+}
+
+fn token(settings: &SigsumSettings) -> Result<Option<Token>, PublishError> {
+    if let Some(token) = environment::variable(SIGSUM_TOKEN) {
+        let usable = token.trim().split(' ').count() == 2 && token.trim().bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+        let wrong = || key(format!("{SIGSUM_TOKEN} is not \"DOMAIN SIGNATURE\", as `sigsum-token create` prints it"));
+        return if usable { Ok(Some(Token::Made(Secret::new(token)))) } else { Err(wrong().into()) };
+    }
+    let Some(text) = environment::variable(SIGSUM_TOKEN_KEY) else { return Ok(None) };
+    let missing = || key(format!("{SIGSUM_TOKEN_KEY} is set, and logs.sigsum.token-domain of ddb.toml does not name its domain"));
+    let domain = settings.token_domain.clone().ok_or_else(missing)?;
+    Ok(Some(Token::Key { domain, source_name: SIGSUM_TOKEN_KEY.to_owned(), key: Secret::new(text) }))
+}

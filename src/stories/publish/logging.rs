@@ -1,0 +1,135 @@
+//! Log before serve: no client gets a Release whose required proofs are not there.
+//!
+//! A Release is logged after it was staged, so that every entry of our keys in a log belongs to a Release on the branch, and before
+//! anything flips. All logs are asked side by side. What one gave is kept on the branch when another fails, so that the next
+//! run, on any machine, asks only for the rest, with the same bytes.
+
+use std::thread::ScopedJoinHandle;
+
+use super::stage::{self, Proofs, Staged};
+use super::{DistsRequest, Places, PublishError};
+use crate::formats::openssh;
+use crate::formats::sigsum::{Policy, PublicKey};
+use crate::places::git::read::Snapshot;
+use crate::places::transparency::{LogError, Proof, TransparencyLog};
+use crate::stories::event::{Event, Listener};
+use crate::words::archive::{Archive, LogKind, LogMode, SigsumSettings};
+
+/// A log, and what ddb.toml says about it. Those that are off are left out.
+pub struct ConfiguredLog {
+    /// The log.
+    pub log: Box<dyn TransparencyLog>,
+    /// Required or best effort.
+    pub mode: LogMode,
+    /// Whether its proof goes into the armor of InRelease and Release.gpg.
+    pub staple: bool,
+}
+
+/// Finds the logs that a commit configures.
+pub type FindLogs<'a> = dyn Fn(&Snapshot<'_>, &Archive) -> Result<Vec<ConfiguredLog>, PublishError> + 'a;
+
+/// What all logs gave for a Release, before it is decided what that means.
+pub(super) struct Asked {
+    proofs: Proofs,
+    faults: Vec<(LogMode, LogKind, LogError)>,
+    staple: Option<LogKind>,
+}
+
+/// What clients get from the logs of a Release.
+pub(super) struct Logged {
+    pub(super) proofs: Proofs,
+    /// The proof that goes into the armor of the signatures.
+    pub(super) staple: Option<LogKind>,
+    /// What is missing, in sentences.
+    pub(super) notes: Vec<String>,
+}
+
+/// Returns the logs of the newest commit: what it requires counts for every Release that is not served yet.
+pub(super) fn logs(places: &Places<'_>) -> Result<Vec<ConfiguredLog>, PublishError> {
+    let tip = places.open.tip()?;
+    (places.logs)(&tip, &places.open.configuration(&tip)?)
+}
+
+/// Checks that required logs have what they need here, before anything is staged.
+pub(super) fn are_ready(logs: &[ConfiguredLog]) -> Result<(), PublishError> {
+    let required = logs.iter().filter(|log| log.mode == LogMode::Required);
+    Ok(required.map(|log| log.log.ready()).collect::<Result<(), _>>()?)
+}
+
+/// Asks every log for a proof of a Release, side by side; those whose kept proof is good are not asked.
+pub(super) fn prove(logs: &[ConfiguredLog], release: &[u8], kept: &Proofs) -> Asked {
+    let ask = |log: &ConfiguredLog| -> Result<Proof, LogError> {
+        if let Some(kept) = kept.get(&log.log.kind()).filter(|kept| log.log.check(release, kept).is_ok()) {
+            return Ok(kept.clone());
+        }
+        let proof = log.log.prove(release)?;
+        log.log.check(release, &proof)?;
+        Ok(proof)
+    };
+    let answers = std::thread::scope(|scope| {
+        let asked: Vec<_> = logs.iter().map(|log| (log, scope.spawn(|| ask(log)))).collect();
+        asked.into_iter().map(|(log, asked)| (log, joined(asked))).collect::<Vec<_>>()
+    });
+    let mut asked = Asked { proofs: Proofs::new(), faults: Vec::new(), staple: None };
+    for (log, answer) in answers {
+        let kind = log.log.kind();
+        match answer {
+            Ok(proof) => {
+                asked.proofs.insert(kind, proof);
+                asked.staple = asked.staple.or(log.staple.then_some(kind));
+            }
+            Err(fault) => asked.faults.push((log.mode, kind, fault)),
+        }
+    }
+    asked
+}
+
+/// Waits for a thread; what it panicked with goes on.
+pub(super) fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Decides whether a staged Release may be served with these proofs.
+///
+/// # Errors
+/// A required proof is missing; what the other logs gave is on the branch then.
+pub(super) fn settle(
+    request: &DistsRequest,
+    places: &Places<'_>,
+    staged: &Staged,
+    asked: Asked,
+    listener: Listener<'_>,
+) -> Result<Logged, PublishError> {
+    let Asked { proofs, faults, staple } = asked;
+    let (required, others): (Vec<_>, Vec<_>) = faults.into_iter().partition(|(mode, ..)| *mode == LogMode::Required);
+    let note = |(_, kind, fault): &(LogMode, LogKind, LogError)| {
+        let (codename, sequence) = (&request.codename, staged.inputs.sequence);
+        format!("Release {sequence} of {codename} has no {kind} proof: {fault}. `ddb-publish log --pending` gets it later")
+    };
+    let notes = others.iter().map(note).collect();
+    let mut required = required.into_iter();
+    let Some((_, _, fault)) = required.next() else { return Ok(Logged { proofs, staple, notes }) };
+    required.for_each(|(_, _, fault)| listener(Event::Warning(fault.to_string())));
+    if proofs != staged.proofs && !proofs.is_empty() {
+        stage::keep_proofs(places.open, &request.codename, staged, None, &proofs, &request.author)?;
+    }
+    Err(fault.into())
+}
+
+/// Reads what the configuration of a Sigsum log names in a commit: the policy and the public key that submits.
+///
+/// # Errors
+/// A file is missing or not usable.
+pub fn sigsum_trust(snapshot: &Snapshot<'_>, settings: &SigsumSettings) -> Result<(Policy, PublicKey), PublishError> {
+    let wrong = |file: &str, problem: String| LogError::Settings { file: file.to_owned(), problem };
+    let read = |path: &str| -> Result<Vec<u8>, PublishError> {
+        let missing =
+            || wrong(path, format!("it is missing in commit {}; commit it, or correct logs.sigsum of ddb.toml", snapshot.commit()));
+        Ok(snapshot.file(path)?.ok_or_else(missing)?)
+    };
+    let policy = if settings.policy.contains('/') { Policy::parse(&read(&settings.policy)?) } else { Policy::built_in(&settings.policy) };
+    let policy = policy.map_err(|fault| wrong(&settings.policy, fault.to_string()))?;
+    let text = String::from_utf8_lossy(&read(&settings.key)?).into_owned();
+    let key = openssh::public_key(&text).map_err(|fault| wrong(&settings.key, fault.to_string()))?;
+    Ok((policy, key))
+}
