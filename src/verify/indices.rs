@@ -67,7 +67,6 @@ impl Group<'_> {
         let mut wanted = self.keep.filter(|_| is_index(self.base));
         let compressed = SUFFIXES.into_iter().filter_map(|suffix| Some((suffix, *self.forms.get(suffix)?)));
         let forms: Vec<_> = compressed.chain(plain.map(|listed| ("", listed))).collect();
-        let mut good = 0;
         for (suffix, listed) in forms {
             let needed = !suffix.is_empty() || self.forms.len() == 1;
             for path in self.names(suffix, listed) {
@@ -75,14 +74,13 @@ impl Group<'_> {
                 let look = File { site: self.site, path: &path, listed, suffix, plain: plain.filter(|_| !suffix.is_empty()) };
                 match look.check(self.base, wanted, &mut offers) {
                     Ok(()) => {
-                        good += 1;
                         found.checked.files += 1;
                         found.checked.bytes += listed.size;
                         if wanted.take().is_some() {
                             found.offers.extend(offers.into_iter().map(|offer| (self.base.to_owned(), offer)));
                         }
                     }
-                    Err(Fault::Missing(Missing::Absent)) if !needed && good > 0 => {}
+                    Err(Fault::Missing(Missing::Absent)) if !needed => {}
                     Err(fault) => found.findings.push(fault.finding(Class::Index, &path)),
                 }
             }
