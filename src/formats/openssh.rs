@@ -3,9 +3,14 @@
 //! PROTOCOL.key of OpenSSH for files; RFC 4251 section 5 for strings; draft-ietf-sshm-ssh-agent for the agent: a request and an answer
 //! are a length and as many bytes, of which the first is the kind. Nothing is connected to here.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::SigningKey;
 
 use super::sigsum::{PublicKey, Signature};
+
+const BEGIN: &str = "-----BEGIN OPENSSH PRIVATE KEY-----";
+const END: &str = "-----END OPENSSH PRIVATE KEY-----";
 
 /// The name of the only algorithm.
 const ED25519: &str = "ssh-ed25519";
@@ -56,7 +61,16 @@ pub fn public_key(text: &str) -> Result<PublicKey, OpenSshError> {
 /// # Errors
 /// It is something else, of another algorithm, or protected.
 pub fn secret_key(text: &str) -> Result<SigningKey, OpenSshError> {
-    let read = ssh_key::PrivateKey::from_openssh(text.trim()).map_err(|fault| OpenSshError::Secret(fault.to_string()))?;
+    let wrong = |fault: &dyn std::fmt::Display| OpenSshError::Secret(fault.to_string());
+    // Lines may be of any length: ssh-keygen's have 70 digits, sigsum-key's 64.
+    let inner = text
+        .trim()
+        .strip_prefix(BEGIN)
+        .and_then(|rest| rest.strip_suffix(END))
+        .ok_or_else(|| wrong(&"its first or last line is missing"))?;
+    let digits: Vec<u8> = inner.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let blob = STANDARD.decode(digits).map_err(|fault| wrong(&fault))?;
+    let read = ssh_key::PrivateKey::from_bytes(&blob).map_err(|fault| wrong(&fault))?;
     if read.is_encrypted() {
         return Err(OpenSshError::Protected);
     }
@@ -70,8 +84,7 @@ pub fn secret_key(text: &str) -> Result<SigningKey, OpenSshError> {
 
 /// Returns a public key as a line of a file.
 pub fn public_line(key: &PublicKey, comment: &str) -> String {
-    use base64::Engine as _;
-    let blob = base64::engine::general_purpose::STANDARD.encode(blob(key));
+    let blob = STANDARD.encode(blob(key));
     format!("{ED25519} {blob} {comment}").trim_end().to_owned() + "\n"
 }
 

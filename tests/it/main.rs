@@ -51,6 +51,7 @@ mod seaweed;
 mod serve;
 mod server;
 mod shared;
+mod sigsum;
 mod specimens;
 mod stopped;
 mod upload;

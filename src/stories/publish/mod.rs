@@ -147,7 +147,7 @@ pub enum PublishError {
     #[error("cannot sign Release")]
     Sign(#[from] SignError),
     /// There is no proof from a transparency log that must give one.
-    #[error("not served, because there is no proof from a transparency log that ddb.toml requires")]
+    #[error("a transparency log gave no proof, and nothing was served that needs one")]
     Log(#[from] LogError),
     /// The suite cannot be folded.
     #[error(transparent)]

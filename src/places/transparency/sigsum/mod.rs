@@ -115,7 +115,8 @@ impl SigsumLog {
             match client.add(submission, until) {
                 Ok(now) => sequenced = now,
                 Err(fault @ Fault::Refused(_)) => return Err(fault),
-                Err(_) => {}
+                // It may be there all the same: the proof tells.
+                Err(_) => sequenced = true,
             }
         }
     }
