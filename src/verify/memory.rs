@@ -33,7 +33,10 @@ impl Seen {
             return Some(format!("is of {}, but {seen}: somebody serves an old state, perhaps signed anew", date.iso8601()));
         }
         (date == self.date && release != self.release).then(|| {
-            format!("is another Release of the same date: {seen} with the SHA256 {}, this one has {release}: not everybody gets the same", self.release)
+            format!(
+                "is another Release of the same date: {seen} with the SHA256 {}, this one has {release}: not everybody gets the same",
+                self.release
+            )
         })
     }
 }

@@ -26,7 +26,7 @@ mod suite;
 use std::path::PathBuf;
 
 pub use answer::{
-    CheckedFiles, Class, FileAnswer, Finding, ProofAnswer, ProvenanceAnswer, SuiteAnswer, VerifyAnswer, VersionAnswer, Listing,
+    CheckedFiles, Class, FileAnswer, Finding, Listing, ProofAnswer, ProvenanceAnswer, SuiteAnswer, VerifyAnswer, VersionAnswer,
 };
 pub use failure::VerifyError;
 pub use openpgp::PinnedKeys;

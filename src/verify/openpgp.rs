@@ -227,7 +227,7 @@ fn blocks(bytes: &[u8]) -> Vec<&[u8]> {
     if bytes.first().is_none_or(|first| first & 0x80 != 0) {
         return vec![bytes];
     }
-    let begins = memchr::memmem::find_iter(bytes, "-----BEGIN PGP PUBLIC KEY BLOCK-----").collect::<Vec<_>>();
+    let begins = memchr::memmem::find_iter(bytes, "-----BEGIN PGP ").collect::<Vec<_>>();
     let ends = begins.iter().skip(1).copied().chain([bytes.len()]);
     begins.iter().zip(ends).filter_map(|(begin, end)| bytes.get(*begin..end)).collect()
 }

@@ -132,12 +132,18 @@ pub(super) fn answer(request: &VerifyRequest, wanted: &Wanted, matches: Vec<Matc
         answer.versions.append(&mut versions);
     }
     for asked in &wanted.files {
-        let listed: Vec<(&Match, &PoolFile)> =
-            matches.iter().flat_map(|found| found.offer.files.iter().filter(|file| asked.is(file)).map(move |file| (found, file))).collect();
+        let listed: Vec<(&Match, &PoolFile)> = matches
+            .iter()
+            .flat_map(|found| found.offer.files.iter().filter(|file| asked.is(file)).map(move |file| (found, file)))
+            .collect();
         let offer = listed.first().map(|(found, _)| &found.offer);
         let provenance = request.repository.as_deref().map(|path| provenance::of(path, asked.sha256, asked.size)).transpose()?.flatten();
         if listed.is_empty() {
-            answer.findings.push(Finding::new(Class::NotPublished, asked.path.display().to_string(), stranger(asked, &matches, provenance.as_ref())));
+            answer.findings.push(Finding::new(
+                Class::NotPublished,
+                asked.path.display().to_string(),
+                stranger(asked, &matches, provenance.as_ref()),
+            ));
         }
         answer.files.push(FileAnswer {
             file: asked.path.display().to_string(),
@@ -178,7 +184,9 @@ fn stranger(asked: &Asked, matches: &[Match], provenance: Option<&super::Provena
     let namesake = matches.iter().flat_map(|found| &found.offer.files).find(|file| asked.is_like(file));
     let known = match (namesake, provenance) {
         (Some(file), _) => format!("; the archive publishes other bytes under that name: SHA256 {}, {} bytes", file.sha256, file.size),
-        (None, Some(known)) if known.releases.is_empty() => format!("; its repository has the file since commit {}, and no Release offered it", known.commit),
+        (None, Some(known)) if known.releases.is_empty() => {
+            format!("; its repository has the file since commit {}, and no Release offered it", known.commit)
+        }
         (None, Some(known)) => format!("; its repository says that earlier Releases did: {}", known.releases.join(", ")),
         (None, None) => String::new(),
     };

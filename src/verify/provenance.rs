@@ -9,8 +9,8 @@ use std::path::Path;
 use git2::{Commit, Delta, ObjectType, Oid, Repository, Sort, Tree};
 use serde::Deserialize;
 
-use super::answer::ProvenanceAnswer;
 use super::VerifyError;
+use super::answer::ProvenanceAnswer;
 use crate::words::date::Timestamp;
 use crate::words::digest::Sha256;
 

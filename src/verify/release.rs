@@ -110,7 +110,9 @@ pub(super) fn row(line: &str) -> Option<(&str, u64, &str)> {
 /// Tells whether this is a path that stays below its folder: names joined by single slashes, none of them hidden.
 pub(super) fn is_path(path: &str) -> bool {
     path.len() <= 1024
-        && path.split('/').all(|name| !name.is_empty() && !name.starts_with('.') && !name.contains(|letter: char| letter.is_control() || letter == '\\'))
+        && path
+            .split('/')
+            .all(|name| !name.is_empty() && !name.starts_with('.') && !name.contains(|letter: char| letter.is_control() || letter == '\\'))
 }
 
 #[cfg(test)]

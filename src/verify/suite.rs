@@ -152,7 +152,11 @@ impl Look {
             self.find(Class::Freshness, path, format!("is of {}, which lies in the future; is the clock right?", release.date.iso8601()));
         }
         if let Some(until) = release.valid_until.filter(|until| *until < now) {
-            self.find(Class::Freshness, path, format!("was good until {}: the archive, or what is shown of it, stands still", until.iso8601()));
+            self.find(
+                Class::Freshness,
+                path,
+                format!("was good until {}: the archive, or what is shown of it, stands still", until.iso8601()),
+            );
         }
         match request.max_age {
             Some(age) if release.date.plus(age) < now => {
@@ -228,7 +232,11 @@ fn agree(look: &mut Look, request: &VerifyRequest, (plain, detached): (&str, &st
             if let Some(signed) = signed.filter(|_| good)
                 && without_blanks(&signed.text).ne(without_blanks(&String::from_utf8_lossy(release)))
             {
-                look.find(Class::Signature, plain, "is another text than InRelease: clients that ask for one get another archive than those that ask for the other");
+                look.find(
+                    Class::Signature,
+                    plain,
+                    "is another text than InRelease: clients that ask for one get another archive than those that ask for the other",
+                );
             }
         }
         (Err(Missing::Absent), Err(Missing::Absent)) => look.note("there is only InRelease, no Release and Release.gpg beside it"),
@@ -236,7 +244,9 @@ fn agree(look: &mut Look, request: &VerifyRequest, (plain, detached): (&str, &st
             for (path, part) in [(plain, release), (detached, signature)] {
                 match part {
                     Ok(_) => {}
-                    Err(missing @ Missing::Absent) => look.find(Class::Signature, path, format!("{}, its counterpart is there", missing.reason())),
+                    Err(missing @ Missing::Absent) => {
+                        look.find(Class::Signature, path, format!("{}, its counterpart is there", missing.reason()))
+                    }
                     Err(missing) => look.find(Class::Unreachable, path, missing.reason()),
                 }
             }

@@ -333,10 +333,23 @@ fn json_answers_of_every_command_fit_their_schemas() {
     answer("dists.json", publish(&["dists", "--renew"]).ok());
     let pinned = ["--suite", "trixie", "--keyring", "archive/public/archive-keyring.asc"];
     let verify = |more: &[&str]| sandbox.publish(&[&["--json", "verify"], &pinned[..], more].concat());
-    answer("verify.json", verify(&["archive/public", "--pool", "--package", "hostname", "--deb", &format!("out/{DEB}"), "--repository", "archive"]).ok());
+    answer(
+        "verify.json",
+        verify(&[
+            "archive/public",
+            "--pool",
+            "--package",
+            "hostname",
+            "--deb",
+            "out/hostname_3.23+nmu1_amd64.deb",
+            "--repository",
+            "archive",
+        ])
+        .ok(),
+    );
     answer("verify.json", verify(&["archive/public", "--package", "nosuch"]).exits(26));
     answer("failure.json", verify(&["nowhere"]).exits(2));
-    answer("apt-verify-hook.json", publish(&["apt-verify-hook", "--install", "--plugins", "plugins", "--config", "config"]).ok());
+    answer("apt-verify-hook.json", publish(&["apt-verify-hook", "--install", "--root", "root"]).ok());
     answer("fsck.json", deploy(&["fsck", "--full"]).ok());
     answer("gc.json", deploy(&["gc"]).ok());
     answer("gc.json", deploy(&["gc", "--delete", "--keep-releases", "all"]).ok());

@@ -97,7 +97,9 @@ fn verify_shares_no_code_with_what_writes_and_publishes() {
     }
     assert!(looked > 10, "the verifier was found");
     // Only people use it: what writes must not lean on what checks it.
-    for (path, text) in sources().into_iter().filter(|(path, _)| layer_of(path).is_some_and(|layer| !["verify", "people"].contains(&LAYERS[layer]))) {
+    for (path, text) in
+        sources().into_iter().filter(|(path, _)| layer_of(path).is_some_and(|layer| !["verify", "people"].contains(&LAYERS[layer])))
+    {
         assert!(!text.contains("crate::verify"), "{} uses the verifier", path.display());
     }
 }

@@ -55,3 +55,4 @@ mod sigsum;
 mod specimens;
 mod stopped;
 mod upload;
+mod verify;

@@ -69,7 +69,9 @@ fn a_good_archive_is_good_as_a_folder_and_over_http_and_is_remembered() {
     }
     // Every index that Release lists was asked for, by its name and by hash.
     let served = server.take_served();
-    for path in ["dists/trixie/main/binary-amd64/Packages.xz", "dists/trixie/main/source/Sources.gz", "dists/trixie/main/i18n/Translation-en.xz"] {
+    for path in
+        ["dists/trixie/main/binary-amd64/Packages.xz", "dists/trixie/main/source/Sources.gz", "dists/trixie/main/i18n/Translation-en.xz"]
+    {
         assert!(served.contains(&path.to_owned()), "{path}: {served:?}");
     }
     assert!(served.iter().filter(|path| path.contains("/by-hash/SHA256/")).count() >= 6, "{served:?}");
@@ -93,7 +95,11 @@ fn packages_and_files_are_found_and_their_origin_is_told() {
     sandbox.dists(&[]).ok();
     let commit = sandbox.git(&["rev-parse", "HEAD"]).ok().out.trim().to_owned();
 
-    let run = verify(&sandbox, "archive/public", &["--package", "plain", "--deb", "next/plain_1.1-1_amd64.deb", "--repository", "archive", "--json"]);
+    let run = verify(
+        &sandbox,
+        "archive/public",
+        &["--package", "plain", "--deb", "next/plain_1.1-1_amd64.deb", "--repository", "archive", "--json"],
+    );
     let answer = run.ok().json();
     assert_eq!(answer["versions"][0]["version"], "1.1-1");
     let file = &answer["files"][0];
@@ -155,7 +161,18 @@ fn what_cannot_be_used_to_verify_is_said_with_2() {
         (&["verify", "archive/public", "--keyring", "pinned.asc"], "--suite"),
         (&["verify", "archive/public", "--suite", "trixie", "--keyring", "pinned.asc", "--sigsum-policy", "pinned.asc"], "--sigsum-key"),
         (
-            &["verify", "archive/public", "--suite", "trixie", "--keyring", "pinned.asc", "--sigsum-policy", "pinned.asc", "--sigsum-key", "empty.asc"],
+            &[
+                "verify",
+                "archive/public",
+                "--suite",
+                "trixie",
+                "--keyring",
+                "pinned.asc",
+                "--sigsum-policy",
+                "pinned.asc",
+                "--sigsum-key",
+                "empty.asc",
+            ],
             "Sigsum policy",
         ),
     ] {

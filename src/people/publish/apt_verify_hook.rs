@@ -17,7 +17,7 @@ use crate::words::name::FileName;
 
 #[derive(Debug, Args)]
 pub(super) struct AptVerifyHook {
-    /// Write the plugin for apt-verify, and with the other options the configuration of an archive
+    /// Write what makes apt call this, and with the other options the configuration of an archive
     #[arg(long)]
     install: bool,
     /// Opt in the archive whose keys are in this keyring
@@ -35,13 +35,16 @@ pub(super) struct AptVerifyHook {
     /// What the archive's files in the configuration are named
     #[arg(long, value_name = "NAME", default_value = "archive")]
     name: FileName,
-    /// Where the plugin looks for its configuration
-    #[arg(long, value_name = "DIR", default_value = "/etc/ddb/verify.d")]
+    /// Where the archives that are opted in are named
+    #[arg(long, value_name = "DIR", default_value = "/etc/ddb/verify.d", conflicts_with = "install")]
     config: PathBuf,
-    /// Where apt-verify looks for plugins
-    #[arg(long, value_name = "DIR", default_value = "/etc/apt/verify.d")]
-    plugins: PathBuf,
-    /// What apt-verify hands over: the arguments of gpgv
+    /// The program that apt is to run; default is this one
+    #[arg(long, value_name = "FILE", requires = "install")]
+    program: Option<PathBuf>,
+    /// Install below this folder
+    #[arg(long, value_name = "DIR", default_value = "/", requires = "install")]
+    root: PathBuf,
+    /// What apt or apt-verify hands over: the arguments of gpgv
     #[arg(last = true, value_name = "ARGUMENT", conflicts_with = "install")]
     arguments: Vec<OsString>,
 }
@@ -55,9 +58,17 @@ pub(super) fn run(common: &Common, options: AptVerifyHook) -> Result<ExitCode, F
         (Some(keyring), Some(key), Some(policy)) => Some((options.name.to_string(), parts(&options, keyring, key, policy)?)),
         _ => None,
     };
-    let program = environment::this_program().map_err(|source| VerifyError::Read { path: PathBuf::from("/proc/self/exe"), source })?;
-    let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let files = HookFiles { program, plugins: absolute(&options.plugins), config: absolute(&options.config), archive };
+    let own = || environment::this_program().map_err(|source| VerifyError::Read { path: PathBuf::from("/proc/self/exe"), source });
+    let program = options.program.clone().map_or_else(own, Ok)?;
+    let root = std::path::absolute(&options.root).unwrap_or_else(|_| options.root.clone());
+    let files = HookFiles {
+        program,
+        plugins: root.join("etc/apt/verify.d"),
+        apt_conf: root.join("etc/apt/apt.conf.d"),
+        gpgv: PathBuf::from("/usr/bin/gpgv"),
+        config: root.join("etc/ddb/verify.d"),
+        archive,
+    };
     answer::print(&install(&files)?, common.json);
     Ok(Exit::Done.into())
 }

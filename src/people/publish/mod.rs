@@ -100,24 +100,26 @@ every index as Release lists it in every form, and InRelease the same as Release
 on to the packages. A folder is verified offline. Where several things are wrong, the lowest exit code of 20 to 27 is returned.
 
 Examples:
-  $ ddb-publish verify archive/public --suite trixie --keyring archive/public/archive-keyring.asc
-  $ ddb-publish verify archive/public --suite trixie --keyring archive/public/archive-keyring.asc --pool --json
-  $ ddb-publish verify archive/public --suite trixie --keyring archive/public/archive-keyring.asc --package hostname")]
+  $ ddb-publish verify archive/public --suite trixie --keyring archive/keys
+  $ ddb-publish verify archive/public -s trixie -k archive/keys --pool --json
+  $ ddb-publish verify archive/public -s trixie -k archive/keys --max-age 7d")]
     Verify(Box<verify::Verify>),
-    /// Check for apt-verify that a Release of an opted-in archive has a proof of a transparency log, and let all others pass
+    /// Check for apt that a Release of an opted-in archive has a proof of a transparency log, and let all others pass
     #[command(after_help = "\
 Two commands, as root, make apt refuse an archive's Release that is in no log, also when its signing key was stolen:
 
-  apt install apt-verify
-  ddb-publish apt-verify-hook --install --keyring example.asc --sigsum-key example.pub --sigsum-policy example.policy
+  apt install gpgv
+  ddb-publish apt-verify-hook --install --keyring example.asc \\
+    --sigsum-key example.pub --sigsum-policy example.policy
 
 The files come from the archive's owner, on another way than its packages. An archive is recognised by a signature that names a \
 key of the keyring, or by --origin. Everything is offline: the proof stands in the armor of InRelease. A configuration that \
-cannot be used lets nothing pass.
+cannot be used lets nothing pass. Where the package apt-verify is installed, this becomes one of its plugins; else, as with apt 3, \
+which conflicts with it, apt calls a script that calls this and then gpgv.
 
 Examples:
-  $ ddb-publish apt-verify-hook --install --plugins plugins --config config
-  $ ddb-publish apt-verify-hook --config config -- --dump-options")]
+  $ ddb-publish apt-verify-hook --install --root root
+  $ ddb-publish apt-verify-hook --config root/etc/ddb/verify.d -- --dump-options")]
     AptVerifyHook(apt_verify_hook::AptVerifyHook),
     /// Make, show and extend the archive's signing keys
     Key(keys::Key),

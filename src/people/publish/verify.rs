@@ -10,7 +10,9 @@ use crate::people::deploy::Common;
 use crate::people::environment;
 use crate::people::exit::Exit;
 use crate::people::failure::Failure;
-use crate::verify::{CheckedFiles, Class, FileAnswer, PinnedKeys, SigsumPins, SuiteAnswer, VerifyAnswer, VerifyError, VerifyRequest, verify};
+use crate::verify::{
+    CheckedFiles, Class, FileAnswer, PinnedKeys, SigsumPins, SuiteAnswer, VerifyAnswer, VerifyError, VerifyRequest, verify,
+};
 use crate::words::date::Span;
 
 #[derive(Debug, Args)]
@@ -19,10 +21,10 @@ pub(super) struct Verify {
     #[arg(value_name = "URL|DIR", required_unless_present = "lists")]
     location: Option<String>,
     /// A suite, by its name below dists/; may be repeated
-    #[arg(long = "suite", value_name = "NAME", required_unless_present = "lists")]
+    #[arg(short, long = "suite", value_name = "NAME", required_unless_present = "lists")]
     suites: Vec<String>,
-    /// Certificates that the archive is known by, armored or binary; may be repeated
-    #[arg(long = "keyring", value_name = "FILE", required = true)]
+    /// Certificates that the archive is known by, armored or binary, or a folder of them; may be repeated
+    #[arg(short, long = "keyring", value_name = "FILE", required = true)]
     keyrings: Vec<PathBuf>,
     /// A Sigsum policy, which logs and witnesses count; a file or the name of a built-in one. Then a proof is needed
     #[arg(long, value_name = "FILE|NAME", requires = "sigsum_keys")]
@@ -56,8 +58,8 @@ pub(super) struct Verify {
 
 pub(super) fn run(common: &Common, options: Verify) -> Result<ExitCode, Failure> {
     let mut keyrings = Vec::new();
-    for path in &options.keyrings {
-        let bytes = std::fs::read(path).map_err(|source| VerifyError::Read { path: path.clone(), source })?;
+    for path in keyring_files(&options.keyrings)? {
+        let bytes = std::fs::read(&path).map_err(|source| VerifyError::Read { path: path.clone(), source })?;
         keyrings.push((path.display().to_string(), bytes));
     }
     let memory = options.state.or_else(|| environment::state_folder().map(|folder| folder.join("verify")));
@@ -84,6 +86,31 @@ pub(super) fn run(common: &Common, options: Verify) -> Result<ExitCode, Failure>
     let answer = verify(&request, &said)?;
     answer::print(&answer, common.json);
     Ok(exit(answer.verdict).into())
+}
+
+/// Returns the files, and those of folders that are named as keyrings are.
+fn keyring_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, VerifyError> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let fault = |source| VerifyError::Read { path: path.clone(), source };
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(fault)? {
+            found.push(entry.map_err(fault)?.path());
+        }
+        let is_keyring = |path: &PathBuf| path.extension().is_some_and(|ending| ["asc", "gpg", "pgp"].iter().any(|own| ending == *own));
+        found.retain(is_keyring);
+        if found.is_empty() {
+            let reason = "is a folder without files named .asc, .gpg or .pgp".to_owned();
+            return Err(VerifyError::Keyring { file: path.display().to_string(), reason });
+        }
+        found.sort();
+        files.append(&mut found);
+    }
+    Ok(files)
 }
 
 fn sigsum(policy: Option<&Path>, keys: &[PathBuf]) -> Result<Option<SigsumPins>, VerifyError> {
@@ -113,7 +140,11 @@ fn exit(verdict: Option<Class>) -> Exit {
 impl From<VerifyError> for Failure {
     fn from(error: VerifyError) -> Self {
         let exit = match &error {
-            VerifyError::NoLocation | VerifyError::Location { .. } | VerifyError::Keyring { .. } | VerifyError::Pins(_) | VerifyError::Read { .. } => Exit::Usage,
+            VerifyError::NoLocation
+            | VerifyError::Location { .. }
+            | VerifyError::Keyring { .. }
+            | VerifyError::Pins(_)
+            | VerifyError::Read { .. } => Exit::Usage,
             VerifyError::Repository { .. } => Exit::Archive,
             VerifyError::Memory { .. } | VerifyError::Write { .. } | VerifyError::Https(_) => Exit::Failed,
         };
@@ -132,7 +163,14 @@ impl Answer for VerifyAnswer {
         }
         for version in &self.versions {
             let files = version.files.join(", ");
-            text.push_str(&format!("{} {} {} in {}: {}\n", version.package, version.version, version.architecture, version.suite, plain(&files)));
+            text.push_str(&format!(
+                "{} {} {} in {}: {}\n",
+                version.package,
+                version.version,
+                version.architecture,
+                version.suite,
+                plain(&files)
+            ));
         }
         for file in &self.files {
             text.push_str(&of_file(file));

@@ -1,9 +1,10 @@
-//! The plugin of apt-verify: a Release of an opted-in archive passes only with a good proof stapled to its signature.
+//! What apt calls in place of gpgv: a Release of an opted-in archive passes only with a good proof stapled to its signature.
 //!
-//! apt calls apt-verify in place of gpgv, and that calls every program in `/etc/apt/verify.d` with gpgv's arguments, in the
-//! order of their names, and stops at the first that fails; gpgv itself is the last. What apt hands over is the armored
-//! signature, and the text without its last line feed where it came from InRelease. Address and sources stanza are not told,
-//! so an archive is recognised by who signed it, or by what Release says. Offline; nothing is written.
+//! With the package apt-verify, apt calls that, and it calls every program in `/etc/apt/verify.d` with gpgv's arguments, in the
+//! order of their names, and stops at the first that fails; gpgv itself is the last. apt 3 conflicts with that package; there a
+//! script of our own calls this and then gpgv. What apt hands over is the armored signature, and the text without its last
+//! line feed where it came from InRelease. Address and sources stanza are not told, so an archive is recognised by who signed
+//! it, or by what Release says. Offline; nothing is written.
 
 mod config;
 mod install;
@@ -26,7 +27,7 @@ pub enum HookError {
     #[error(transparent)]
     Config(#[from] HookConfigError),
     /// It was not called as gpgv is called.
-    #[error("it is for apt-verify, which calls it as it calls gpgv: with a signature and what it signs as last arguments")]
+    #[error("it is called by apt or apt-verify as gpgv is: with a signature and what it signs as last arguments")]
     Arguments,
     /// One of the two cannot be read.
     #[error("cannot read {}: {reason}", path.display())]
@@ -43,7 +44,9 @@ pub enum HookError {
         reason: String,
     },
     /// An opted-in archive without a good proof.
-    #[error("{file} wants a transparency log's proof of each Release of this archive ({matched}), and this one {reason}; do not use it before you know why")]
+    #[error(
+        "{file} wants a transparency log's proof of each Release of this archive ({matched}), and this one {reason}; do not use it before you know why"
+    )]
     Unproven {
         /// The configuration.
         file: String,
@@ -91,7 +94,11 @@ pub fn check(arguments: &[OsString], folder: &Path) -> Result<Passed, HookError>
         let proof = proof.ok_or_else(|| refuse("has none stapled to its signature".to_owned()))?;
         // Without and with the last line feed: apt takes it off what stood in InRelease.
         let ended = [&data, &b"\n"[..]].concat();
-        archive.pins.check(&ended, &proof).or_else(|_| archive.pins.check(&data, &proof)).map_err(|fault| refuse(format!("has no good one: {fault}")))?;
+        archive
+            .pins
+            .check(&ended, &proof)
+            .or_else(|_| archive.pins.check(&data, &proof))
+            .map_err(|fault| refuse(format!("has no good one: {fault}")))?;
         proven.push(archive.file.clone());
     }
     Ok(if proven.is_empty() { Passed::NotOptedIn } else { Passed::Proven(proven) })

@@ -8,7 +8,7 @@ use crate::sandbox::{Run, Sandbox, cache};
 use crate::server::Server;
 use crate::sigsum::site::{Log, configure, give_key, submit_key};
 
-/// Installs apt-verify and the plugin for one apt, with the archive of this sandbox opted in.
+/// One apt that calls the plugin: the machine's through apt-verify, trixie's through the script that takes its place.
 struct Hooked<'a> {
     sandbox: &'a Sandbox,
     apt: Apt<'a>,
@@ -24,63 +24,55 @@ impl<'a> Hooked<'a> {
         std::fs::copy(env!("CARGO_BIN_EXE_ddb-publish"), apt.path("bin/ddb-publish")).unwrap();
         std::fs::set_permissions(apt.path("bin/ddb-publish"), std::fs::Permissions::from_mode(0o755)).unwrap();
         let verify = match apt.kind {
-            // Debian's package as it is.
+            // apt 3 conflicts with apt-verify: our own script takes its place.
             Kind::Trixie => {
-                for package in ["libgpg-error0", "libgcrypt20", "gpgv", "apt-verify"] {
+                for package in ["libgpg-error0", "libgcrypt20", "gpgv"] {
                     std::fs::copy(cache(&format!("apt-verify/{package}.deb")), apt.path(&format!("work/{package}.deb"))).unwrap();
                 }
-                apt.run(&["dpkg", "-i", "libgpg-error0.deb", "libgcrypt20.deb", "gpgv.deb", "apt-verify.deb"]).ok();
-                "apt-verify".to_owned()
+                apt.run(&["dpkg", "-i", "libgpg-error0.deb", "libgcrypt20.deb", "gpgv.deb"]).ok();
+                String::new()
             }
             // The machine's /etc is not ours: its script with another folder.
             Kind::Machine => {
                 let script = std::fs::read_to_string(cache("apt-verify/root/usr/bin/apt-verify")).unwrap();
-                let folder = format!("{inside}/verify.d");
+                let folder = format!("{inside}/etc/apt/verify.d");
                 assert!(script.contains("/etc/apt/verify.d"));
                 apt.write("bin/apt-verify", script.replace("/etc/apt/verify.d", &folder));
                 std::fs::set_permissions(apt.path("bin/apt-verify"), std::fs::Permissions::from_mode(0o755)).unwrap();
-                std::fs::create_dir(apt.path("verify.d")).unwrap();
-                std::os::unix::fs::symlink("/usr/bin/gpgv", apt.path("verify.d/gpgv")).unwrap();
-                format!("{inside}/bin/apt-verify")
+                std::fs::create_dir(apt.path("etc/apt/verify.d")).unwrap();
+                std::os::unix::fs::symlink("/usr/bin/gpgv", apt.path("etc/apt/verify.d/gpgv")).unwrap();
+                format!("APT::Key::gpgvcommand \"{inside}/bin/apt-verify\";\n")
             }
         };
         let user = "APT::Sandbox::User \"_apt\";\n";
-        apt.write("etc/apt/apt.conf.d/75verify", format!("APT::Key::gpgvcommand \"{verify}\";\n{user}"));
+        apt.write("etc/apt/apt.conf.d/75verify", format!("{verify}{user}"));
         // A line of apt.conf counts more than a part.
         let own = std::fs::read_to_string(apt.path("apt.conf")).unwrap().replace("APT::Sandbox::User \"root\";\n", user);
         apt.write("apt.conf", own);
-        for file in ["pinned.asc", "submit.pub", "policy"] {
-            std::fs::copy(sandbox.path(file), apt.path(&format!("work/{file}"))).unwrap();
+        std::fs::create_dir(apt.path("pins")).unwrap();
+        for file in PINS {
+            std::fs::copy(sandbox.path(file), apt.path(&format!("pins/{file}"))).unwrap();
         }
-        apt.forget_lists();
+        apt.forget_lists(sandbox);
         hooked
     }
 
-    fn plugins(&self) -> String {
-        match self.apt.kind {
-            Kind::Machine => format!("{}/verify.d", self.apt.inside()),
-            Kind::Trixie => "/etc/apt/verify.d".to_owned(),
-        }
-    }
-
-    fn program(&self) -> String {
-        format!("{}/bin/ddb-publish", self.apt.inside())
-    }
-
-    fn config(&self) -> String {
-        format!("{}/etc/ddb/verify.d", self.apt.inside())
-    }
-
     fn install(&self, more: &[&str]) -> Run {
-        let (program, plugins, config) = (self.program(), self.plugins(), self.config());
-        let arguments = ["apt-verify-hook", "--install", "--plugins", &plugins, "--config", &config];
+        let inside = self.apt.inside();
+        let program = format!("{inside}/bin/ddb-publish");
+        let arguments = ["apt-verify-hook", "--install", "--program", &program, "--root", &inside];
         self.apt.run(&[&[program.as_str()], &arguments[..], more].concat())
+    }
+
+    fn opt_in(&self) -> Run {
+        let [keyring, key, policy] = PINS.map(|file| format!("{}/pins/{file}", self.apt.inside()));
+        self.install(&["--keyring", &keyring, "--sigsum-key", &key, "--sigsum-policy", &policy])
     }
 
     /// An update that refuses the archive and stores nothing.
     #[track_caller]
     fn refuses(&self) -> String {
-        self.apt.forget_lists();
+        self.apt.forget_lists(self.sandbox);
         let run = self.apt.update(&[]);
         assert!(run.code == 100 && self.apt.versions("plain").is_empty(), "{:?}: {}\n{}{}", self.apt.kind, run.code, run.out, run.err);
         run.err + &run.out
@@ -88,32 +80,23 @@ impl<'a> Hooked<'a> {
 
     #[track_caller]
     fn accepts(&self, version: &str) {
-        self.apt.forget_lists();
+        self.apt.forget_lists(self.sandbox);
         let run = self.apt.update(&[]);
         assert_eq!(run.code, 0, "{:?}: {}{}", self.apt.kind, run.out, run.err);
         assert_eq!(self.apt.versions("plain"), [version]);
-    }
-
-    fn opt_out(&self) {
-        as_root(self.sandbox, &["rm", "-rf", self.apt.path("etc/ddb").to_str().unwrap()]).ok();
     }
 }
 
 impl Apt<'_> {
     /// Forgets what was fetched; `_apt` may fetch again.
-    fn forget_lists(&self) {
+    fn forget_lists(&self, sandbox: &Sandbox) {
         self.forget();
-        let lists = self.path("var/lib/apt/lists/partial");
-        as_root_owner(self, lists.to_str().unwrap());
+        as_root(sandbox, &["chown", "_apt", self.path("var/lib/apt/lists/partial").to_str().unwrap()]).ok();
     }
 }
 
-fn as_root_owner(apt: &Apt<'_>, folder: &str) {
-    std::process::Command::new("chown").args(["_apt", folder]).status().unwrap();
-    let _ = apt;
-}
-
-const OPT_IN: [&str; 6] = ["--keyring", "pinned.asc", "--sigsum-key", "submit.pub", "--sigsum-policy", "policy"];
+/// What an owner hands out: who signs, who submits to the log, which logs and witnesses count.
+const PINS: [&str; 3] = ["pinned.asc", "submit.pub", "policy"];
 
 #[test]
 fn both_apts_refuse_an_opted_in_archive_without_a_good_proof_and_leave_others_alone() {
@@ -148,7 +131,7 @@ fn both_apts_refuse_an_opted_in_archive_without_a_good_proof_and_leave_others_al
         server.change(in_release, bare.clone());
         hooked.accepts("1.0-1");
 
-        let run = hooked.install(&OPT_IN).ok();
+        let run = hooked.opt_in().ok();
         assert!(run.out.contains("1 archive is opted in.") && !run.out.contains("note:"), "{}", run.out);
         let said = hooked.refuses();
         assert!(said.contains("not signed") || said.contains("apt-verify"), "{said}");
@@ -211,7 +194,8 @@ fn both_apts_refuse_an_opted_in_archive_without_a_good_proof_and_leave_others_al
         hooked.refuses();
         std::fs::write(&conf, right.replace("Signed-By: archive.asc\n", "Origin: Test\nSuite: sid\n")).unwrap();
         hooked.accepts("1.0-1");
-        hooked.opt_out();
+        // Only the archives that are opted in need the configuration.
+        std::fs::remove_file(conf).unwrap();
         hooked.accepts("1.0-1");
     }
 }
@@ -233,31 +217,51 @@ fn stolen(sandbox: &Sandbox) -> Vec<u8> {
 #[test]
 fn the_plugin_answers_what_apt_asks_and_installs_nothing_that_it_could_not_read() {
     let sandbox = plain_archive("2026-11-01T00:00:00Z");
-    let hook = |more: &[&str]| sandbox.publish(&[&["apt-verify-hook", "--config", "config"], more].concat());
-    let run = hook(&["--", "--dump-options"]).ok();
+    let config = ["apt-verify-hook", "--config", "root/etc/ddb/verify.d", "--"];
+    let hook = |more: &[&str]| sandbox.publish(&[&config[..], more].concat());
+    let run = hook(&["--dump-options"]).ok();
     assert!(run.out.is_empty() && run.err.is_empty(), "{run:?}");
     // Without configuration every call passes, even a senseless one; with one, it does not.
-    hook(&["--", "nosuch", "nosuch"]).ok();
+    hook(&["nosuch", "nosuch"]).ok();
     sandbox.write("policy", "log 0ec7e16843119b120377a73913ac6acbc2d03d82432e2c36b841b09a95841f25\nquorum none\n");
     sandbox.write("key", "0ec7e16843119b120377a73913ac6acbc2d03d82432e2c36b841b09a95841f25\n");
-    let install = |key: &str| hook(&["--install", "--plugins", "plugins", "--keyring", "pinned.asc", "--sigsum-key", key, "--sigsum-policy", "policy"]);
-    install("pinned.asc").exits(1).says("Sigsum key");
-    assert!(!sandbox.path("plugins/50-ddb").exists());
-    let run = install("key").ok();
-    assert!(run.out.contains("comes with the package apt-verify"), "{}", run.out);
-    for (path, mode) in [("plugins/50-ddb", 0o755), ("config/archive.conf", 0o644), ("config/archive.pub", 0o644), ("config", 0o755)] {
-        assert_eq!(std::fs::metadata(sandbox.path(path)).unwrap().permissions().mode() & 0o777, mode, "{path}");
+    let install = |root: &str, more: &[&str]| sandbox.publish(&[&["apt-verify-hook", "--install", "--root", root], more].concat());
+    let pins = |key| ["--keyring", "pinned.asc", "--sigsum-policy", "policy", "--sigsum-key", key];
+    install("root", &pins("pinned.asc")).exits(2).says("Sigsum key");
+    assert!(!sandbox.path("root").exists());
+    let run = install("root", &pins("key")).ok();
+    assert!(run.out.contains("apt.conf.d/74ddb-verify"), "{}", run.out);
+    let part = std::fs::read_to_string(sandbox.path("root/etc/apt/apt.conf.d/74ddb-verify")).unwrap();
+    assert_eq!(part, format!("APT::Key::gpgvcommand \"{}\";\n", sandbox.path("root/etc/ddb/verify.d/gpgv").display()));
+    for (path, mode) in [
+        ("apt/verify.d/50-ddb", 0o755),
+        ("apt/apt.conf.d/74ddb-verify", 0o644),
+        ("ddb/verify.d", 0o755),
+        ("ddb/verify.d/gpgv", 0o755),
+        ("ddb/verify.d/archive.conf", 0o644),
+        ("ddb/verify.d/archive.pub", 0o644),
+    ] {
+        let found = std::fs::metadata(sandbox.path("root/etc").join(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(found, mode, "{path}");
     }
-    hook(&["--", "nosuch", "nosuch"]).exits(1).says("nosuch");
-    hook(&["--"]).exits(2).says("apt-verify");
+    hook(&["nosuch", "nosuch"]).exits(1).says("nosuch");
+    hook(&[]).exits(2).says("apt-verify");
     // The script passes on what it gets.
     let in_release = std::fs::read_to_string(sandbox.public().join("dists/trixie/InRelease")).unwrap();
     let signature = in_release[in_release.find("-----BEGIN PGP SIGNATURE").unwrap()..].to_owned();
     sandbox.write("sig", signature);
     let release = std::fs::read_to_string(sandbox.public().join("dists/trixie/Release")).unwrap();
     sandbox.write("data", release.trim_end());
-    let plugin = sandbox.path("plugins/50-ddb").display().to_string();
+    let plugin = sandbox.path("root/etc/apt/verify.d/50-ddb").display().to_string();
     let gpgv = ["--homedir", "x", "--keyring", "y", "--ignore-time-conflict", "--status-fd", "3", "sig", "data"];
     sandbox.run(&plugin, &gpgv).exits(23).says("has none stapled");
     sandbox.run(&plugin, &["--dump-options"]).ok();
+    // The script in place of gpgv stops before gpgv.
+    let script = sandbox.path("root/etc/ddb/verify.d/gpgv").display().to_string();
+    sandbox.run(&script, &gpgv).exits(23).says("has none stapled");
+    sandbox.run(&script, &["--dump-options"]).ok();
+    // Where apt-verify is, it calls the plugin, and nothing takes its place.
+    sandbox.write("other/etc/apt/verify.d/gpgv", "");
+    let run = install("other", &[]).ok();
+    assert!(run.out.contains("verify.d/50-ddb") && !sandbox.path("other/etc/apt/apt.conf.d").exists(), "{}", run.out);
 }
