@@ -16,6 +16,7 @@ pub mod pdiff;
 pub mod pool;
 pub mod release;
 pub mod sealed;
+pub mod sigstore;
 pub mod sigsum;
 pub mod statement;
 pub mod suite;

@@ -9,10 +9,12 @@ use super::environment;
 use crate::places::credentials::{self, Secret};
 use crate::places::git::read::Snapshot;
 use crate::places::transparency::LogError;
+use crate::places::transparency::rekor::{SigningKey, SigstoreLog};
 use crate::places::transparency::sigsum::{SigsumLog, SubmitKey, Token};
 use crate::stories::publish::PublishError;
-use crate::stories::publish::logging::{ConfiguredLog, sigsum_trust};
-use crate::words::archive::{Archive, LogKind, LogMode, SigsumSettings};
+use crate::stories::publish::logging::{ConfiguredLog, SigstoreTrust, sigstore_trust, sigsum_trust};
+use crate::words::archive::{Archive, LogKind, LogMode, SigstoreSettings, SigsumSettings};
+use crate::words::date::Timestamp;
 
 /// Where the keys of logs are.
 #[derive(Debug, Clone, Default, Args)]
@@ -20,17 +22,24 @@ pub(super) struct LogKeys {
     /// File with the OpenSSH ed25519 key that submits to Sigsum logs; DDB_SIGSUM_KEY goes before it, an ssh agent after it
     #[arg(long, value_name = "FILE")]
     sigsum_key_file: Option<PathBuf>,
+    /// File with the ECDSA P-256 key (PKCS#8 in PEM) that signs entries of Sigstore logs; DDB_SIGSTORE_KEY goes before it
+    #[arg(long, value_name = "FILE")]
+    sigstore_key_file: Option<PathBuf>,
 }
 
 const SIGSUM_KEY: &str = "DDB_SIGSUM_KEY";
+const SIGSTORE_KEY: &str = "DDB_SIGSTORE_KEY";
 const SIGSUM_TOKEN: &str = "DDB_SIGSUM_TOKEN";
 const SIGSUM_TOKEN_KEY: &str = "DDB_SIGSUM_TOKEN_KEY";
 
-/// Returns the logs that a commit configures and does not turn off.
-pub(super) fn logs(snapshot: &Snapshot<'_>, archive: &Archive, keys: &LogKeys) -> Result<Vec<ConfiguredLog>, PublishError> {
+/// Returns the logs that a commit configures and does not turn off; of several addresses those that are in use now.
+pub(super) fn logs(snapshot: &Snapshot<'_>, archive: &Archive, keys: &LogKeys, now: Timestamp) -> Result<Vec<ConfiguredLog>, PublishError> {
     let mut logs = Vec::new();
     if let Some(settings) = archive.logs.sigsum.as_ref().filter(|settings| settings.mode != LogMode::Off) {
         logs.push(sigsum(snapshot, settings, keys)?);
+    }
+    if let Some(settings) = archive.logs.sigstore.as_ref().filter(|settings| settings.mode != LogMode::Off) {
+        logs.push(sigstore(snapshot, settings, keys, now)?);
     }
     Ok(logs)
 }
@@ -44,7 +53,25 @@ fn sigsum(snapshot: &Snapshot<'_>, settings: &SigsumSettings, keys: &LogKeys) ->
     Ok(ConfiguredLog { log: Box::new(log), mode: settings.mode, staple: settings.staple })
 }
 
+fn sigstore(snapshot: &Snapshot<'_>, settings: &SigstoreSettings, keys: &LogKeys, now: Timestamp) -> Result<ConfiguredLog, PublishError> {
+    let SigstoreTrust { services, public, root } = sigstore_trust(snapshot, settings, now)?;
+    let seconds = u64::try_from(settings.timeout.seconds()).unwrap_or_default();
+    let authorities = credentials::given().authorities;
+    let log = SigstoreLog::new(services, public, keys.signing_key()?, root, Duration::from_secs(seconds), authorities.as_deref())?;
+    Ok(ConfiguredLog { log: Box::new(log), mode: settings.mode, staple: false })
+}
+
 impl LogKeys {
+    fn signing_key(&self) -> Result<Option<SigningKey>, PublishError> {
+        if let Some(text) = environment::variable(SIGSTORE_KEY) {
+            return Ok(Some(SigningKey { source_name: SIGSTORE_KEY.to_owned(), text: Secret::new(text) }));
+        }
+        let Some(file) = &self.sigstore_key_file else { return Ok(None) };
+        let problem = |fault| format!("cannot read {}: {fault}", file.display());
+        let text = std::fs::read_to_string(file).map_err(|fault| LogError::Key { kind: LogKind::Sigstore, problem: problem(fault) })?;
+        Ok(Some(SigningKey { source_name: file.display().to_string(), text: Secret::new(text) }))
+    }
+
     fn submit_key(&self) -> Result<SubmitKey, PublishError> {
         if let Some(text) = environment::variable(SIGSUM_KEY) {
             return Ok(SubmitKey::Text(SIGSUM_KEY.to_owned(), Secret::new(text)));

@@ -39,6 +39,9 @@ pub(super) fn check(request: &VerifyRequest, folder: &Path, said: &(dyn Fn(Strin
         if let Some(signed) = opened(&mut look, request, &site, prefix, name)
             && let Some(release) = look.read(request, &site.to_string(), name, &signed.text)?
         {
+            if request.sigsum.is_none() {
+                proofs::note_missing_pins(&mut look);
+            }
             proofs::sigsum(&mut look, request.sigsum.as_ref(), name, &signed, None);
             indices(&mut look, &site, prefix, &release, &names);
         }

@@ -30,7 +30,7 @@ pub use answer::{
 };
 pub use failure::VerifyError;
 pub use openpgp::PinnedKeys;
-pub use proofs::SigsumPins;
+pub use proofs::{SigstorePins, SigsumPins};
 
 use site::Site;
 
@@ -47,6 +47,8 @@ pub struct VerifyRequest {
     pub keys: PinnedKeys,
     /// Who submits to Sigsum logs, and which of these count; then a proof is needed.
     pub sigsum: Option<SigsumPins>,
+    /// Whose signatures in Sigstore's logs count; then a bundle is needed. apt's lists have none.
+    pub sigstore: Option<SigstorePins>,
     /// Where this verifier keeps what it saw.
     pub memory: PathBuf,
     /// How old a Release may be, beside its Valid-Until.

@@ -206,7 +206,11 @@ pub(super) fn look(
         let own = [release.suite.as_deref(), release.codename.as_deref()].into_iter().flatten().collect::<Vec<_>>().join("/");
         look.find(Class::Signature, &path, format!("is the Release of {own}, shown in place of that of {suite}"));
     }
+    if request.sigsum.is_none() && request.sigstore.is_none() {
+        proofs::note_missing_pins(&mut look);
+    }
     proofs::sigsum(&mut look, request.sigsum.as_ref(), &path, &signed, Some((site, &folder)));
+    proofs::sigstore(&mut look, request.sigstore.as_ref(), &signed, (site, &folder));
     said(format!("{suite}: checking {} listed files", release.files.len()));
     let keep = |offer: &super::paragraphs::Offer| wanted.wants(offer);
     let found = indices::check(site, &folder, &release, wanted.anything().then_some(&keep as _));

@@ -197,7 +197,7 @@ pub(super) fn with_suite(
         target: target.as_ref(),
         cache: cache.as_ref(),
         signer: &|snapshot, archive| keys::signer(open, snapshot, archive, &options.secrets, passphrases, now),
-        logs: &|snapshot, archive| logs::logs(snapshot, archive, &options.log_keys),
+        logs: &|snapshot, archive| logs::logs(snapshot, archive, &options.log_keys, now),
     };
     loop {
         match story(&request, &places, &|event| progress.show(event)) {

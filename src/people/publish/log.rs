@@ -13,7 +13,7 @@ use crate::people::deploy::Common;
 use crate::people::exit::Exit;
 use crate::people::failure::Failure;
 use crate::people::progress::Progress;
-use crate::people::{keys, logs};
+use crate::people::{environment, keys, logs};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::publish::{LogAnswer, LogState, ProofState, pending, stage, state};
 use crate::stories::upstream::Purpose;
@@ -60,7 +60,7 @@ pub(super) fn run(common: &Common, options: Log) -> Result<ExitCode, Failure> {
     let archive = open.configuration(&open.tip()?)?;
     open.remote = open.remote.map(|remote| remote.with_push_options(&archive.remote.push_options));
     let tip = open.tip()?;
-    let found = logs::logs(&tip, &archive, &options.log_keys)?;
+    let found = logs::logs(&tip, &archive, &options.log_keys, environment::now(common.now))?;
     let served = |codename: &&Codename| stage::last_served(&open.repository, codename).is_ok_and(|served| served.is_some());
     let codenames: Vec<Codename> =
         if options.codenames.is_empty() { archive.suites.keys().filter(served).cloned().collect() } else { options.codenames.clone() };

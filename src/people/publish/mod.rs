@@ -39,7 +39,8 @@ nothing changed since the last publish, nothing is written, and of a tree in S3 
 removed there are found by `ddb-deploy fsck` and come back with --repair. The signing key is DDB_SIGNING_KEY (the key itself, for a \
 masked CI variable), else --key-file, else ~/.config/ddb/keys. Its passphrase is in DDB_SIGNING_KEY_PASSPHRASE, else in \
 --passphrase-file. Where ddb.toml names transparency logs, a new Release is logged before clients see it; the key that submits to \
-Sigsum is DDB_SIGSUM_KEY, else --sigsum-key-file, else in the ssh agent. When a required log gives no proof nothing is served \
+Sigsum is DDB_SIGSUM_KEY, else --sigsum-key-file, else in the ssh agent, that for Sigstore is DDB_SIGSTORE_KEY, else \
+--sigstore-key-file. When a required log gives no proof nothing is served \
 (exit code 13), and the next run goes on with the same Release.
 
 Examples:

@@ -11,7 +11,7 @@ use crate::people::environment;
 use crate::people::exit::Exit;
 use crate::people::failure::Failure;
 use crate::verify::{
-    CheckedFiles, Class, FileAnswer, PinnedKeys, SigsumPins, SuiteAnswer, VerifyAnswer, VerifyError, VerifyRequest, verify,
+    CheckedFiles, Class, FileAnswer, PinnedKeys, SigstorePins, SigsumPins, SuiteAnswer, VerifyAnswer, VerifyError, VerifyRequest, verify,
 };
 use crate::words::date::Span;
 
@@ -32,6 +32,18 @@ pub(super) struct Verify {
     /// The public key that submits the archive's Releases to Sigsum logs; may be repeated
     #[arg(long = "sigsum-key", value_name = "FILE", requires = "sigsum_policy")]
     sigsum_keys: Vec<PathBuf>,
+    /// The logs and authorities of Sigstore that are trusted. Then a bundle beside Release is needed
+    #[arg(long, value_name = "FILE", conflicts_with = "lists")]
+    sigstore_trusted_root: Option<PathBuf>,
+    /// The public key of the archive's Sigstore signatures (PEM)
+    #[arg(long, value_name = "FILE", requires = "sigstore_trusted_root")]
+    sigstore_key: Option<PathBuf>,
+    /// Who signs instead of a key: a build job's address or a mail address, whole
+    #[arg(long, value_name = "TEXT", requires_all = ["sigstore_trusted_root", "sigstore_issuer"], conflicts_with = "sigstore_key")]
+    sigstore_identity: Option<String>,
+    /// Who vouches for --sigstore-identity, such as https://gitlab.com
+    #[arg(long, value_name = "URL", requires = "sigstore_identity")]
+    sigstore_issuer: Option<String>,
     /// Refuse a Release that is older, such as 7d, also where it has no Valid-Until
     #[arg(long, value_name = "SPAN")]
     max_age: Option<Span>,
@@ -62,11 +74,13 @@ pub(super) fn run(common: &Common, options: Verify) -> Result<ExitCode, Failure>
         let bytes = std::fs::read(&path).map_err(|source| VerifyError::Read { path: path.clone(), source })?;
         keyrings.push((path.display().to_string(), bytes));
     }
+    let sigstore = sigstore(&options)?;
     let memory = options.state.or_else(|| environment::state_folder().map(|folder| folder.join("verify")));
     let request = VerifyRequest {
         location: options.location,
         suites: options.suites,
         keys: PinnedKeys::read(&keyrings)?,
+        sigstore,
         sigsum: sigsum(options.sigsum_policy.as_deref(), &options.sigsum_keys)?,
         memory: memory.ok_or_else(|| Failure::usage("neither --state nor HOME says where to keep what was seen"))?,
         max_age: options.max_age,
@@ -111,6 +125,18 @@ fn keyring_files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, VerifyError> {
         files.append(&mut found);
     }
     Ok(files)
+}
+
+fn sigstore(options: &Verify) -> Result<Option<SigstorePins>, VerifyError> {
+    let Some(root) = &options.sigstore_trusted_root else { return Ok(None) };
+    let read = |path: &Path| std::fs::read(path).map_err(|source| VerifyError::Read { path: path.to_owned(), source });
+    let root = read(root)?;
+    let pins = match (&options.sigstore_key, &options.sigstore_identity, &options.sigstore_issuer) {
+        (Some(key), _, _) => SigstorePins::of_key(&root, std::str::from_utf8(&read(key)?).unwrap_or_default()),
+        (None, Some(identity), Some(issuer)) => SigstorePins::of_identity(&root, identity, issuer),
+        _ => Err("--sigstore-trusted-root needs --sigstore-key, or --sigstore-identity with --sigstore-issuer".to_owned()),
+    };
+    pins.map(Some).map_err(VerifyError::Pins)
 }
 
 fn sigsum(policy: Option<&Path>, keys: &[PathBuf]) -> Result<Option<SigsumPins>, VerifyError> {

@@ -12,6 +12,7 @@
 //! What is logged when, and what is served without a proof, is decided in the stories.
 
 mod http;
+pub mod rekor;
 pub mod sigsum;
 
 use crate::words::archive::LogKind;

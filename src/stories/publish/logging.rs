@@ -9,11 +9,16 @@ use std::thread::ScopedJoinHandle;
 use super::stage::{self, Proofs, Staged};
 use super::{DistsRequest, Places, PublishError};
 use crate::formats::openssh;
+use crate::formats::sigstore;
+use crate::formats::sigstore::signing_config::SigningConfig;
+use crate::formats::sigstore::trusted_root::TrustedRoot;
 use crate::formats::sigsum::{Policy, PublicKey};
 use crate::places::git::read::Snapshot;
+use crate::places::transparency::rekor::Services;
 use crate::places::transparency::{LogError, Proof, TransparencyLog};
 use crate::stories::event::{Event, Listener};
-use crate::words::archive::{Archive, LogKind, LogMode, SigsumSettings};
+use crate::words::archive::{Archive, LogKind, LogMode, SigstoreSettings, SigsumSettings};
+use crate::words::date::Timestamp;
 
 /// A log, and what ddb.toml says about it. Those that are off are left out.
 pub struct ConfiguredLog {
@@ -121,15 +126,58 @@ pub(super) fn settle(
 /// # Errors
 /// A file is missing or not usable.
 pub fn sigsum_trust(snapshot: &Snapshot<'_>, settings: &SigsumSettings) -> Result<(Policy, PublicKey), PublishError> {
-    let wrong = |file: &str, problem: String| LogError::Settings { file: file.to_owned(), problem };
-    let read = |path: &str| -> Result<Vec<u8>, PublishError> {
-        let missing =
-            || wrong(path, format!("it is missing in commit {}; commit it, or correct logs.sigsum of ddb.toml", snapshot.commit()));
-        Ok(snapshot.file(path)?.ok_or_else(missing)?)
-    };
+    let read = |path: &str| configured(snapshot, path, LogKind::Sigsum);
     let policy = if settings.policy.contains('/') { Policy::parse(&read(&settings.policy)?) } else { Policy::built_in(&settings.policy) };
-    let policy = policy.map_err(|fault| wrong(&settings.policy, fault.to_string()))?;
+    let policy = policy.map_err(|fault| unusable(&settings.policy, &fault))?;
     let text = String::from_utf8_lossy(&read(&settings.key)?).into_owned();
-    let key = openssh::public_key(&text).map_err(|fault| wrong(&settings.key, fault.to_string()))?;
+    let key = openssh::public_key(&text).map_err(|fault| unusable(&settings.key, &fault))?;
     Ok((policy, key))
+}
+
+/// What the configuration of a Sigstore log names in a commit.
+pub struct SigstoreTrust {
+    /// Where entries and timestamps are made.
+    pub services: Services,
+    /// The public key that signs entries.
+    pub public: sigstore::public_key::PublicKey,
+    /// Whom clients trust.
+    pub root: TrustedRoot,
+}
+
+/// Reads what the configuration of a Sigstore log names in a commit; of several addresses those that are in use now.
+///
+/// # Errors
+/// A file is missing or not usable.
+pub fn sigstore_trust(snapshot: &Snapshot<'_>, settings: &SigstoreSettings, now: Timestamp) -> Result<SigstoreTrust, PublishError> {
+    let read = |path: &str| configured(snapshot, path, LogKind::Sigstore);
+    let services = match &settings.signing_config {
+        Some(path) => {
+            let config = SigningConfig::parse(&read(path)?).map_err(|fault| unusable(path, &fault))?;
+            Services { logs: config.logs(now), timestamp_authorities: config.timestamp_authorities(now) }
+        }
+        None => Services {
+            logs: settings.url.iter().cloned().collect(),
+            timestamp_authorities: settings.timestamp_url.iter().cloned().collect(),
+        },
+    };
+    let root = TrustedRoot::parse(&read(&settings.trusted_root)?).map_err(|fault| unusable(&settings.trusted_root, &fault))?;
+    let text = String::from_utf8_lossy(&read(&settings.key)?).into_owned();
+    let public = sigstore::public_key::PublicKey::from_pem(&text).map_err(|fault| unusable(&settings.key, &fault))?;
+    if !matches!(public, sigstore::public_key::PublicKey::P256(_)) {
+        return Err(unusable(&settings.key, &"it is no ECDSA key on P-256, the only kind that signs entries").into());
+    }
+    Ok(SigstoreTrust { services, public, root })
+}
+
+/// Reads a file of `keys/` that the configuration of a log names.
+fn configured(snapshot: &Snapshot<'_>, path: &str, kind: LogKind) -> Result<Vec<u8>, PublishError> {
+    let missing = || {
+        let problem = format!("it is missing in commit {}; commit it, or correct logs.{kind} of ddb.toml", snapshot.commit());
+        LogError::Settings { file: path.to_owned(), problem }
+    };
+    Ok(snapshot.file(path)?.ok_or_else(missing)?)
+}
+
+fn unusable(file: &str, fault: &dyn std::fmt::Display) -> LogError {
+    LogError::Settings { file: file.to_owned(), problem: fault.to_string() }
 }

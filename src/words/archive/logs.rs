@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::one_line;
+use super::places::address;
 use crate::words::date::Span;
 
 /// The kinds of transparency logs.
@@ -75,6 +76,39 @@ pub struct LogSettings {
     /// A Sigsum log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sigsum: Option<SigsumSettings>,
+    /// A log of Sigstore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sigstore: Option<SigstoreSettings>,
+}
+
+/// How every Release gets into a log of Sigstore (Rekor, version 2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SigstoreSettings {
+    /// What happens when the log gives no proof.
+    #[serde(default)]
+    pub mode: LogMode,
+    /// The log's address (`https://rekor.example.org`); it must be of version 2. Either this or `signing-config`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The timestamp authority's address, whole (`https://tsa.example.org/api/v1/timestamp`), where the bundle is to have a timestamp.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp_url: Option<String>,
+    /// A file of Sigstore in this repository that names logs and timestamp authorities and when they are in use
+    /// (`keys/signing_config.json`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing_config: Option<String>,
+    /// The public key that signs entries, ECDSA on P-256 in PEM, in this repository (`keys/sigstore.pub`).
+    pub key: String,
+    /// The logs and timestamp authorities that are trusted, in this repository (`keys/trusted_root.json`).
+    pub trusted_root: String,
+    /// How long a proof is waited for.
+    #[serde(default = "default_sigstore_timeout")]
+    pub timeout: Span,
+}
+
+fn default_sigstore_timeout() -> Span {
+    Span::of_seconds(60)
 }
 
 /// How every Release gets into a Sigsum log.
@@ -110,7 +144,26 @@ fn yes() -> bool {
 
 impl LogSettings {
     pub(super) fn check(&self) -> Result<(), String> {
-        self.sigsum.as_ref().map_or(Ok(()), SigsumSettings::check)
+        self.sigsum.as_ref().map_or(Ok(()), SigsumSettings::check)?;
+        self.sigstore.as_ref().map_or(Ok(()), SigstoreSettings::check)
+    }
+}
+
+impl SigstoreSettings {
+    fn check(&self) -> Result<(), String> {
+        address("logs.sigstore.url", self.url.as_deref())?;
+        address("logs.sigstore.timestamp-url", self.timestamp_url.as_deref())?;
+        match (&self.url, &self.signing_config) {
+            (Some(_), Some(_)) | (None, None) => return Err("logs.sigstore: name one of url and signing-config".to_owned()),
+            (None, Some(path)) => key_file("logs.sigstore.signing-config", path)?,
+            (Some(_), None) => {}
+        }
+        if self.signing_config.is_some() && self.timestamp_url.is_some() {
+            return Err("logs.sigstore.timestamp-url goes with url; a signing-config names timestamp authorities itself".to_owned());
+        }
+        key_file("logs.sigstore.key", &self.key)?;
+        key_file("logs.sigstore.trusted-root", &self.trusted_root)?;
+        timeout("logs.sigstore.timeout", self.timeout)
     }
 }
 

@@ -13,7 +13,7 @@ mod logs;
 mod places;
 mod suite;
 
-pub use logs::{LogKind, LogMode, LogSettings, SigsumSettings};
+pub use logs::{LogKind, LogMode, LogSettings, SigstoreSettings, SigsumSettings};
 pub use places::{
     BucketSettings, GitLfsSettings, InboxSettings, LfsSettings, Links, RemoteSettings, StoreSettings, TargetMode, TargetSettings,
 };
@@ -206,6 +206,14 @@ mod tests {
         check(&format!("[logs.sigsum]\npolicy = \"p\"\nkey = \"sub.pub\"\n{SMALL}"), "must be a file in keys/");
         check(&format!("[logs.sigsum]\npolicy = \"keys/../p\"\nkey = \"keys/sub.pub\"\n{SMALL}"), "must be a file in keys/");
         check(&format!("[logs.sigsum]\npolicy = \"p\"\nkey = \"keys/sub.pub\"\ntimeout = \"0s\"\n{SMALL}"), "between 1s and 1d");
+        let sigstore = "key = \"keys/s.pub\"\ntrusted-root = \"keys/root.json\"\n";
+        check(&format!("[logs.sigstore]\n{sigstore}{SMALL}"), "one of url and signing-config");
+        check(&format!("[logs.sigstore]\nurl = \"https://u:p@x/\"\n{sigstore}{SMALL}"), "user name or password");
+        check(&format!("[logs.sigstore]\nsigning-config = \"keys/c\"\ntimestamp-url = \"https://x/\"\n{sigstore}{SMALL}"), "goes with url");
+        check(
+            &format!("[logs.sigstore]\nurl = \"https://x/\"\nkey = \"s.pub\"\ntrusted-root = \"keys/r\"\n{SMALL}"),
+            "must be a file in keys/",
+        );
         check(&format!("{SMALL}valid-for = \"7\"\n"), "length of time");
         check(&format!("{SMALL}[suites.trixie.overrides.contrib]\n"), "no component contrib");
     }

@@ -340,3 +340,49 @@ fn a_stolen_key_alone_makes_no_release_that_has_a_proof() {
         is(&verify(&sandbox, &server.url(), &pins).exits(23), "proof", IN_RELEASE);
     }
 }
+
+#[test]
+fn a_sigstore_bundle_beside_release_is_checked_against_pinned_key_or_identity_and_trusted_root() {
+    // A Release that a real log has (tests/data/README.md), signed with a key of this test.
+    let data = |file: &str| format!("{}/tests/data/sigstore/{file}", env!("CARGO_MANIFEST_DIR"));
+    let sandbox = Sandbox::new();
+    let gpg = crate::specimens::Gpg::new();
+    let key = gpg.key("Test <test@example.org>", "ed25519", "sign", "0", "");
+    sandbox.write("pinned.asc", gpg.public(&key));
+    let signed = sandbox.write("public/dists/trixie/InRelease", std::fs::read(data("Release")).unwrap());
+    gpg.clearsign(&key, &[], &signed);
+    sandbox.write("public/dists/trixie/main/binary-amd64/Packages", "");
+    let root = data("trusted_root.json");
+    let look = |bundle: &str, pins: &[&str]| {
+        std::fs::copy(data(bundle), sandbox.path("public/dists/trixie/Release.sigstore.json")).unwrap();
+        verify(&sandbox, "public", &[&["--json", "--sigstore-trusted-root", &root], pins].concat())
+    };
+    let (right, other) = (data("submit.pub"), data("other.pub"));
+    let by_key = ["--sigstore-key", right.as_str()];
+    let answer = look("key.sigstore.json", &by_key).ok().json();
+    let proof = &answer["suites"][0]["proofs"][0];
+    assert_eq!((proof["log"].as_str(), proof["found"][0].as_str()), (Some("sigstore"), Some("dists/trixie/Release.sigstore.json")));
+    assert!(proof["entry"].as_str().unwrap().contains("rekor.example"), "{proof}");
+    let answer = look("key-timestamp.sigstore.json", &by_key).ok().json();
+    assert!(answer["suites"][0]["proofs"][0]["entry"].as_str().unwrap().contains("stamped at 2026-"), "{answer}");
+    let job = "https://gitlab.com/debian/archive//.gitlab-ci.yml@refs/heads/main";
+    let by_job = ["--sigstore-identity", job, "--sigstore-issuer", "https://gitlab.com"];
+    look("certificate.sigstore.json", &by_job).ok();
+    // Another key, another branch, a key where a job should sign, and something that is no bundle.
+    let by_other = ["--sigstore-key", other.as_str()];
+    let evil = job.replace("main", "evil");
+    let by_branch = ["--sigstore-identity", &evil, "--sigstore-issuer", "https://gitlab.com"];
+    for (bundle, pins) in [
+        ("key.sigstore.json", &by_other[..]),
+        ("certificate.sigstore.json", &by_branch),
+        ("certificate.sigstore.json", &by_key),
+        ("key.sigstore.json", &by_job),
+        ("answer.json", &by_key),
+    ] {
+        is(&look(bundle, pins).exits(23), "proof", "dists/trixie/Release.sigstore.json");
+    }
+    std::fs::remove_file(sandbox.path("public/dists/trixie/Release.sigstore.json")).unwrap();
+    let run = verify(&sandbox, "public", &[&["--json", "--sigstore-trusted-root", &root], &by_key[..]].concat()).exits(23);
+    is(&run, "proof", "dists/trixie/Release.sigstore.json");
+    verify(&sandbox, "public", &["--sigstore-trusted-root", &root]).exits(2).says("--sigstore-key");
+}

@@ -1,0 +1,168 @@
+//! The offline check of a bundle: these bytes, signed by whom they should be, and in a log that is trusted.
+//!
+//! With a key, the log's entry is enough. With a certificate, which is good for minutes only, a timestamp must say that the
+//! signature is from that time. That a certificate is in a certificate transparency log is not checked.
+
+use super::bundle::Bundle;
+use super::certificate::{Certificate, Purpose};
+use super::checkpoint::Checkpoint;
+use super::entry::{LogEntry, Submission, Verifier};
+use super::public_key::PublicKey;
+use super::trusted_root::TrustedRoot;
+use super::{SigstoreError, timestamp};
+use crate::formats::merkle;
+use crate::words::date::Timestamp;
+use crate::words::digest::Sha256;
+
+/// Who should have signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signer {
+    /// Who has the secret half of this key: ECDSA on P-256.
+    Key(PublicKey),
+    /// Whom a trusted certificate authority gave a certificate with this name.
+    Identity {
+        /// A build job's address or a mail address, whole.
+        subject: String,
+        /// Who vouched for it, such as `https://gitlab.com`.
+        issuer: String,
+    },
+}
+
+/// Whom a verifier trusts, and who should have signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trust {
+    /// The logs and authorities.
+    pub root: TrustedRoot,
+    /// Who should have signed.
+    pub signer: Signer,
+}
+
+/// What a bundle shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// The log, the entry's number and the size of the tree that it was shown in, for each entry.
+    pub entries: Vec<Logged>,
+    /// What timestamp authorities say when the signature was there.
+    pub times: Vec<Timestamp>,
+}
+
+/// Where an entry is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logged {
+    /// The log's name.
+    pub log: String,
+    /// The entry's number.
+    pub index: u64,
+    /// How many entries the log had.
+    pub size: u64,
+}
+
+impl Trust {
+    /// Checks that a bundle is one of exactly these bytes.
+    ///
+    /// # Errors
+    /// See [`SigstoreError`]
+    pub fn verify(&self, bytes: &[u8], bundle: &[u8]) -> Result<Verified, SigstoreError> {
+        let bundle = Bundle::parse(bundle)?;
+        let digest = Sha256::of(bytes);
+        let found = &bundle.message_signature.message_digest.digest.0;
+        if found != digest.as_bytes() {
+            let found: String = found.iter().take(32).map(|byte| format!("{byte:02x}")).collect();
+            return Err(SigstoreError::OtherBytes { found, wanted: digest.to_hex() });
+        }
+        let signature = &bundle.message_signature.signature.0;
+        let times = self.times(&bundle, signature)?;
+        let (key, verifier) = self.signer(&bundle, &times)?;
+        if !matches!(key, PublicKey::P256(_)) || !key.verifies(bytes, signature) {
+            return Err(SigstoreError::Signature { key: key.to_string() });
+        }
+        let submission = Submission { digest, signature: signature.clone(), verifier };
+        let leaf = submission.leaf();
+        let entries: Result<Vec<Logged>, _> =
+            bundle.verification_material.tlog_entries.iter().map(|entry| self.logged(entry, &leaf, &times)).collect();
+        let entries = entries?;
+        let repeated = entries.iter().enumerate().any(|(at, entry)| entries.iter().skip(at + 1).any(|other| other.log == entry.log));
+        if repeated {
+            return Err(SigstoreError::malformed("the bundle", "it has two entries of one log"));
+        }
+        Ok(Verified { entries, times })
+    }
+
+    /// Checks every timestamp, if there is an authority that could have made it.
+    fn times(&self, bundle: &Bundle, signature: &[u8]) -> Result<Vec<Timestamp>, SigstoreError> {
+        let authorities = &self.root.timestamp_authorities;
+        if authorities.is_empty() {
+            return Ok(Vec::new());
+        }
+        let timestamps = &bundle.verification_material.timestamp_verification_data.rfc3161_timestamps;
+        timestamps.iter().map(|answer| timestamp::verify(&answer.signed_timestamp.0, signature, authorities)).collect()
+    }
+
+    /// Returns the key that must have signed, and what the entry must say of it.
+    fn signer(&self, bundle: &Bundle, times: &[Timestamp]) -> Result<(PublicKey, Verifier), SigstoreError> {
+        let certificate = bundle.verification_material.certificate.as_ref();
+        match (&self.signer, certificate) {
+            (Signer::Key(key), None) => Ok((key.clone(), Verifier::Key(key.clone()))),
+            (Signer::Key(key), Some(_)) => {
+                Err(SigstoreError::Identity { found: "a key with a certificate".to_owned(), wanted: key.to_string() })
+            }
+            (Signer::Identity { subject, issuer }, None) => {
+                Err(SigstoreError::Identity { found: "a key without certificate".to_owned(), wanted: format!("{subject} ({issuer})") })
+            }
+            (Signer::Identity { subject, issuer }, Some(bytes)) => {
+                let certificate = Certificate::parse(&bytes.raw_bytes.0)?;
+                if times.is_empty() {
+                    return Err(SigstoreError::NoTimestamp { reason: "its certificate is good for some minutes only" });
+                }
+                for time in times {
+                    self.check_certificate(&certificate, *time)?;
+                }
+                let (found, vouched) = (certificate.subject()?, certificate.vouched_by()?);
+                if (&found, &vouched) != (subject, issuer) {
+                    let wanted = format!("{subject} ({issuer})");
+                    return Err(SigstoreError::Identity { found: format!("{found} ({vouched})").escape_debug().to_string(), wanted });
+                }
+                Ok((certificate.key()?, Verifier::Certificate(bytes.raw_bytes.0.clone())))
+            }
+        }
+    }
+
+    fn check_certificate(&self, certificate: &Certificate, time: Timestamp) -> Result<(), SigstoreError> {
+        let mut last = SigstoreError::Certificate { fault: "no certificate authority is trusted".to_owned() };
+        for authority in &self.root.certificate_authorities {
+            match certificate.check(Purpose::CodeSigning, time, authority, &[]) {
+                Ok(()) => return Ok(()),
+                Err(fault) => last = fault,
+            }
+        }
+        Err(last)
+    }
+
+    fn logged(&self, entry: &LogEntry, leaf: &[u8], times: &[Timestamp]) -> Result<Logged, SigstoreError> {
+        if entry.canonicalized_body.0 != leaf {
+            return Err(SigstoreError::OtherEntry { difference: "not this digest, signature and key" });
+        }
+        let proof = &entry.inclusion_proof;
+        let (checkpoint, at) = Checkpoint::open(&proof.checkpoint.envelope, &self.root.logs)?;
+        let unknown = || SigstoreError::UnknownLog { log: checkpoint.origin.clone() };
+        let log = self.root.logs.get(at).ok_or_else(unknown)?;
+        if entry.log_id.key_id.0 != log.id() {
+            return Err(unknown());
+        }
+        let period = self.root.log_periods.get(at).copied().unwrap_or_default();
+        if times.iter().any(|time| !period.contains(*time)) {
+            return Err(SigstoreError::UnknownLog { log: format!("{} (its key was not good then)", checkpoint.origin) });
+        }
+        if proof.tree_size != checkpoint.size || proof.root_hash.0 != checkpoint.root.as_bytes() {
+            return Err(SigstoreError::Contradiction { fault: "its proof is of another tree than its checkpoint" });
+        }
+        let path: Option<Vec<Sha256>> = proof.hashes.iter().map(|hash| hash.0.as_slice().try_into().ok().map(Sha256::from_bytes)).collect();
+        let path = path.ok_or(SigstoreError::Contradiction { fault: "a hash of its path is no SHA-256" })?;
+        merkle::check_inclusion(&merkle::leaf_hash(leaf), entry.log_index, checkpoint.size, &checkpoint.root, &path)?;
+        Ok(Logged { log: checkpoint.origin, index: entry.log_index, size: checkpoint.size })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+mod tests;
