@@ -9,6 +9,8 @@ pub mod words;
 
 pub mod formats;
 
+pub mod verify;
+
 pub mod places;
 
 pub mod stories;

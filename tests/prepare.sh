@@ -14,6 +14,7 @@
 #   CACHE/sigsum/   sid's Sigsum log, witness and tools, and litewitness, another witness: bin/
 #   CACHE/cosign/   sid's cosign, the reference client of Sigstore: bin/cosign
 #   CACHE/rekor/    with DDB_SLOW=1: Sigstore's log (Rekor, version 2) and timestamp authority, built from sid's packages: bin/
+#   CACHE/apt-verify/  sid's apt-verify, also unpacked in root/, and trixie's gpgv: *.deb
 #   CACHE/ceph/     with DDB_SLOW=1: a root folder with trixie's radosgw, Ceph's S3 server, for chroot
 #   CACHE/gitlab-ci-local/  runs GitLab pipelines, from npm: node_modules/.bin/gitlab-ci-local
 #
@@ -230,6 +231,24 @@ make_rekor() {
     rm -r root build
 }
 
+# apt 3 has sqv; apt-verify ends with gpgv.
+make_apt_verify() {
+    local suite package file digest
+    private_apt "$PWD/apt"
+    for suite in sid trixie; do
+        release "$suite"
+        index "$suite" main/binary-amd64/Packages "$suite.Packages"
+    done
+    while read -r suite package; do
+        read -r file digest < <(awk -v RS= -v FS='\n' -v first="Package: $package" '$1 == first' "$suite.Packages" |
+            awk '$1 == "Filename:" { file = $2 } $1 == "SHA256:" { digest = $2 } END { print file, digest }')
+        fetch "$mirror/$file" "$package.deb" "$digest"
+        [ -e "$package.deb" ] || fail "cannot fetch $package of $suite from the Debian mirror, see $cache/fetch.log"
+    done < <(printf '%s\n' 'sid apt-verify' 'trixie gpgv' 'trixie libgcrypt20' 'trixie libgpg-error0')
+    dpkg -x apt-verify.deb root
+    rm -r apt ./*.Packages ./*Release
+}
+
 make_ceph() {
     as_root cp -a "$cache/trixie/." .
     as_root install -d -m 755 var/cache/apt/archives/partial var/lib/apt/lists/partial
@@ -261,5 +280,6 @@ prepare git-lfs make_git_lfs
 prepare sigsum make_sigsum
 prepare cosign make_cosign
 [ -z "${DDB_SLOW-}" ] || prepare rekor make_rekor "$top/tests/sigstore/packages.list"
+prepare apt-verify make_apt_verify
 [ -z "${DDB_SLOW-}" ] || prepare ceph make_ceph "$cache/trixie.recipe"
 prepare out make_out "$top/examples/debian.sh" "$cache/source.recipe"

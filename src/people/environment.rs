@@ -55,6 +55,13 @@ pub fn secret_folder() -> Option<PathBuf> {
     configuration.map(|folder| folder.join("ddb").join("keys"))
 }
 
+/// Returns the folder for what is kept between runs: `$XDG_STATE_HOME/ddb`, else `~/.local/state/ddb`.
+pub fn state_folder() -> Option<PathBuf> {
+    let state =
+        variable("XDG_STATE_HOME").map(PathBuf::from).or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(".local/state")));
+    state.map(|folder| folder.join("ddb"))
+}
+
 /// Returns the path of the running program.
 ///
 /// # Errors

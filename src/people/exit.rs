@@ -32,6 +32,22 @@ pub enum Exit {
     Parked = 12,
     /// A transparency log that is required gave no proof; nothing was served. Try again.
     NoProof = 13,
+    /// `verify`: no good signature by a pinned key.
+    Unsigned = 20,
+    /// `verify`: expired, too old, or from the future.
+    NotFresh = 21,
+    /// `verify`: older than what was seen before, or another Release of the same date.
+    RolledBack = 22,
+    /// `verify`: a proof of a transparency log is missing or not good.
+    Unproven = 23,
+    /// `verify`: an index is missing or not what Release lists.
+    WrongIndex = 24,
+    /// `verify`: a pool file is missing or not what its index lists.
+    WrongPool = 25,
+    /// `verify`: a file or package is not what the archive publishes.
+    NotPublished = 26,
+    /// `verify`: something could not be fetched.
+    Unreachable = 27,
 }
 
 /// The table for `--help`.
@@ -50,7 +66,15 @@ Exit codes:
   10  already landed (with --detailed-exit-code; else 0)
   11  committed here, not pushed: no credential for the Git remote
   12  parked: the statement waits in the inbox for whoever lands it next
-  13  a transparency log gave no proof, and nothing was served that needs one; try again";
+  13  a transparency log gave no proof, and nothing was served that needs one; try again
+  20  verify: no good signature by a pinned key
+  21  verify: expired, too old, or from the future
+  22  verify: older than what was seen before, or another Release of the same date
+  23  verify: a proof of a transparency log is missing or not good
+  24  verify: an index is missing or not what Release lists
+  25  verify: a pool file is missing or not what its index lists
+  26  verify: a file or package is not what the archive publishes
+  27  verify: something could not be fetched";
 
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {

@@ -20,11 +20,14 @@ use crate::stories::key::{ExtendAnswer, GenerateAnswer, ShowAnswer};
 use crate::stories::lfs::fetch::FetchAnswer;
 use crate::stories::lfs::install::InstallAnswer;
 use crate::stories::upload::UploadAnswer;
+use crate::verify::VerifyAnswer;
+use crate::verify::hook::Installed;
 use crate::words::archive::Archive;
 
 /// Returns the schemas by file name.
 pub fn all() -> Vec<(&'static str, Schema)> {
     vec![
+        ("apt-verify-hook.json", schema_for!(Installed)),
         ("adopt.json", schema_for!(AdoptAnswer)),
         ("commit.json", schema_for!(CommitAnswer)),
         ("ddb.toml.json", schema_for!(Archive)),
@@ -49,5 +52,6 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("serve.json", schema_for!(ServeAnswer)),
         ("statement.json", schema_for!(Statement)),
         ("upload.json", schema_for!(UploadAnswer)),
+        ("verify.json", schema_for!(VerifyAnswer)),
     ]
 }

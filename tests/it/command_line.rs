@@ -16,12 +16,14 @@ use super::sandbox::{Run, Sandbox, cache};
 use super::specimens::{CONTROL, DEB, commit_by_hand, configure, copy, deb};
 
 /// The help pages in the order in which somebody who begins reads them.
-const PAGES: [&[&str]; 20] = [
+const PAGES: [&[&str]; 22] = [
     &["ddb-deploy", "init"],
     &["ddb-publish", "key", "generate"],
     &["ddb-deploy", "commit"],
     &["ddb-deploy", "upload"],
     &["ddb-publish", "dists"],
+    &["ddb-publish", "verify"],
+    &["ddb-publish", "apt-verify-hook"],
     &["ddb-publish", "serve"],
     &["ddb-publish", "export"],
     &["ddb-publish", "promote"],
@@ -238,6 +240,15 @@ fn the_readmes_table_of_exit_codes_is_that_of_the_programs() {
         Exit::AlreadyLanded,
         Exit::NotPushed,
         Exit::Parked,
+        Exit::NoProof,
+        Exit::Unsigned,
+        Exit::NotFresh,
+        Exit::RolledBack,
+        Exit::Unproven,
+        Exit::WrongIndex,
+        Exit::WrongPool,
+        Exit::NotPublished,
+        Exit::Unreachable,
     ];
     assert_eq!(codes.map(|exit| exit as u8).to_vec(), help.keys().copied().collect::<Vec<_>>());
     for program in ["ddb-deploy", "ddb-publish"] {
@@ -323,6 +334,25 @@ fn json_answers_of_every_command_fit_their_schemas() {
     answer("log.json", publish(&["log"]).ok());
     answer("log.json", publish(&["log", "trixie", "--pending"]).ok());
     answer("failure.json", publish(&["log", "nosuch"]).exits(4));
+    let pinned = ["--suite", "trixie", "--keyring", "archive/public/archive-keyring.asc"];
+    let verify = |more: &[&str]| sandbox.publish(&[&["--json", "verify"], &pinned[..], more].concat());
+    answer(
+        "verify.json",
+        verify(&[
+            "archive/public",
+            "--pool",
+            "--package",
+            "hostname",
+            "--deb",
+            "out/hostname_3.23+nmu1_amd64.deb",
+            "--repository",
+            "archive",
+        ])
+        .ok(),
+    );
+    answer("verify.json", verify(&["archive/public", "--package", "nosuch"]).exits(26));
+    answer("failure.json", verify(&["nowhere"]).exits(2));
+    answer("apt-verify-hook.json", publish(&["apt-verify-hook", "--install", "--root", "root"]).ok());
     answer("fsck.json", deploy(&["fsck", "--full"]).ok());
     answer("gc.json", deploy(&["gc"]).ok());
     answer("gc.json", deploy(&["gc", "--delete", "--keep-releases", "all"]).ok());

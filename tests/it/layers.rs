@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-const LAYERS: [&str; 5] = ["words", "formats", "places", "stories", "people"];
+const LAYERS: [&str; 6] = ["words", "formats", "verify", "places", "stories", "people"];
 
 fn sources() -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
@@ -80,9 +80,33 @@ fn formats_and_words_have_no_effects() {
     }
 }
 
+/// What `verify` may import: values, its own modules, and the parsers of proofs, which verify and publish nothing else.
+const OF_VERIFY: [&str; 6] = ["words::", "verify::", "formats::merkle::", "formats::openssh", "formats::sigsum::", "formats::sigstore::"];
+
+#[test]
+fn verify_shares_no_code_with_what_writes_and_publishes() {
+    let mut looked = 0;
+    for (path, text) in sources().into_iter().filter(|(path, _)| layer_of(path).is_some_and(|layer| LAYERS[layer] == "verify")) {
+        for (number, line) in text.lines().enumerate() {
+            for (at, _) in line.match_indices("crate::") {
+                let below = &line[at + "crate::".len()..];
+                assert!(OF_VERIFY.iter().any(|own| below.starts_with(own)), "{}:{}: {line}", path.display(), number + 1);
+                looked += 1;
+            }
+        }
+    }
+    assert!(looked > 10, "the verifier was found");
+    // Only people use it: what writes must not lean on what checks it.
+    for (path, text) in
+        sources().into_iter().filter(|(path, _)| layer_of(path).is_some_and(|layer| !["verify", "people"].contains(&LAYERS[layer])))
+    {
+        assert!(!text.contains("crate::verify"), "{} uses the verifier", path.display());
+    }
+}
+
 #[test]
 fn only_people_print_and_read_the_environment_and_the_clock() {
-    for (path, text) in shipped().into_iter().filter(|(path, _)| layer_of(path).is_some_and(|layer| layer < 4)) {
+    for (path, text) in shipped().into_iter().filter(|(path, _)| layer_of(path).is_some_and(|layer| LAYERS[layer] != "people")) {
         for effect in ["println!", "eprintln!", "SystemTime::now", "Utc::now", "std::env::var", "env::var("] {
             assert!(!text.contains(effect), "{} uses {effect}", path.display());
         }

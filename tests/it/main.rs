@@ -57,3 +57,4 @@ mod sigsum;
 mod specimens;
 mod stopped;
 mod upload;
+mod verify;

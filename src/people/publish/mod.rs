@@ -1,10 +1,12 @@
 //! `ddb-publish`: its command line, one file a command.
 
+mod apt_verify_hook;
 mod dists;
 mod export;
 mod log;
 mod promote;
 mod serve;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -92,6 +94,34 @@ Examples:
   $ ddb-publish -C archive log
   $ ddb-publish -C archive log trixie --pending --json")]
     Log(Box<log::Log>),
+    /// Check an archive from outside, from the signature to the bytes of a package, believing nothing but what is pinned
+    #[command(after_help = "\
+The signature must be by a certificate of --keyring, the Release fresh and not older than what was seen before (it is remembered), \
+every index as Release lists it in every form, and InRelease the same as Release with Release.gpg. --pool, --package and --deb go \
+on to the packages. A folder is verified offline. Where several things are wrong, the lowest exit code of 20 to 27 is returned.
+
+Examples:
+  $ ddb-publish verify archive/public --suite trixie --keyring archive/keys
+  $ ddb-publish verify archive/public -s trixie -k archive/keys --pool --json
+  $ ddb-publish verify archive/public -s trixie -k archive/keys --max-age 7d")]
+    Verify(Box<verify::Verify>),
+    /// Check for apt that a Release of an opted-in archive has a proof of a transparency log, and let all others pass
+    #[command(after_help = "\
+Two commands, as root, make apt refuse an archive's Release that is in no log, also when its signing key was stolen:
+
+  apt install gpgv
+  ddb-publish apt-verify-hook --install --keyring example.asc \\
+    --sigsum-key example.pub --sigsum-policy example.policy
+
+The files come from the archive's owner, on another way than its packages. An archive is recognised by a signature that names a \
+key of the keyring, or by --origin. Everything is offline: the proof stands in the armor of InRelease. A configuration that \
+cannot be used lets nothing pass. Where the package apt-verify is installed, this becomes one of its plugins; else, as with apt 3, \
+which conflicts with it, apt calls a script that calls this and then gpgv.
+
+Examples:
+  $ ddb-publish apt-verify-hook --install --root root
+  $ ddb-publish apt-verify-hook --config root/etc/ddb/verify.d -- --dump-options")]
+    AptVerifyHook(apt_verify_hook::AptVerifyHook),
     /// Make, show and extend the archive's signing keys
     Key(keys::Key),
 }
@@ -107,6 +137,8 @@ pub fn main() -> ExitCode {
         Command::Log(options) => log::run(&common, *options),
         Command::Promote(options) => promote::run(&common, *options),
         Command::Serve(options) => serve::run(&common, options),
+        Command::Verify(options) => verify::run(&common, *options),
+        Command::AptVerifyHook(options) => apt_verify_hook::run(&common, options),
         Command::Key(options) => keys::run(&common, options).map(ExitCode::from),
     };
     match done {

@@ -1,0 +1,116 @@
+//! `ddb-publish apt-verify-hook`: its options and what it prints.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::people::answer::{self, Answer};
+use crate::people::deploy::Common;
+use crate::people::environment;
+use crate::people::exit::Exit;
+use crate::people::failure::Failure;
+use crate::verify::VerifyError;
+use crate::verify::hook::{HookConfigError, HookError, HookFiles, Installed, check, install};
+use crate::words::name::FileName;
+
+#[derive(Debug, Args)]
+pub(super) struct AptVerifyHook {
+    /// Write what makes apt call this, and with the other options the configuration of an archive
+    #[arg(long)]
+    install: bool,
+    /// Opt in the archive whose keys are in this keyring
+    #[arg(long, value_name = "FILE", requires_all = ["install", "sigsum_key", "sigsum_policy"])]
+    keyring: Option<PathBuf>,
+    /// The public key that submits the archive's Releases to Sigsum logs
+    #[arg(long, value_name = "FILE", requires = "keyring")]
+    sigsum_key: Option<PathBuf>,
+    /// The policy: which Sigsum logs and witnesses count; a file or the name of a built-in one
+    #[arg(long, value_name = "FILE|NAME", requires = "keyring")]
+    sigsum_policy: Option<PathBuf>,
+    /// Recognise the archive also by this Origin in its Release
+    #[arg(long, value_name = "TEXT", requires = "keyring")]
+    origin: Option<String>,
+    /// What the archive's files in the configuration are named
+    #[arg(long, value_name = "NAME", default_value = "archive")]
+    name: FileName,
+    /// Where the archives that are opted in are named
+    #[arg(long, value_name = "DIR", default_value = "/etc/ddb/verify.d", conflicts_with = "install")]
+    config: PathBuf,
+    /// The program that apt is to run; default is this one
+    #[arg(long, value_name = "FILE", requires = "install")]
+    program: Option<PathBuf>,
+    /// Install below this folder
+    #[arg(long, value_name = "DIR", default_value = "/", requires = "install")]
+    root: PathBuf,
+    /// What apt or apt-verify hands over: the arguments of gpgv
+    #[arg(last = true, value_name = "ARGUMENT", conflicts_with = "install")]
+    arguments: Vec<OsString>,
+}
+
+pub(super) fn run(common: &Common, options: AptVerifyHook) -> Result<ExitCode, Failure> {
+    if !options.install {
+        check(&options.arguments, &options.config)?;
+        return Ok(Exit::Done.into());
+    }
+    let archive = match (&options.keyring, &options.sigsum_key, &options.sigsum_policy) {
+        (Some(keyring), Some(key), Some(policy)) => Some((options.name.to_string(), parts(&options, keyring, key, policy)?)),
+        _ => None,
+    };
+    let own = || environment::this_program().map_err(|source| VerifyError::Read { path: PathBuf::from("/proc/self/exe"), source });
+    let program = options.program.clone().map_or_else(own, Ok)?;
+    let root = std::path::absolute(&options.root).unwrap_or_else(|_| options.root.clone());
+    let files = HookFiles {
+        program,
+        plugins: root.join("etc/apt/verify.d"),
+        apt_conf: root.join("etc/apt/apt.conf.d"),
+        gpgv: PathBuf::from("/usr/bin/gpgv"),
+        config: root.join("etc/ddb/verify.d"),
+        archive,
+    };
+    answer::print(&install(&files)?, common.json);
+    Ok(Exit::Done.into())
+}
+
+fn parts(options: &AptVerifyHook, keyring: &Path, key: &Path, policy: &Path) -> Result<Vec<(&'static str, Vec<u8>)>, VerifyError> {
+    let read = |path: &Path| std::fs::read(path).map_err(|source| VerifyError::Read { path: path.to_owned(), source });
+    let name = &options.name;
+    let origin = options.origin.as_ref().map_or(String::new(), |origin| format!("Origin: {origin}\n"));
+    let mut parts = vec![("asc", read(keyring)?), ("pub", read(key)?)];
+    let named = if policy.exists() {
+        parts.push(("policy", read(policy)?));
+        format!("{name}.policy")
+    } else {
+        policy.display().to_string()
+    };
+    let conf = format!("Signed-By: {name}.asc\n{origin}Sigsum-Key: {name}.pub\nSigsum-Policy: {named}\n");
+    parts.push(("conf", conf.into_bytes()));
+    Ok(parts)
+}
+
+impl From<HookError> for Failure {
+    fn from(error: HookError) -> Self {
+        let exit = match &error {
+            HookError::Unproven { .. } => Exit::Unproven,
+            HookError::Signature { .. } => Exit::Unsigned,
+            HookError::Arguments => Exit::Usage,
+            HookError::Config(HookConfigError { .. }) => Exit::Archive,
+            HookError::Read { .. } => Exit::Failed,
+        };
+        Self::new(&error, exit, Vec::new())
+    }
+}
+
+impl Answer for Installed {
+    fn text(&self) -> String {
+        let mut text: String = self.files.iter().map(|path| format!("Wrote {}\n", path.display())).collect();
+        text.push_str(&match self.opted_in {
+            0 => "No archive is opted in: --keyring, --sigsum-key and --sigsum-policy do that.\n".to_owned(),
+            1 => "1 archive is opted in.\n".to_owned(),
+            number => format!("{number} archives are opted in.\n"),
+        });
+        self.notes.iter().for_each(|note| text.push_str(&format!("note: {note}\n")));
+        text
+    }
+}

@@ -1,0 +1,125 @@
+//! Which archives are opted in: `/etc/ddb/verify.d/*.conf`, one paragraph an archive (deb822(5)).
+//!
+//!     Signed-By: example.asc
+//!     Origin: Example
+//!     Suite: trixie
+//!     Sigsum-Key: example.pub
+//!     Sigsum-Policy: example.policy
+//!
+//! An archive is recognised by a signature that names a key of the keyring `Signed-By`, or by `Origin` and, where given, `Suite`
+//! (or Codename). The first is the stronger: whoever stole the key can write another Origin, but has to sign with it.
+
+use std::path::{Path, PathBuf};
+
+use sequoia_openpgp::KeyHandle;
+
+use super::super::openpgp::PinnedKeys;
+use super::super::proofs::SigsumPins;
+use super::super::release::Release;
+use crate::words::deb822::{Paragraph, paragraphs};
+
+/// Largest file of the configuration in bytes.
+const LIMIT: u64 = 64 << 20;
+
+/// What a paragraph may hold.
+const FIELDS: [&str; 5] = ["Signed-By", "Origin", "Suite", "Sigsum-Key", "Sigsum-Policy"];
+
+/// What is wrong with the configuration. Nothing passes then: nobody knows which archives are opted in.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {reason}; until that is mended no archive is accepted", path.display())]
+pub struct HookConfigError {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// An archive whose Releases need a proof.
+pub(super) struct OptedIn {
+    /// The file, for messages.
+    pub(super) file: String,
+    signed_by: Option<PinnedKeys>,
+    origin: Option<String>,
+    suite: Option<String>,
+    pub(super) pins: SigsumPins,
+}
+
+impl OptedIn {
+    /// Returns by what an archive is recognised as this one; `None` if it is not.
+    pub(super) fn matches(&self, issuers: &[KeyHandle], release: Option<&Release>) -> Option<String> {
+        if let Some(key) = self.signed_by.as_ref().and_then(|keys| issuers.iter().find(|issuer| keys.know(issuer))) {
+            return Some(format!("signed by {key}"));
+        }
+        let (origin, release) = (self.origin.as_ref()?, release?);
+        let suite = self.suite.as_ref();
+        let fits = release.origin.as_ref() == Some(origin)
+            && suite.is_none_or(|suite| release.suite.as_ref() == Some(suite) || release.codename.as_ref() == Some(suite));
+        fits.then(|| format!("Origin {origin}"))
+    }
+}
+
+/// Reads every `.conf` of a folder, in the order of their names. A folder that is not there opts nothing in.
+pub(super) fn read(folder: &Path) -> Result<Vec<OptedIn>, HookConfigError> {
+    let refuse = |reason: String| HookConfigError { path: folder.to_owned(), reason };
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(fault) => return Err(refuse(fault.to_string())),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|fault| refuse(fault.to_string()))?.path();
+        if path.extension().is_some_and(|ending| ending == "conf") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let mut archives = Vec::new();
+    for path in paths {
+        let text = text_of(&path)?;
+        for paragraph in paragraphs(&text) {
+            archives.push(opted_in(&path, paragraph).map_err(|reason| HookConfigError { path: path.clone(), reason })?);
+        }
+    }
+    Ok(archives)
+}
+
+fn opted_in(path: &Path, text: &str) -> Result<OptedIn, String> {
+    let paragraph = Paragraph::parse(text.as_bytes()).map_err(|fault| fault.to_string())?;
+    if let Some(field) = paragraph.fields().iter().find(|field| !FIELDS.contains(&field.name)) {
+        return Err(format!("it has the field {}, which is none of {}", field.name, FIELDS.join(", ")));
+    }
+    let own = |field: &str| paragraph.get(field).filter(|value| !value.is_empty()).map(str::to_owned);
+    let beside = |file: &str| path.parent().unwrap_or(path).join(file);
+    let need = |field: &str| own(field).ok_or_else(|| format!("it has no {field}"));
+    let signed_by = match own("Signed-By") {
+        Some(file) => {
+            let file = beside(&file);
+            let bytes = std::fs::read(&file).map_err(|fault| format!("cannot read {}: {fault}", file.display()))?;
+            Some(PinnedKeys::read(&[(file.display().to_string(), bytes)]).map_err(|fault| fault.to_string())?)
+        }
+        None => None,
+    };
+    let origin = own("Origin");
+    if signed_by.is_none() && origin.is_none() {
+        return Err("it has neither Signed-By nor Origin, so it is about no archive".to_owned());
+    }
+    let read = |file: String| text_of(&beside(&file)).map_err(|fault| format!("{}: {}", fault.path.display(), fault.reason));
+    let policy = need("Sigsum-Policy")?;
+    // A built-in policy is named; a file is beside this one or has a path.
+    let policy = if beside(&policy).exists() { read(policy)? } else { policy };
+    let keys = need("Sigsum-Key")?;
+    let keys: Vec<String> = keys.split_ascii_whitespace().map(|file| read(file.to_owned())).collect::<Result<_, _>>()?;
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let pins = SigsumPins::read(policy.as_bytes(), &keys)?;
+    Ok(OptedIn { file: path.display().to_string(), signed_by, origin, suite: own("Suite"), pins })
+}
+
+fn text_of(path: &Path) -> Result<String, HookConfigError> {
+    let refuse = |reason: String| HookConfigError { path: path.to_owned(), reason };
+    let size = std::fs::metadata(path).map_err(|fault| refuse(fault.to_string()))?.len();
+    if size > LIMIT {
+        return Err(refuse(format!("it has more than {LIMIT} bytes")));
+    }
+    std::fs::read_to_string(path).map_err(|fault| refuse(fault.to_string()))
+}

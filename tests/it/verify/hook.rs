@@ -1,0 +1,267 @@
+//! The plugin of apt-verify, run by both apts as `_apt`: an opted-in archive needs a good proof in its InRelease, others do not.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::plain_archive;
+use crate::client::{Apt, Kind, as_root};
+use crate::sandbox::{Run, Sandbox, cache};
+use crate::server::Server;
+use crate::sigsum::site::{Log, configure, give_key, submit_key};
+
+/// One apt that calls the plugin: the machine's through apt-verify, trixie's through the script that takes its place.
+struct Hooked<'a> {
+    sandbox: &'a Sandbox,
+    apt: Apt<'a>,
+}
+
+impl<'a> Hooked<'a> {
+    fn new(sandbox: &'a Sandbox, apt: Apt<'a>) -> Self {
+        let hooked = Self { sandbox, apt };
+        let apt = &hooked.apt;
+        let inside = apt.inside();
+        // The plugin is run as _apt, who may look into no folder of whoever builds.
+        std::fs::create_dir(apt.path("bin")).unwrap();
+        std::fs::copy(env!("CARGO_BIN_EXE_ddb-publish"), apt.path("bin/ddb-publish")).unwrap();
+        std::fs::set_permissions(apt.path("bin/ddb-publish"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let verify = match apt.kind {
+            // apt 3 conflicts with apt-verify: our own script takes its place.
+            Kind::Trixie => {
+                for package in ["libgpg-error0", "libgcrypt20", "gpgv"] {
+                    std::fs::copy(cache(&format!("apt-verify/{package}.deb")), apt.path(&format!("work/{package}.deb"))).unwrap();
+                }
+                apt.run(&["dpkg", "-i", "libgpg-error0.deb", "libgcrypt20.deb", "gpgv.deb"]).ok();
+                String::new()
+            }
+            // The machine's /etc is not ours: its script with another folder.
+            Kind::Machine => {
+                let script = std::fs::read_to_string(cache("apt-verify/root/usr/bin/apt-verify")).unwrap();
+                let folder = format!("{inside}/etc/apt/verify.d");
+                assert!(script.contains("/etc/apt/verify.d"));
+                apt.write("bin/apt-verify", script.replace("/etc/apt/verify.d", &folder));
+                std::fs::set_permissions(apt.path("bin/apt-verify"), std::fs::Permissions::from_mode(0o755)).unwrap();
+                std::fs::create_dir(apt.path("etc/apt/verify.d")).unwrap();
+                std::os::unix::fs::symlink("/usr/bin/gpgv", apt.path("etc/apt/verify.d/gpgv")).unwrap();
+                format!("APT::Key::gpgvcommand \"{inside}/bin/apt-verify\";\n")
+            }
+        };
+        let user = "APT::Sandbox::User \"_apt\";\n";
+        apt.write("etc/apt/apt.conf.d/75verify", format!("{verify}{user}"));
+        // A line of apt.conf counts more than a part.
+        let own = std::fs::read_to_string(apt.path("apt.conf")).unwrap().replace("APT::Sandbox::User \"root\";\n", user);
+        apt.write("apt.conf", own);
+        std::fs::create_dir(apt.path("pins")).unwrap();
+        for file in PINS {
+            std::fs::copy(sandbox.path(file), apt.path(&format!("pins/{file}"))).unwrap();
+        }
+        apt.forget_lists(sandbox);
+        hooked
+    }
+
+    fn install(&self, more: &[&str]) -> Run {
+        let inside = self.apt.inside();
+        let program = format!("{inside}/bin/ddb-publish");
+        let arguments = ["apt-verify-hook", "--install", "--program", &program, "--root", &inside];
+        self.apt.run(&[&[program.as_str()], &arguments[..], more].concat())
+    }
+
+    fn opt_in(&self) -> Run {
+        let [keyring, key, policy] = PINS.map(|file| format!("{}/pins/{file}", self.apt.inside()));
+        self.install(&["--keyring", &keyring, "--sigsum-key", &key, "--sigsum-policy", &policy])
+    }
+
+    /// An update that refuses the archive and stores nothing.
+    #[track_caller]
+    fn refuses(&self) -> String {
+        self.apt.forget_lists(self.sandbox);
+        let run = self.apt.update(&[]);
+        assert!(run.code == 100 && self.apt.versions("plain").is_empty(), "{:?}: {}\n{}{}", self.apt.kind, run.code, run.out, run.err);
+        run.err + &run.out
+    }
+
+    #[track_caller]
+    fn accepts(&self, version: &str) {
+        self.apt.forget_lists(self.sandbox);
+        let run = self.apt.update(&[]);
+        assert_eq!(run.code, 0, "{:?}: {}{}", self.apt.kind, run.out, run.err);
+        assert_eq!(self.apt.versions("plain"), [version]);
+    }
+}
+
+impl Apt<'_> {
+    /// Forgets what was fetched; `_apt` may fetch again.
+    fn forget_lists(&self, sandbox: &Sandbox) {
+        self.forget();
+        as_root(sandbox, &["chown", "_apt", self.path("var/lib/apt/lists/partial").to_str().unwrap()]).ok();
+    }
+}
+
+/// What an owner hands out: who signs, who submits to the log, which logs and witnesses count.
+const PINS: [&str; 3] = ["pinned.asc", "submit.pub", "policy"];
+
+#[test]
+fn both_apts_refuse_an_opted_in_archive_without_a_good_proof_and_leave_others_alone() {
+    let keeper = Sandbox::new();
+    let log = Log::start(&keeper, "log");
+    let mut sandbox = Sandbox::with_archive();
+    let server = Server::of(&sandbox.public());
+    sandbox.deb("out", "plain", "1.0-1", "amd64", "");
+    sandbox.commit("out", &[]).ok();
+    let policy = format!("{}quorum log\n", log.lines());
+    configure(&sandbox, &policy, "");
+    let settings = std::fs::read_to_string(sandbox.path("archive/ddb.toml")).unwrap();
+    sandbox.write("archive/ddb.toml", settings.replacen("[archive]\n", &format!("[archive]\nurl = \"{}\"\n", server.url()), 1));
+    sandbox.git(&["commit", "-q", "-a", "-m", "Say where clients come"]).ok();
+    give_key(&mut sandbox);
+    sandbox.dists(&[]).ok();
+    sandbox.write("policy", &policy);
+    std::fs::copy(sandbox.public().join("archive-keyring.asc"), sandbox.path("pinned.asc")).unwrap();
+    let stanza = std::fs::read_to_string(sandbox.public().join("trixie.sources")).unwrap();
+    let in_release = "dists/trixie/InRelease";
+    let good = std::fs::read(sandbox.public().join(in_release)).unwrap();
+    let bare = ddb::formats::sigsum::staple::without(&good).unwrap();
+    let proof = std::fs::read(sandbox.public().join("dists/trixie/Release.proof")).unwrap();
+
+    let [machine, trixie] = Apt::both_to_install(&sandbox);
+    for hooked in [Hooked::new(&sandbox, machine), Hooked::new(&sandbox, trixie)] {
+        let apt = &hooked.apt;
+        apt.use_stanza(&stanza);
+        // Nobody is opted in: nothing changes, with or without a proof.
+        hooked.install(&[]).ok();
+        hooked.accepts("1.0-1");
+        server.change(in_release, bare.clone());
+        hooked.accepts("1.0-1");
+
+        let run = hooked.opt_in().ok();
+        assert!(run.out.contains("1 archive is opted in.") && !run.out.contains("note:"), "{}", run.out);
+        let said = hooked.refuses();
+        assert!(said.contains("not signed") || said.contains("apt-verify"), "{said}");
+        server.change_nothing();
+        hooked.accepts("1.0-1");
+        // The detached signature carries its proof too.
+        server.hide(in_release);
+        hooked.accepts("1.0-1");
+        server.change_nothing();
+
+        // A proof that is cut off, changed, or none at all.
+        let mut changed = proof.clone();
+        let last = changed.len() - 2;
+        changed[last] = if changed[last] == b'0' { b'1' } else { b'0' };
+        for bad in [proof[..proof.len() / 2].to_vec(), changed, b"version=2\n".to_vec()] {
+            server.change(in_release, ddb::formats::sigsum::staple::staple(&bare, &bad).unwrap());
+            hooked.refuses();
+        }
+        server.change_nothing();
+        hooked.accepts("1.0-1");
+
+        // The plugin does not replace gpgv: a changed text is still refused.
+        let text = String::from_utf8(good.clone()).unwrap().replacen("Origin: Test", "Origin: Tset", 1);
+        server.change(in_release, text.into_bytes());
+        hooked.refuses();
+        server.change_nothing();
+
+        // A thief with the OpenPGP key writes another Origin and has no proof; who signed is what counts.
+        let victim = stolen(&sandbox);
+        server.change(in_release, victim);
+        hooked.refuses();
+        server.change_nothing();
+
+        // A configuration that cannot be used lets nothing pass; another key that submits does not either.
+        let conf = apt.path("etc/ddb/verify.d/archive.conf");
+        let right = std::fs::read_to_string(&conf).unwrap();
+        for wrong in ["Sigsum-Key: nosuch.pub\n".to_owned(), "nonsense".to_owned(), right.replace("Signed-By", "Signed")] {
+            std::fs::write(&conf, wrong).unwrap();
+            hooked.refuses();
+        }
+        std::fs::write(&conf, &right).unwrap();
+        hooked.accepts("1.0-1");
+        let stranger = submit_key(&keeper, &format!("stranger-{:?}", apt.kind));
+        let own = std::fs::read(apt.path("etc/ddb/verify.d/archive.pub")).unwrap();
+        apt.write("etc/ddb/verify.d/archive.pub", stranger);
+        hooked.refuses();
+        apt.write("etc/ddb/verify.d/archive.pub", own);
+        hooked.accepts("1.0-1");
+
+        // Another archive without any proof is left alone.
+        let other = plain_archive("2026-11-01T00:00:00Z");
+        let beside = Server::of(&other.public());
+        let text = std::fs::read_to_string(other.public().join("trixie.sources")).unwrap();
+        let address = text.lines().find_map(|line| line.strip_prefix("URIs: ")).unwrap().to_owned();
+        apt.use_stanza(&text.replace(&address, &beside.url()));
+        hooked.accepts("1.0-1");
+        // Unless its Origin is opted in, which is the same here.
+        let by_origin = right.replace("Signed-By: archive.asc\n", "Origin: Test\nSuite: trixie\n");
+        std::fs::write(&conf, by_origin).unwrap();
+        hooked.refuses();
+        std::fs::write(&conf, right.replace("Signed-By: archive.asc\n", "Origin: Test\nSuite: sid\n")).unwrap();
+        hooked.accepts("1.0-1");
+        // Only the archives that are opted in need the configuration.
+        std::fs::remove_file(conf).unwrap();
+        hooked.accepts("1.0-1");
+    }
+}
+
+/// What a thief signs with the archive's own key: other packages, another Origin, no proof.
+fn stolen(sandbox: &Sandbox) -> Vec<u8> {
+    sandbox.run("rm", &["-rf", "stolen"]).ok();
+    sandbox.run("cp", &["-a", "archive", "stolen"]).ok();
+    let settings = std::fs::read_to_string(sandbox.path("stolen/ddb.toml")).unwrap();
+    let settings = settings.split("\n[logs.sigsum]").next().unwrap().replace("\"Test\"", "\"Debian\"");
+    sandbox.write("stolen/ddb.toml", settings);
+    sandbox.run("git", &["-C", "stolen", "commit", "-q", "-a", "-m", "Steal."]).ok();
+    sandbox.publish(&["-C", "stolen", "dists", "trixie", "--renew"]).ok();
+    let signed = std::fs::read(sandbox.path("stolen/public/dists/trixie/InRelease")).unwrap();
+    assert!(String::from_utf8_lossy(&signed).contains("Origin: Debian"));
+    signed
+}
+
+#[test]
+fn the_plugin_answers_what_apt_asks_and_installs_nothing_that_it_could_not_read() {
+    let sandbox = plain_archive("2026-11-01T00:00:00Z");
+    let config = ["apt-verify-hook", "--config", "root/etc/ddb/verify.d", "--"];
+    let hook = |more: &[&str]| sandbox.publish(&[&config[..], more].concat());
+    let run = hook(&["--dump-options"]).ok();
+    assert!(run.out.is_empty() && run.err.is_empty(), "{run:?}");
+    // Without configuration every call passes, even a senseless one; with one, it does not.
+    hook(&["nosuch", "nosuch"]).ok();
+    sandbox.write("policy", "log 0ec7e16843119b120377a73913ac6acbc2d03d82432e2c36b841b09a95841f25\nquorum none\n");
+    sandbox.write("key", "0ec7e16843119b120377a73913ac6acbc2d03d82432e2c36b841b09a95841f25\n");
+    let install = |root: &str, more: &[&str]| sandbox.publish(&[&["apt-verify-hook", "--install", "--root", root], more].concat());
+    let pins = |key| ["--keyring", "pinned.asc", "--sigsum-policy", "policy", "--sigsum-key", key];
+    install("root", &pins("pinned.asc")).exits(2).says("Sigsum key");
+    assert!(!sandbox.path("root").exists());
+    let run = install("root", &pins("key")).ok();
+    assert!(run.out.contains("apt.conf.d/74ddb-verify"), "{}", run.out);
+    let part = std::fs::read_to_string(sandbox.path("root/etc/apt/apt.conf.d/74ddb-verify")).unwrap();
+    assert_eq!(part, format!("APT::Key::gpgvcommand \"{}\";\n", sandbox.path("root/etc/ddb/verify.d/gpgv").display()));
+    for (path, mode) in [
+        ("apt/verify.d/50-ddb", 0o755),
+        ("apt/apt.conf.d/74ddb-verify", 0o644),
+        ("ddb/verify.d", 0o755),
+        ("ddb/verify.d/gpgv", 0o755),
+        ("ddb/verify.d/archive.conf", 0o644),
+        ("ddb/verify.d/archive.pub", 0o644),
+    ] {
+        let found = std::fs::metadata(sandbox.path("root/etc").join(path)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(found, mode, "{path}");
+    }
+    hook(&["nosuch", "nosuch"]).exits(1).says("nosuch");
+    hook(&[]).exits(2).says("apt-verify");
+    // The script passes on what it gets.
+    let in_release = std::fs::read_to_string(sandbox.public().join("dists/trixie/InRelease")).unwrap();
+    let signature = in_release[in_release.find("-----BEGIN PGP SIGNATURE").unwrap()..].to_owned();
+    sandbox.write("sig", signature);
+    let release = std::fs::read_to_string(sandbox.public().join("dists/trixie/Release")).unwrap();
+    sandbox.write("data", release.trim_end());
+    let plugin = sandbox.path("root/etc/apt/verify.d/50-ddb").display().to_string();
+    let gpgv = ["--homedir", "x", "--keyring", "y", "--ignore-time-conflict", "--status-fd", "3", "sig", "data"];
+    sandbox.run(&plugin, &gpgv).exits(23).says("has none stapled");
+    sandbox.run(&plugin, &["--dump-options"]).ok();
+    // The script in place of gpgv stops before gpgv.
+    let script = sandbox.path("root/etc/ddb/verify.d/gpgv").display().to_string();
+    sandbox.run(&script, &gpgv).exits(23).says("has none stapled");
+    sandbox.run(&script, &["--dump-options"]).ok();
+    // Where apt-verify is, it calls the plugin, and nothing takes its place.
+    sandbox.write("other/etc/apt/verify.d/gpgv", "");
+    let run = install("other", &[]).ok();
+    assert!(run.out.contains("verify.d/50-ddb") && !sandbox.path("other/etc/apt/apt.conf.d").exists(), "{}", run.out);
+}
