@@ -22,6 +22,9 @@ const PART: &str = "74ddb-verify";
 /// What apt calls where there is no apt-verify, in the folder of the configuration.
 const IN_PLACE: &str = "gpgv";
 
+/// The ending and the contents of one file.
+pub type Part = (&'static str, Vec<u8>);
+
 /// What is installed.
 #[derive(Debug, Clone)]
 pub struct HookFiles {
@@ -36,7 +39,7 @@ pub struct HookFiles {
     /// Where the plugin looks for its configuration.
     pub config: PathBuf,
     /// An archive to opt in: its name, and the contents of the files beside its configuration by their endings, the .conf included.
-    pub archive: Option<(String, Vec<(&'static str, Vec<u8>)>)>,
+    pub archive: Option<(String, Vec<Part>)>,
 }
 
 /// What was written.

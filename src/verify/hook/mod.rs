@@ -14,7 +14,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 pub use config::HookConfigError;
-pub use install::{HookFiles, Installed, install};
+pub use install::{HookFiles, Installed, Part, install};
 
 use super::openpgp;
 use super::release::{self, Release};
