@@ -68,14 +68,8 @@ impl Repository {
         let snapshot = before.map(|commit| self.snapshot(commit)).transpose()?;
         let mut left = Vec::new();
         let git_dir = self.git_dir();
-        let (removed, written) = (by_folder(edits, false), by_folder(edits, true));
-        // What goes makes room first, one folder after another: the last file of a folder takes the folder with it. Some folders
-        // at a time, so that a large deploy does not hold an entry for each of its files twice.
-        for folders in removed.chunks(1).chain(written.chunks(FOLDERS)) {
-            let old = folders.iter().map(|folder| self.old_blobs(snapshot.as_ref(), folder)).collect::<Result<Vec<_>, _>>()?;
-            let bring = |own: &mut Option<Self>, (folder, old): (&Folder<'_>, _)| folder.bring(&root, git_dir, own, &old);
-            let brought = folders.par_iter().zip(old).map_init(|| None, bring);
-            for (path, became) in brought.collect::<Result<Vec<_>, _>>()?.into_iter().flatten() {
+        let mut took = |brought: Vec<(String, Became)>| -> Result<(), GitError> {
+            for (path, became) in brought {
                 match became {
                     Became::Left => left.push(path),
                     Became::Written(entry) => index.add(&entry).map_err(failed(format!("add {path} to the index")))?,
@@ -85,8 +79,22 @@ impl Repository {
                     Became::Removed => {}
                 }
             }
+            Ok(())
+        };
+        // What goes makes room first, one folder after another: the last file of a folder takes the folder with it.
+        let mut own = None;
+        for folder in by_folder(edits, false) {
+            took(folder.bring(&root, git_dir, &mut own, &self.old_blobs(snapshot.as_ref(), &folder)?)?)?;
+        }
+        // Some folders at a time, so that a large deploy does not hold an entry for each of its files twice.
+        for folders in by_folder(edits, true).chunks(FOLDERS) {
+            let old = folders.iter().map(|folder| self.old_blobs(snapshot.as_ref(), folder)).collect::<Result<Vec<_>, _>>()?;
+            let bring = |own: &mut Option<Self>, (folder, old): (&Folder<'_>, _)| folder.bring(&root, git_dir, own, &old);
+            let brought: Vec<_> = folders.par_iter().zip(old).map_init(|| None, bring).collect::<Result<_, _>>()?;
+            took(brought.into_iter().flatten().collect())?;
         }
         index.write().map_err(failed("write the index"))?;
+        left.sort();
         Ok(left)
     }
 
@@ -232,6 +240,12 @@ fn is_replaceable(file: &Path, old: Option<&[u8]>, new: Option<&[u8]>) -> Result
     if !metadata.is_file() {
         return Ok(false);
     }
+    // A killed run may have left the beginning.
+    if let Some(new) = new.filter(|new| metadata.len() < new.len() as u64)
+        && new.starts_with(&fs::read(file).map_err(failed)?)
+    {
+        return Ok(true);
+    }
     for known in [old, new].into_iter().flatten() {
         if metadata.len() == known.len() as u64 && fs::read(file).map_err(failed)? == known {
             return Ok(true);
@@ -252,7 +266,11 @@ fn is_replaceable(file: &Path, old: Option<&[u8]>, new: Option<&[u8]>) -> Result
 fn write_new(file: &Path, bytes: &[u8]) -> Result<bool, GitError> {
     let failed = |source| GitError::File { operation: "write", path: file.to_owned(), source };
     match fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(file) {
-        Ok(mut made) => made.write_all(bytes).map(|()| true).map_err(failed),
+        Ok(mut made) => made.write_all(bytes).map(|()| true).map_err(|fault| {
+            // Half a file would be taken for a change of the user's.
+            let _ = fs::remove_file(file);
+            failed(fault)
+        }),
         Err(fault) if fault.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
         Err(fault) => Err(failed(fault)),
     }
@@ -285,4 +303,87 @@ fn remove_with_empty_folders(root: &Path, file: &Path) -> Result<(), GitError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::places::git::Author;
+
+    const BRANCH: &str = "refs/heads/main";
+
+    fn edits(all: &[(&str, Option<&str>)]) -> Edits {
+        all.iter().map(|(path, content)| ((*path).to_owned(), content.map(|text| text.as_bytes().to_vec()))).collect()
+    }
+
+    /// A repository with a work tree in which these files are committed and checked out.
+    fn checked_out(folder: &Path, files: &[(&str, Option<&str>)]) -> (Repository, Oid) {
+        let repository = Repository::open_or_init(folder, false).unwrap();
+        let head = repository.git().set_head(BRANCH);
+        head.unwrap();
+        let tip = land(&repository, None, &edits(files));
+        assert_eq!(repository.refresh_work_tree(BRANCH, None, &edits(files)).unwrap(), [""; 0]);
+        (repository, tip)
+    }
+
+    fn land(repository: &Repository, tip: Option<Oid>, edits: &Edits) -> Oid {
+        let author = Author { name: "Test".into(), email: "test@example.org".into(), time: 1_000_000_000 };
+        let commit = repository.commit(tip, edits, "edit", &author).unwrap();
+        assert!(repository.compare_and_swap(BRANCH, tip, commit, "test").unwrap());
+        commit
+    }
+
+    fn status(folder: &Path) -> String {
+        let output = std::process::Command::new("git").arg("-C").arg(folder).args(["status", "--porcelain"]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    #[test]
+    fn files_take_the_place_of_folders_and_folders_that_of_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let (repository, tip) =
+            checked_out(folder.path(), &[("a", Some("1")), ("b/c/d", Some("2")), ("e/f", Some("3")), ("e/g", Some("4"))]);
+        assert_eq!(status(folder.path()), "");
+        let edits = edits(&[("a", None), ("a/x", Some("5")), ("b", Some("6")), ("b/c/d", None), ("e/f", None), ("h/i/j", Some("7"))]);
+        // One edit does not put a file in a folder's place, but what others push may.
+        let (gone, come): (Edits, Edits) = edits.clone().into_iter().partition(|(_, content)| content.is_none());
+        let between = land(&repository, Some(tip), &gone);
+        land(&repository, Some(between), &come);
+        assert_eq!(repository.refresh_work_tree(BRANCH, Some(tip), &edits).unwrap(), [""; 0]);
+        assert_eq!(status(folder.path()), "");
+        assert_eq!(fs::read(folder.path().join("b")).unwrap(), b"6");
+        assert!(folder.path().join("e/g").exists() && !folder.path().join("e/f").exists());
+    }
+
+    #[test]
+    fn what_somebody_changed_or_put_elsewhere_is_left_alone_and_what_a_killed_run_left_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let (repository, tip) =
+            checked_out(root, &[("a", Some("old a")), ("b", Some("old b")), ("c/d", Some("old d")), ("k", Some("old k"))]);
+        let edits = edits(&[
+            ("a", Some("new a")),
+            ("b", None),
+            ("c/d", Some("new d")),
+            ("f", Some("new f")),
+            ("k", Some("new k")),
+            ("l/m", Some("new m")),
+        ]);
+        fs::write(root.join("a"), "mine").unwrap();
+        fs::write(root.join("b"), "mine").unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::remove_dir_all(root.join("c")).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), root.join("c")).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path().join("nothing"), root.join("f")).unwrap();
+        fs::write(root.join("k"), "new").unwrap();
+        fs::create_dir(root.join("l")).unwrap();
+        fs::write(root.join("l/m"), "").unwrap();
+        land(&repository, Some(tip), &edits);
+        assert_eq!(repository.refresh_work_tree(BRANCH, Some(tip), &edits).unwrap(), ["a", "b", "c/d", "f"]);
+        for (path, content) in [("a", "mine"), ("b", "mine"), ("k", "new k"), ("l/m", "new m")] {
+            assert_eq!(fs::read_to_string(root.join(path)).unwrap(), content, "{path}");
+        }
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    }
 }

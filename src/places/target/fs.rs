@@ -12,6 +12,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::io::Errno;
+
 use super::{Content, PublishTarget, TargetError};
 use crate::formats::pool::pointer::Pointer;
 use crate::places::pointer_of;
@@ -142,7 +144,9 @@ impl FolderTarget {
         if !self.without_reflinks.load(Ordering::Relaxed) {
             match self.write_reflink(file, origin) {
                 Ok(()) => return Ok(()),
-                Err(_) => self.without_reflinks.store(true, Ordering::Relaxed),
+                // Other faults are of this file alone.
+                Err(fault) if has_none(&fault) => self.without_reflinks.store(true, Ordering::Relaxed),
+                Err(_) => {}
             }
         }
         self.write_link(file, origin)
@@ -180,6 +184,12 @@ impl FolderTarget {
         incoming.persist(file).map_err(|fault| failed(fault.error))?;
         Ok(())
     }
+}
+
+/// Tells whether a reflink failed because there are none between these two places.
+fn has_none(fault: &io::Error) -> bool {
+    let never = [Errno::XDEV, Errno::OPNOTSUPP, Errno::NOTTY, Errno::INVAL, Errno::NOSYS];
+    never.iter().any(|errno| fault.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// Dates a file a second later at least than the one that it replaces. Clients ask for what was modified since, in whole
@@ -247,15 +257,18 @@ impl PublishTarget for FolderTarget {
 
     fn settle(&self) -> Result<(), TargetError> {
         let folders = std::mem::take(&mut *self.unsettled.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-        if folders.len() > MANY {
-            let synced = File::open(&self.root).and_then(|root| Ok(rustix::fs::syncfs(root)?));
-            return synced.map_err(self.failed("sync", "."));
-        }
-        for folder in folders {
-            let synced = File::open(&folder).and_then(|open| open.sync_all());
-            synced.map_err(self.failed("sync", &folder.display().to_string()))?;
-        }
-        Ok(())
+        let many = folders.len() > MANY;
+        // A part of the tree, as its pool, may lie on another file system.
+        let mut synced = BTreeSet::new();
+        let mut sync = |folder: &Path| {
+            let open = File::open(folder)?;
+            match many {
+                true if !synced.insert(open.metadata()?.dev()) => Ok(()),
+                true => Ok(rustix::fs::syncfs(&open)?),
+                false => open.sync_all(),
+            }
+        };
+        folders.iter().try_for_each(|folder| sync(folder).map_err(self.failed("sync", &folder.display().to_string())))
     }
 
     fn local_root(&self) -> Option<&Path> {
