@@ -202,7 +202,7 @@ impl Site {
 fn last_of(commit: Oid, codename: &str, fold: &Fold) -> Last {
     let (sheets, listed) = (fold.sheets.clone(), fold.listed.clone());
     let (record, lists) = (Folded { ..fold.record.clone() }, fold.lists.clone());
-    Last { base: commit, codename: codename.parse().unwrap(), record, sheets, listed, lists, commit: None, earlier: None }
+    Last { base: commit, codename: codename.parse().unwrap(), record, sheets, listed, lists, commit: None, earlier: None, own: None }
 }
 
 fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
@@ -218,6 +218,7 @@ fn same(context: &str, one: &Fold, other: &Fold) {
     assert_eq!(one.record, other.record, "{context}");
     assert!(one.sheets == other.sheets, "{context}: the blocks differ");
     assert_eq!(one.notes, other.notes, "{context}");
+    assert_eq!(one.lists, other.lists, "{context}: what is recorded of file lists");
 }
 
 fn check(seed: u64, bytes_each: usize, steps: usize) {
@@ -353,6 +354,15 @@ fn contents_that_are_to_stay_do_and_are_made_again_from_their_own_commit() {
         last = Some(now);
     }
     assert_eq!(times, 4, "after 0, 24, 49 and 80 hours");
+    // A clock that ran ahead made them once; as soon as it goes right, they are made anew.
+    let (bytes, commit) = (site.bytes(&store, None, true), site.tip.unwrap());
+    let ahead = site.fold_of("sid", commit, last.as_ref(), &bytes, at(90_000, false)).unwrap();
+    let last = last_of(commit, "sid", &ahead);
+    assert_eq!(ahead.record.contents.as_ref().unwrap().at, at(90_000, false).now);
+    let right = site.fold_of("sid", commit, Some(&last), &bytes, at(81, false)).unwrap();
+    assert_eq!(right.record.contents.unwrap().at, at(81, false).now);
+    let again = site.fold_of("sid", commit, Some(&last), &bytes, Wanted::again()).unwrap();
+    same("made again with its own date", &ahead, &again);
 }
 
 #[test]
@@ -368,6 +378,53 @@ fn a_file_list_that_is_not_the_recorded_one_is_not_used() {
     // The packages are not there, from which lists would be made again.
     let FoldError::List { record, fault } = fault else { panic!("{fault}") };
     assert!(record.starts_with("suites/sid/") && fault.contains("deploy that build output again"), "{record}: {fault}");
+}
+
+#[test]
+fn contents_that_become_long_at_once_are_cut_the_same_on_every_road() {
+    let mut site = Site::new(false);
+    site.bytes = 4000;
+    let mut numbers = Numbers(21);
+    let store = FolderStore::new(&site.folder.path().join("objects")).derived("blocks-v1");
+    let nothing = FolderStore::new(&site.folder.path().join("nothing"));
+    let empty = site.commit();
+    let none = site.fold_of("sid", empty, None, &site.bytes(&store, None, true), Wanted::default()).unwrap();
+    assert!(none.sheets["main/Contents-all"].blocks.is_empty());
+    let last = last_of(empty, "sid", &none);
+    (0..60).for_each(|_| site.change(&mut numbers));
+    let commit = site.commit();
+    let (warm, cold) = (site.bytes(&store, None, true), site.bytes(&nothing, None, false));
+    let incremental = site.fold_of("sid", commit, Some(&last), &warm, Wanted::default()).unwrap();
+    let sizes: Vec<u64> = incremental.sheets["main/Contents-all"].blocks.iter().map(|block| block.bytes).collect();
+    let total: u64 = sizes.iter().sum();
+    assert!(sizes.len() > 1 && total > 64 << 10, "{sizes:?}");
+    // As few blocks as can be, of about the same size: a line is short.
+    let even = total / sizes.len() as u64;
+    assert!(sizes.len() as u64 == total.div_ceil(64 << 10) && sizes.iter().all(|size| size.abs_diff(even) < 500), "{sizes:?}");
+    same("along with the records", &incremental, &site.fold_of("sid", commit, Some(&last), &cold, Wanted::again()).unwrap());
+    same("from nothing", &incremental, &site.fold_of("sid", commit, None, &cold, Wanted::again()).unwrap());
+}
+
+#[test]
+fn packages_are_made_again_without_any_file_list() {
+    let mut site = Site::new(false);
+    let mut numbers = Numbers(5);
+    (0..30).for_each(|_| site.change(&mut numbers));
+    let commit = site.commit();
+    let store = FolderStore::new(&site.folder.path().join("objects")).derived("blocks-v1");
+    let bytes = site.bytes(&store, None, true);
+    let fold = site.fold_of("sid", commit, None, &bytes, Wanted::default()).unwrap();
+    let last = last_of(commit, "sid", &fold);
+    std::fs::remove_dir_all(site.folder.path().join("lists")).unwrap();
+    assert!(matches!(
+        site.fold_of("sid", commit, Some(&last), &bytes, Wanted::again_for("main/Contents-amd64.gz")),
+        Err(FoldError::List { .. })
+    ));
+    let path = "main/binary-amd64/Packages.gz";
+    let again = site.fold_of("sid", commit, Some(&last), &bytes, Wanted::again_for(path)).unwrap();
+    assert_eq!(again.listed[path], fold.listed[path]);
+    assert_eq!(again.content(path, &bytes).unwrap(), fold.content(path, &bytes).unwrap());
+    assert!(!again.listed.keys().any(|path| path.contains("Contents-")));
 }
 
 #[test]
