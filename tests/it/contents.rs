@@ -294,6 +294,29 @@ fn lists_that_are_lost_or_damaged_are_made_again_from_the_packages() {
 }
 
 #[test]
+fn packages_that_are_lost_come_back_without_file_lists_and_packages() {
+    let sandbox = archive("contents = true\n");
+    sandbox.deb("out", "one", "1-1", "amd64", "");
+    sandbox.commit("out", &[]).ok();
+    sandbox.dists(&[]).ok();
+    let packages = sandbox.public().join("dists/trixie/main/binary-amd64/Packages.xz");
+    let before = std::fs::read(&packages).unwrap();
+    let sheet = sandbox.git(&["show", "ddb/releases/trixie:sheets/main/binary-amd64/Packages"]).ok().out;
+    let names = sheet.split(|letter: char| !letter.is_ascii_hexdigit()).filter(|word| word.len() == 64);
+    let lost = names.map(|name| sandbox.run("find", &["archive/.git", "-name", name, "-print", "-delete"]).ok().out.lines().count());
+    assert!(lost.sum::<usize>() > 0, "{sheet}");
+    std::fs::remove_dir_all(derived(&sandbox)).unwrap();
+    let oid = sandbox.git(&["show", "HEAD:pool/main/o/one/one_1-1_amd64.deb"]).ok().out;
+    let oid = oid.lines().find_map(|line| line.strip_prefix("oid sha256:")).unwrap().to_owned();
+    sandbox.run("find", &["archive/.git/lfs/objects", "-name", &oid, "-delete"]).ok();
+    std::fs::remove_dir_all(sandbox.path("home")).unwrap();
+    std::fs::create_dir(sandbox.path("home")).unwrap();
+    std::fs::remove_file(&packages).unwrap();
+    sandbox.dists(&["--repair"]).ok();
+    assert_eq!(std::fs::read(&packages).unwrap(), before);
+}
+
+#[test]
 fn contents_stay_for_as_long_as_the_suite_says() {
     let sandbox = archive("contents = true\ncontents-every = \"1d\"\n");
     let state = |day: u32, hour: u32, name: &str| {
