@@ -66,7 +66,7 @@ pub fn all(bench: &Bench) {
 
 fn last(base: Oid, fold: Fold) -> Last {
     let Fold { record, sheets, listed, lists, .. } = fold;
-    Last { base, codename: "sid".parse().unwrap(), record, sheets, listed, lists, commit: None, earlier: None }
+    Last { base, codename: "sid".parse().unwrap(), record, sheets, listed, lists, commit: None, earlier: None, own: None }
 }
 
 /// Does a piece of work once and prints what it cost.

@@ -23,7 +23,7 @@ use crate::places::target::plan::{Class, Plan, Step};
 use crate::places::target::{Content, TargetError};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
-use crate::stories::fold::{patches, whole_pool};
+use crate::stories::fold::{is_contents, patches, whole_pool};
 use crate::stories::publish::{KEYRING, PublishError, history as history_of};
 use crate::stories::served::index::{self, IndexFault};
 use crate::stories::served::snapshot::{self, SnapshotFault, SnapshotId};
@@ -223,14 +223,15 @@ impl Files {
     fn add_dists(&mut self, open: &OpenArchive, blocks: &dyn ObjectStore, whole: &Whole) -> Result<(), ExportError> {
         let Edition { codename, sequence, base, .. } = &whole.edition;
         let recorded = index::recorded(open, whole);
-        let mut folded: Option<BTreeMap<String, Vec<u8>>> = None;
+        // Contents are folded by themselves: they may be lost where all else is not.
+        let mut folded: BTreeMap<bool, BTreeMap<String, Vec<u8>>> = BTreeMap::new();
         let root = format!("dists/{codename}");
         for (path, listed) in &whole.parsed.files {
             let bytes = match index::join(blocks, recorded.as_ref(), whole, path, listed) {
                 Ok(bytes) => bytes,
                 Err(IndexFault::NotRecorded { .. }) if recorded.as_ref().is_some_and(|recorded| index::is_of(recorded, whole)) => continue,
                 Err(fault) => {
-                    let again = folded.get_or_insert_with(|| index::folded(open, whole));
+                    let again = folded.entry(is_contents(path)).or_insert_with(|| index::folded(open, whole, path));
                     match again.remove(path) {
                         Some(bytes) => bytes,
                         // Without a record of what was written, a plain form that is only listed looks like a lost file.

@@ -152,11 +152,102 @@ fn contents_that_are_turned_on_later_are_made_of_the_packages_once() {
     sandbox.dists(&[]).ok();
     assert_eq!(sandbox.git(&["show", "ddb/releases/trixie:lists.json"]).ok().out, recorded);
     assert_eq!(lines(&contents(&sandbox, "amd64")).len(), 2);
-    // The early one goes, for which its list is read; and comes back.
+    // The early one goes, for which its list is read; nothing is recorded of it any more.
     sandbox.git(&["rm", "-q", record]).ok();
     sandbox.git(&["commit", "-q", "-m", "Remove it."]).ok();
     sandbox.dists(&[]).ok();
     assert_eq!(lines(&contents(&sandbox, "amd64")).into_keys().collect::<Vec<_>>(), ["usr/share/doc/late/version"]);
+    assert_eq!(sandbox.git(&["ls-tree", "--name-only", "ddb/releases/trixie", "lists.json"]).ok().out, "");
+    // And it comes back.
+    sandbox.git(&["revert", "--no-edit", "HEAD"]).ok();
+    sandbox.dists(&[]).ok();
+    assert_eq!(lines(&contents(&sandbox, "amd64")).len(), 2);
+    assert_eq!(sandbox.git(&["show", "ddb/releases/trixie:lists.json"]).ok().out, recorded);
+}
+
+#[test]
+fn a_record_that_names_a_wrong_list_stops_no_publish() {
+    let sandbox = archive("contents = true\n");
+    sandbox.deb("out", "one", "1-1", "amd64", "");
+    sandbox.commit("out", &[]).ok();
+    let record = "suites/trixie/main/binary-amd64/o/one/one_1-1";
+    let text = sandbox.git(&["show", &format!("HEAD:{record}")]).ok().out;
+    let right = text.lines().find_map(|line| line.strip_prefix("File-List: ")).unwrap();
+    let wrong = "ab".repeat(32);
+    std::fs::write(sandbox.archive().join(record), text.replace(right, &wrong)).unwrap();
+    sandbox.git(&["commit", "-q", "-a", "-m", "Name another list."]).ok();
+    let answer = sandbox.dists(&["--json"]).ok().json();
+    let note = answer["suites"][0]["notes"][0].as_str().unwrap_or_default();
+    assert!(note.contains(record) && note.contains(&wrong) && note.contains(right), "{answer}");
+    let text = contents(&sandbox, "amd64");
+    assert_eq!(lines(&text).into_keys().collect::<Vec<_>>(), ["usr/share/doc/one/version"]);
+    let recorded = sandbox.git(&["show", "ddb/releases/trixie:lists.json"]).ok().out;
+    assert!(recorded.contains(right) && !recorded.contains(&wrong), "{recorded}");
+    // From then on the right list is found: without the package, and beside other changes.
+    let oid = sandbox.git(&["show", "HEAD:pool/main/o/one/one_1-1_amd64.deb"]).ok().out;
+    let oid = oid.lines().find_map(|line| line.strip_prefix("oid sha256:")).unwrap().to_owned();
+    let object = sandbox.run("find", &["archive/.git/lfs/objects", "-name", &oid]).ok().out;
+    std::fs::rename(sandbox.path(object.trim()), sandbox.path("aside")).unwrap();
+    sandbox.deb("more", "two", "1-1", "amd64", "");
+    sandbox.commit("more", &[]).ok();
+    assert_eq!(sandbox.dists(&["--json"]).ok().json()["suites"][0]["notes"].as_array().unwrap().len(), 0);
+    assert_eq!(sandbox.git(&["show", "ddb/releases/trixie:lists.json"]).ok().out, recorded);
+    sandbox.git(&["rm", "-q", "-r", "suites/trixie/main/binary-amd64/o"]).ok();
+    sandbox.git(&["commit", "-q", "-m", "Remove it."]).ok();
+    sandbox.dists(&[]).ok();
+    assert_eq!(lines(&contents(&sandbox, "amd64")).into_keys().collect::<Vec<_>>(), ["usr/share/doc/two/version"]);
+}
+
+#[test]
+fn a_suite_that_becomes_another_one_keeps_what_is_known_for_its_own_contents() {
+    let sandbox = archive("");
+    let path = sandbox.archive().join("ddb.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{text}\n[suites.sid]\ncomponents = [\"main\"]\narchitectures = [\"amd64\"]\n")).unwrap();
+    sandbox.git(&["commit", "-q", "-a", "-m", "Have sid."]).ok();
+    // Its record names no list, so the digest of that stands with the Release.
+    sandbox.deb("early", "early", "1-1", "amd64", "");
+    for suite in ["sid", "trixie"] {
+        sandbox.commit("early", &["--suite", suite]).ok();
+    }
+    configure(&sandbox, "contents = true\ncontents-every = \"1d\"\n");
+    sandbox.dists_at("2026-09-02T00:00:00Z", &[]).ok();
+    let (before, lists) = (contents(&sandbox, "amd64"), sandbox.git(&["show", "ddb/releases/trixie:lists.json"]).ok().out);
+    assert_eq!(lists.matches(": \"").count(), 1, "{lists}");
+    sandbox.deb("late", "late", "1-1", "amd64", "");
+    sandbox.commit("late", &["--suite", "sid"]).ok();
+    let publish = |suite: &str, now: &str| sandbox.publish(&["-C", "archive", "dists", suite, "--now", now]).ok();
+    publish("sid", "2026-09-02T01:00:00Z");
+    sandbox.publish(&["-C", "archive", "promote", "sid", "trixie", "--all", "--no-publish"]).ok();
+    publish("trixie", "2026-09-02T02:00:00Z");
+    let packages = sandbox.public().join("dists/trixie/main/binary-amd64/Packages.gz");
+    assert_eq!(sandbox.run("gzip", &["-dc", packages.to_str().unwrap()]).ok().out.matches("Package: ").count(), 2);
+    assert_eq!(contents(&sandbox, "amd64"), before, "they stay for a day");
+    assert_eq!(sandbox.git(&["show", "ddb/releases/trixie:lists.json"]).ok().out, lists);
+    publish("trixie", "2026-09-03T01:00:00Z");
+    assert_eq!(lines(&contents(&sandbox, "amd64")).len(), 2);
+    assert_eq!(sandbox.git(&["show", "ddb/releases/trixie:lists.json"]).ok().out, lists);
+}
+
+#[test]
+fn an_object_that_is_not_the_package_brings_no_line() {
+    let sandbox = archive("");
+    sandbox.deb("out", "early", "1-1", "amd64", "");
+    sandbox.commit("out", &[]).ok();
+    let oid = sandbox.git(&["show", "HEAD:pool/main/e/early/early_1-1_amd64.deb"]).ok().out;
+    let oid = oid.lines().find_map(|line| line.strip_prefix("oid sha256:")).unwrap().to_owned();
+    let object = sandbox.run("find", &["archive/.git/lfs/objects", "-name", &oid]).ok().out;
+    configure(&sandbox, "contents = true\n");
+    let evil = sandbox.deb("evil", "early", "1-1", "amd64", "Section: evil\n");
+    let text = b"not even a package".as_slice();
+    for bytes in [std::fs::read(evil).unwrap().as_slice(), text] {
+        let object = sandbox.path(object.trim());
+        std::fs::remove_file(&object).unwrap();
+        std::fs::write(&object, bytes).unwrap();
+        let run = sandbox.dists(&[]);
+        assert_ne!(run.code, 0);
+        run.says("suites/trixie/main/binary-amd64/e/early/early_1-1").says("its object has sha256");
+    }
 }
 
 #[test]
@@ -200,6 +291,29 @@ fn lists_that_are_lost_or_damaged_are_made_again_from_the_packages() {
     std::fs::rename(sandbox.path("aside"), sandbox.path(object.trim())).unwrap();
     sandbox.dists(&[]).ok();
     assert_eq!(contents(&sandbox, "amd64"), whole);
+}
+
+#[test]
+fn packages_that_are_lost_come_back_without_file_lists_and_packages() {
+    let sandbox = archive("contents = true\n");
+    sandbox.deb("out", "one", "1-1", "amd64", "");
+    sandbox.commit("out", &[]).ok();
+    sandbox.dists(&[]).ok();
+    let packages = sandbox.public().join("dists/trixie/main/binary-amd64/Packages.xz");
+    let before = std::fs::read(&packages).unwrap();
+    let sheet = sandbox.git(&["show", "ddb/releases/trixie:sheets/main/binary-amd64/Packages"]).ok().out;
+    let names = sheet.split(|letter: char| !letter.is_ascii_hexdigit()).filter(|word| word.len() == 64);
+    let lost = names.map(|name| sandbox.run("find", &["archive/.git", "-name", name, "-print", "-delete"]).ok().out.lines().count());
+    assert!(lost.sum::<usize>() > 0, "{sheet}");
+    std::fs::remove_dir_all(derived(&sandbox)).unwrap();
+    let oid = sandbox.git(&["show", "HEAD:pool/main/o/one/one_1-1_amd64.deb"]).ok().out;
+    let oid = oid.lines().find_map(|line| line.strip_prefix("oid sha256:")).unwrap().to_owned();
+    sandbox.run("find", &["archive/.git/lfs/objects", "-name", &oid, "-delete"]).ok();
+    std::fs::remove_dir_all(sandbox.path("home")).unwrap();
+    std::fs::create_dir(sandbox.path("home")).unwrap();
+    std::fs::remove_file(&packages).unwrap();
+    sandbox.dists(&["--repair"]).ok();
+    assert_eq!(std::fs::read(&packages).unwrap(), before);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A fold that starts from the last Release gives the bytes of one that reads every record, whatever happened between.
 
+mod contents;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 
@@ -148,14 +150,16 @@ impl Site {
     fn commit(&mut self) -> Oid {
         let files = self.files();
         let mut edits = Edits::new();
-        for path in self.committed.keys().filter(|path| !files.contains_key(*path)) {
+        let own = |path: &&String| !path.starts_with("suites/other/");
+        for path in self.committed.keys().filter(own).filter(|path| !files.contains_key(*path)) {
             edits.insert(path.clone(), None);
         }
         let changed = files.iter().filter(|(path, bytes)| self.committed.get(*path) != Some(bytes));
         edits.extend(changed.map(|(path, bytes)| (path.clone(), Some(bytes.clone()))));
         let author = Author { name: "Test".into(), email: "test@example.org".into(), time: 1 };
         let commit = self.repository.commit(self.tip, &edits, "test\n", &author).unwrap();
-        self.committed = files;
+        self.committed.retain(|path, _| path.starts_with("suites/other/"));
+        self.committed.extend(files);
         self.tip = Some(commit);
         commit
     }
@@ -202,7 +206,7 @@ impl Site {
 fn last_of(commit: Oid, codename: &str, fold: &Fold) -> Last {
     let (sheets, listed) = (fold.sheets.clone(), fold.listed.clone());
     let (record, lists) = (Folded { ..fold.record.clone() }, fold.lists.clone());
-    Last { base: commit, codename: codename.parse().unwrap(), record, sheets, listed, lists, commit: None, earlier: None }
+    Last { base: commit, codename: codename.parse().unwrap(), record, sheets, listed, lists, commit: None, earlier: None, own: None }
 }
 
 fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
@@ -218,6 +222,7 @@ fn same(context: &str, one: &Fold, other: &Fold) {
     assert_eq!(one.record, other.record, "{context}");
     assert!(one.sheets == other.sheets, "{context}: the blocks differ");
     assert_eq!(one.notes, other.notes, "{context}");
+    assert_eq!(one.lists, other.lists, "{context}: what is recorded of file lists");
 }
 
 fn check(seed: u64, bytes_each: usize, steps: usize) {
@@ -306,68 +311,6 @@ fn contents_are_those_of_packages(context: &str, site: &Site, fold: &Fold, bytes
         checked += found.len();
     }
     assert!(checked > 20, "{context}");
-}
-
-#[test]
-fn contents_that_are_to_stay_do_and_are_made_again_from_their_own_commit() {
-    let mut site = Site::new(false);
-    site.bytes = 3000;
-    site.configure("contents = true\ncontents-every = \"1d\"\npdiffs = 0\n");
-    let mut numbers = Numbers(11);
-    let store = FolderStore::new(&site.folder.path().join("objects")).derived("blocks-v1");
-    (0..60).for_each(|_| site.change(&mut numbers));
-    let at = |hours: i64, again: bool| Wanted { now: Timestamp(1_000_000 + hours * 3600), from_records: again, ..Wanted::default() };
-    let mut last: Option<Last> = None;
-    let mut refreshed: Option<Last> = None;
-    let contents = |last: &Last| -> Vec<_> {
-        last.listed.iter().filter(|(path, _)| path.contains("Contents-")).map(|(path, listed)| (path.clone(), listed.clone())).collect()
-    };
-    let mut times = 0;
-    for hours in [0, 5, 23, 24, 30, 47, 49, 60, 80] {
-        (0..3).for_each(|_| site.change(&mut numbers));
-        let commit = site.commit();
-        let bytes = site.bytes(&store, None, true);
-        let due = refreshed.as_ref().is_none_or(|last| last.record.contents.as_ref().unwrap().at.0 + 86_400 <= at(hours, false).now.0);
-        // As a publisher does: what is older than the rest is read where it is recorded.
-        let start = last.clone().map(|last| {
-            let older = last.record.contents.as_ref().unwrap().base != last.base.to_string();
-            Last { earlier: refreshed.clone().filter(|_| older).map(Box::new), ..last }
-        });
-        let fold = site.fold_of("sid", commit, start.as_ref(), &bytes, at(hours, false)).unwrap();
-        let now = last_of(commit, "sid", &fold);
-        let whole = site.fold_of("sid", commit, start.as_ref(), &site.bytes(&store, None, false), at(hours, true)).unwrap();
-        same(&format!("{hours} hours"), &fold, &whole);
-        // A stranger has what is recorded and no blocks, at any time.
-        let nothing = FolderStore::new(&site.folder.path().join("nothing"));
-        let again = site.fold_of("sid", commit, Some(&now), &site.bytes(&nothing, None, false), Wanted::again()).unwrap();
-        same(&format!("{hours} hours, again"), &fold, &again);
-        if due {
-            contents_are_those_of_packages(&format!("{hours} hours"), &site, &fold, &bytes);
-            assert!(refreshed.as_ref().is_none_or(|before| contents(before) != contents(&now)), "{hours}");
-            assert_eq!(fold.record.contents.as_ref().unwrap().base, commit.to_string());
-            refreshed = Some(now.clone());
-            times += 1;
-        } else {
-            assert_eq!(contents(last.as_ref().unwrap()), contents(&now), "{hours} hours: they stay");
-        }
-        last = Some(now);
-    }
-    assert_eq!(times, 4, "after 0, 24, 49 and 80 hours");
-}
-
-#[test]
-fn a_file_list_that_is_not_the_recorded_one_is_not_used() {
-    let mut site = Site::new(false);
-    let mut numbers = Numbers(5);
-    (0..30).for_each(|_| site.change(&mut numbers));
-    let commit = site.commit();
-    let store = FolderStore::new(&site.folder.path().join("objects")).derived("blocks-v1");
-    assert!(site.fold_of("sid", commit, None, &site.bytes(&store, None, true), Wanted::default()).is_ok());
-    assert!(spoil(&site.folder.path().join("lists")) > 3);
-    let fault = site.fold_of("sid", commit, None, &site.bytes(&store, None, true), Wanted::default()).err().unwrap();
-    // The packages are not there, from which lists would be made again.
-    let FoldError::List { record, fault } = fault else { panic!("{fault}") };
-    assert!(record.starts_with("suites/sid/") && fault.contains("deploy that build output again"), "{record}: {fault}");
 }
 
 #[test]

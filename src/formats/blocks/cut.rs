@@ -20,25 +20,51 @@ pub struct Length {
 /// There are as few as the limit allows, of about the same size. None is longer than the limit in bytes, unless paragraphs that
 /// belong together are. A limit of 0 means one block.
 pub fn cut(paragraphs: &[Length], limit: usize) -> Vec<Range<usize>> {
-    let mut rest: usize = paragraphs.iter().map(|paragraph| paragraph.bytes).sum();
-    let mut left = if limit == 0 { 1 } else { rest.div_ceil(limit) };
-    let mut blocks = Vec::with_capacity(left);
-    let (mut begin, mut length) = (0, 0);
+    let mut cutter = Cutter::new(paragraphs.iter().map(|paragraph| paragraph.bytes).sum(), limit);
+    let mut blocks = Vec::new();
+    let mut begin = 0;
     for (at, paragraph) in paragraphs.iter().enumerate() {
-        // The block ends here when it would grow too long, or when that brings it nearer to an even share than going on.
-        let even = left > 1 && 2 * length + paragraph.bytes > 2 * rest / left;
-        if length > 0 && paragraph.begins && limit > 0 && (length + paragraph.bytes > limit || even) {
+        if cutter.begins_block(*paragraph) {
             blocks.push(begin..at);
-            rest -= length;
-            left = rest.div_ceil(limit);
-            (begin, length) = (at, 0);
+            begin = at;
         }
-        length += paragraph.bytes;
     }
-    if length > 0 {
+    if begin < paragraphs.len() {
         blocks.push(begin..paragraphs.len());
     }
     blocks
+}
+
+/// Finds the same cuts one paragraph after the other, for a text that is not in memory as a whole.
+#[derive(Debug, Clone)]
+pub struct Cutter {
+    limit: usize,
+    /// Bytes from the beginning of the block on, and the blocks that they become.
+    rest: usize,
+    left: usize,
+    /// Bytes of the block so far.
+    length: usize,
+}
+
+impl Cutter {
+    /// Begins with a text of so many bytes, for blocks of this limit as in `cut`.
+    pub fn new(total: usize, limit: usize) -> Self {
+        Self { limit, rest: total, left: if limit == 0 { 1 } else { total.div_ceil(limit) }, length: 0 }
+    }
+
+    /// Takes the next paragraph; tells whether a block ends before it.
+    pub fn begins_block(&mut self, paragraph: Length) -> bool {
+        // The block ends here when it would grow too long, or when that brings it nearer to an even share than going on.
+        let even = self.left > 1 && 2 * self.length + paragraph.bytes > 2 * self.rest / self.left;
+        let cuts = self.length > 0 && paragraph.begins && self.limit > 0 && (self.length + paragraph.bytes > self.limit || even);
+        if cuts {
+            self.rest = self.rest.saturating_sub(self.length);
+            self.left = self.rest.div_ceil(self.limit);
+            self.length = 0;
+        }
+        self.length += paragraph.bytes;
+        cuts
+    }
 }
 
 #[cfg(test)]

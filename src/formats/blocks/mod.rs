@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::archive::Compression;
 
-pub use cut::{Length, cut};
+pub use cut::{Cutter, Length, cut};
 
 /// How much time is taken to compress a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

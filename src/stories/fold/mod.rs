@@ -230,6 +230,8 @@ pub struct Wanted {
     pub repack: bool,
     /// Make every paragraph of its record and join every index, although nothing changed.
     pub from_records: bool,
+    /// Leave Contents out, so that nothing depends on file lists.
+    pub without_contents: bool,
     /// The time, which tells whether Contents are to be refreshed.
     pub now: Timestamp,
 }
@@ -239,6 +241,16 @@ impl Wanted {
     pub fn again() -> Self {
         Self { from_records: true, ..Self::default() }
     }
+
+    /// As much is to be made again as this file needs: Contents for Contents alone.
+    pub fn again_for(path: &str) -> Self {
+        Self { without_contents: !is_contents(path), ..Self::again() }
+    }
+}
+
+/// Tells whether a file that a Release lists is Contents, plain or compressed.
+pub fn is_contents(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|name| name.starts_with("Contents-"))
 }
 
 /// Folds a suite, starting from what was recorded before.
@@ -267,7 +279,9 @@ pub fn fold(
         }
         Some(folded) => folded?,
     };
-    contents::Making { repository, snapshot, context: &context, last, bytes, wanted }.add_to(&mut fold, delta.as_ref())?;
+    if !wanted.without_contents {
+        contents::Making { repository, snapshot, context: &context, last, bytes, wanted }.add_to(&mut fold, delta.as_ref())?;
+    }
     Ok(fold)
 }
 

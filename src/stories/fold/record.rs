@@ -69,6 +69,9 @@ pub struct Last {
     /// The Release that Contents were made with, where they were made from an older commit than the rest and are to be made
     /// again.
     pub earlier: Option<Box<Last>>,
+    /// The newest Release of the suite itself, where all this is another suite's: its Contents may have to stay, and it knows the
+    /// file lists of its packages.
+    pub own: Option<Box<Last>>,
 }
 
 impl Folded {

@@ -34,8 +34,10 @@ pub(super) struct Edition {
     blocks: Box<dyn ObjectStore>,
     /// The store of file lists, where the suite has Contents.
     lists: Option<Box<dyn ObjectStore>>,
-    /// Every file, made again from the records, where a block was gone.
+    /// Every file but Contents, made again from the records, where a block was gone.
     again: OnceLock<Fold>,
+    /// The same with Contents, where a block of those was gone.
+    again_with_contents: OnceLock<Fold>,
 }
 
 impl Edition {
@@ -67,7 +69,7 @@ impl Edition {
             Some(last) if contents => Some(stage::with_earlier(&open.repository, last)?),
             last => last,
         };
-        let wanted = Wanted { repack: request.repack, from_records: false, now: date };
+        let wanted = Wanted { repack: request.repack, now: date, ..Wanted::default() };
         let fold = fold(&open.repository, &snapshot, &archive, &codename, last.as_ref(), &bytes, wanted)?;
         let known = || archive.suites.keys().cloned().collect();
         let suite = archive.suite(&codename).ok_or_else(|| FoldError::NoSuite { codename: codename.clone(), known: known() })?;
@@ -79,7 +81,8 @@ impl Edition {
         signers.dedup();
         let refused = certificates.iter().filter_map(|(path, certificate)| Some((path, certificate.may_sign(request.now).err()?)));
         let refused_signers = refused.map(|(path, refusal)| format!("{path}: clients may refuse the archive: {refusal}")).collect();
-        Ok(Self { archive, fold, base, release, keyring, signers, refused_signers, codename, blocks, lists, again: OnceLock::new() })
+        let (again, again_with_contents) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { archive, fold, base, release, keyring, signers, refused_signers, codename, blocks, lists, again, again_with_contents })
     }
 
     /// Gives the Release another date.
@@ -93,11 +96,12 @@ impl Edition {
         let bytes = Bytes::new(self.blocks.as_ref(), places.cache, false);
         match self.fold.content(path, &bytes) {
             Err(gone @ FoldError::Gone { .. }) => {
-                let again = match self.again.get() {
+                let kept = if fold::is_contents(path) { &self.again_with_contents } else { &self.again };
+                let again = match kept.get() {
                     Some(again) => again,
                     None => {
-                        let again = self.again(places)?;
-                        self.again.get_or_init(|| again)
+                        let again = self.again(places, path)?;
+                        kept.get_or_init(|| again)
                     }
                 };
                 // Another compressor makes other bytes, which are not those that Release lists.
@@ -116,7 +120,7 @@ impl Edition {
         made.or_else(|| Bytes::new(self.blocks.as_ref(), places.cache, false).compressed(&pointer.oid, pointer.size))
     }
 
-    fn again(&self, places: &Places<'_>) -> Result<Fold, PublishError> {
+    fn again(&self, places: &Places<'_>, path: &str) -> Result<Fold, PublishError> {
         let snapshot = places.open.repository.snapshot(self.base)?;
         let last = Last {
             base: self.base,
@@ -127,9 +131,10 @@ impl Edition {
             lists: self.fold.lists.clone(),
             commit: None,
             earlier: None,
+            own: None,
         };
         let bytes = bytes(self.blocks.as_ref(), self.lists.as_deref(), places, true);
-        Ok(fold(&places.open.repository, &snapshot, &self.archive, &self.codename, Some(&last), &bytes, Wanted::again())?)
+        Ok(fold(&places.open.repository, &snapshot, &self.archive, &self.codename, Some(&last), &bytes, Wanted::again_for(path))?)
     }
 
     /// Returns the pool files that the indices name: those among `changed`, or all where that is not known.
@@ -159,7 +164,8 @@ fn bytes<'a>(blocks: &'a dyn ObjectStore, lists: Option<&'a dyn ObjectStore>, pl
 }
 
 /// Returns what to start from: the newest Release of this suite, or that of another suite whose records were the same as this
-/// one's are now, so that a suite that was copied takes over everything that was made for the other.
+/// one's are now, so that a suite that was copied takes over everything that was made for the other. The suite's own is kept beside
+/// that, for Contents.
 fn nearest(
     request: &DistsRequest,
     places: &Places<'_>,
@@ -176,7 +182,8 @@ fn nearest(
     for codename in archive.suites.keys().filter(|codename| **codename != request.codename) {
         let Some(staged) = stage::newest(repository, codename)? else { continue };
         if let Some(other) = stage::folded(repository, codename, &staged)?.filter(|other| records_of(other) == *records) {
-            return Ok(Some(other));
+            let own = own.map(|own| stage::with_earlier(repository, own)).transpose()?.map(Box::new);
+            return Ok(Some(Last { own, ..other }));
         }
     }
     Ok(own)

@@ -152,7 +152,7 @@ pub fn folded(repository: &Repository, codename: &Codename, staged: &Staged) -> 
         None => Digests::new(),
     };
     let (listed, commit) = (staged.parsed.files.clone(), Some(staged.commit));
-    Ok(Some(Last { base, codename: codename.clone(), record, sheets, listed, lists, commit, earlier: None }))
+    Ok(Some(Last { base, codename: codename.clone(), record, sheets, listed, lists, commit, earlier: None, own: None }))
 }
 
 /// Adds the Release that Contents were made with, where that is an older one.

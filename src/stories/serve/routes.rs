@@ -199,7 +199,7 @@ impl Gateway {
                 Some(bytes) => Ok(Some(bytes)),
                 None => self.with(|open| {
                     let mut wanted = None;
-                    for (name, bytes) in index::folded(open, whole) {
+                    for (name, bytes) in index::folded(open, whole, path) {
                         let Some(facts) = whole.parsed.files.get(&name) else { continue };
                         let bytes = Bytes::from(bytes);
                         self.indices.put(facts.sha256, bytes.len(), bytes.clone());

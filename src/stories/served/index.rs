@@ -113,8 +113,9 @@ pub fn is_of((record, _): &Recorded, whole: &Whole) -> bool {
     record.is_of(&whole.release)
 }
 
-/// Folds a served Release again and returns those of its indices that come out as Release lists them, by path.
-pub fn folded(open: &OpenArchive, whole: &Whole) -> BTreeMap<String, Vec<u8>> {
+/// Folds a served Release again, as far as this path needs, and returns those of its indices that come out as Release lists them,
+/// by path.
+pub fn folded(open: &OpenArchive, whole: &Whole, path: &str) -> BTreeMap<String, Vec<u8>> {
     let Ok(snapshot) = open.repository.snapshot(whole.edition.base) else { return BTreeMap::new() };
     let Ok(store) = open.derived(&whole.archive, KIND) else { return BTreeMap::new() };
     let codename = &whole.edition.codename;
@@ -126,7 +127,7 @@ pub fn folded(open: &OpenArchive, whole: &Whole) -> BTreeMap<String, Vec<u8>> {
     }
     let staged = stage::read(&open.repository, codename, whole.edition.commit);
     let last = staged.and_then(|staged| stage::folded(&open.repository, codename, &staged)).ok().flatten();
-    let Ok(fold) = fold(&open.repository, &snapshot, &whole.archive, codename, last.as_ref(), &bytes, Wanted::again()) else {
+    let Ok(fold) = fold(&open.repository, &snapshot, &whole.archive, codename, last.as_ref(), &bytes, Wanted::again_for(path)) else {
         return BTreeMap::new();
     };
     let written = fold.listed.keys().filter(|path| fold.is_written(path));

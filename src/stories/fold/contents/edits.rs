@@ -23,6 +23,9 @@ use crate::stories::fold::{FoldError, Last};
 use crate::words::digest::Sha256;
 use crate::words::name::PackageName;
 
+/// How many packages are compared before their changes are gathered.
+const CHUNK: usize = 256;
+
 type Changes = BTreeMap<String, Change>;
 
 /// Weaves an index of which some packages changed.
@@ -61,28 +64,42 @@ fn changes(context: &Context<'_>, index: &Index, delta: &Delta, known: &Known<'_
         shown.into_iter().map(|(name, seen)| Ok((name.clone(), reader.item(seen)?))).collect()
     };
     let (then, now) = (items(&then)?, items(&now)?);
+    known.forget(then.values(), now.values());
     let mut changes = Changes::new();
-    let names: BTreeSet<&PackageName> = then.keys().chain(now.keys()).collect();
-    for name in names {
-        let (old, new) = (then.get(name), now.get(name));
-        let same = |old: &&Item| new.is_some_and(|new| (&new.qualified, new.file) == (&old.qualified, old.file));
-        if let Some(old) = old.filter(same) {
-            known.remember(old)?;
-            continue;
-        }
-        let paths = |item: Option<&Item>| item.map_or(Ok(Vec::new()), |item| known.list(item).map(|list| list.paths()));
-        let (gone, come) = (paths(old)?, paths(new)?);
-        // A package that stands there as before needs no change where it has the same file.
-        let as_before = old.zip(new).is_some_and(|(old, new)| old.qualified == new.qualified);
-        let stays = |path: &String, other: &[String]| as_before && other.binary_search(path).is_ok();
-        for path in gone.iter().filter(|path| !stays(path, &come)) {
-            changes.entry(path.clone()).or_default().removed.push(name.to_string());
-        }
-        for (path, new) in come.iter().filter(|path| !stays(path, &gone)).filter_map(|path| Some((path, new?))) {
-            changes.entry(path.clone()).or_default().added.push(new.qualified.clone());
+    let names: Vec<&PackageName> = then.keys().chain(now.keys()).collect::<BTreeSet<_>>().into_iter().collect();
+    for names in names.chunks(CHUNK) {
+        let work = || {
+            let compared = names.par_iter().map(|name| Ok((*name, compared(then.get(*name), now.get(*name), known)?)));
+            compared.collect::<Result<Vec<_>, FoldError>>()
+        };
+        for (name, (gone, come)) in known.in_parallel(work)? {
+            for path in gone {
+                changes.entry(path).or_default().removed.push(name.to_string());
+            }
+            for (path, new) in come.into_iter().filter_map(|path| Some((path, now.get(name)?))) {
+                changes.entry(path).or_default().added.push(new.qualified.clone());
+            }
         }
     }
     Ok(changes)
+}
+
+/// Returns in which lines a package does not stand any more as it did, and in which it stands anew, by path.
+fn compared(old: Option<&Item>, new: Option<&Item>, known: &Known<'_>) -> Result<(Vec<String>, Vec<String>), FoldError> {
+    let same = |old: &&Item| new.is_some_and(|new| (&new.qualified, new.file) == (&old.qualified, old.file));
+    if let Some(old) = old.filter(same) {
+        known.remember(old)?;
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let paths = |item: Option<&Item>| item.map_or(Ok(Vec::new()), |item| known.list(item).map(|list| list.paths()));
+    let (mut gone, mut come) = (paths(old)?, paths(new)?);
+    // A package that stands there as before needs no change where it has the same file.
+    if old.zip(new).is_some_and(|(old, new)| old.qualified == new.qualified) {
+        let both: BTreeSet<String> = gone.iter().filter(|path| come.binary_search(path).is_ok()).cloned().collect();
+        gone.retain(|path| !both.contains(path));
+        come.retain(|path| !both.contains(path));
+    }
+    Ok((gone, come))
 }
 
 /// Returns the blocks whose text is another one now, by position.

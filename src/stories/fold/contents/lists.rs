@@ -2,18 +2,18 @@
 //! again from the package, which costs reading it whole.
 //!
 //! A list is named by its SHA-256 in Git, in the record or, for records that name none, with the last Release. What does not have
-//! its hash is not there, so nobody who can write to the store can bring a line into Contents.
+//! its hash is not there, so nobody who can write to the store can bring a line into Contents. Where a list is lost and the package
+//! gives another one than the record names, the package is right: its hash stands in Git too.
 
-use std::io::{BufReader, Read};
+use std::io::{self, BufReader, Read};
 
 use crate::formats::artifact::deb;
 use crate::formats::contents::FileList;
 use crate::formats::contents::file_list::LIMIT;
 use crate::formats::pool::pointer::Pointer;
-use crate::places::digest_of;
 use crate::places::store::ObjectStore;
 use crate::stories::fold::FoldError;
-use crate::words::digest::Sha256;
+use crate::words::digest::{OidHasher, Sha256};
 
 /// The places of file lists and of packages.
 #[derive(Clone, Copy)]
@@ -29,7 +29,7 @@ pub(super) struct Package<'a> {
     pub(super) record: &'a str,
     /// The .deb.
     pub(super) file: &'a Pointer,
-    /// What the list must be, where Git says that.
+    /// What the list is, where Git says that.
     pub(super) digest: Option<Sha256>,
 }
 
@@ -39,21 +39,17 @@ impl<'a> Lists<'a> {
         Self { lists, packages, keeps }
     }
 
-    /// Returns the store of lists.
-    pub(super) fn store(&self) -> &'a dyn ObjectStore {
-        self.lists
+    /// Returns the store that is waited for longest.
+    pub(super) fn farthest(&self) -> &'a dyn ObjectStore {
+        if self.lists.is_remote() { self.lists } else { self.packages }
     }
 
-    /// Returns the list of a package.
+    /// Returns the list of a package: another one than the package is asked for with, where the package itself had to be read.
     pub(super) fn get(&self, package: &Package<'_>) -> Result<FileList, FoldError> {
         if let Some(list) = package.digest.and_then(|digest| self.kept(&digest)) {
             return Ok(list);
         }
         let list = self.read(package)?;
-        if let Some(digest) = package.digest.filter(|digest| *digest != list.digest()) {
-            let fault = format!("it says {digest}, the package gives {}; deploy that package again", list.digest());
-            return Err(FoldError::List { record: package.record.to_owned(), fault });
-        }
         if self.keeps {
             let pointer = Pointer { oid: list.digest(), size: list.bytes().len() as u64 };
             self.lists.put_new(&pointer, list.bytes())?;
@@ -70,7 +66,7 @@ impl<'a> Lists<'a> {
         FileList::parse(bytes).ok()
     }
 
-    /// Reads a package to its end.
+    /// Reads a package once, to its end.
     fn read(&self, package: &Package<'_>) -> Result<FileList, FoldError> {
         let failed = |fault: &dyn std::fmt::Display| FoldError::List {
             record: package.record.to_owned(),
@@ -81,13 +77,29 @@ impl<'a> Lists<'a> {
                 self.packages.describe()
             ),
         };
-        let open = || self.packages.open(&package.file.oid).map_err(|fault| failed(&fault));
+        let inner = self.packages.open(&package.file.oid).map_err(|fault| failed(&fault))?;
+        let mut reader = BufReader::with_capacity(1 << 18, Hashing { inner, hasher: OidHasher::default() });
+        let contents = deb::read(&mut reader);
         // What the object is, before what it says.
-        let found = Pointer::from(&digest_of(open()?).map_err(|fault| failed(&fault))?);
-        if found != *package.file {
-            return Err(failed(&format!("its object has sha256 {} and {} bytes", found.oid, found.size)));
+        io::copy(&mut reader, &mut io::sink()).map_err(|fault| failed(&fault))?;
+        let (oid, size) = reader.into_inner().hasher.finish();
+        if (Pointer { oid, size }) != *package.file {
+            return Err(failed(&format!("its object has sha256 {oid} and {size} bytes")));
         }
-        let contents = deb::read(BufReader::with_capacity(1 << 18, open()?)).map_err(|fault| failed(&fault))?;
-        Ok(FileList::of(&contents.paths))
+        Ok(FileList::of(&contents.map_err(|fault| failed(&fault))?.paths))
+    }
+}
+
+/// Hands on bytes and takes them into their digest.
+struct Hashing<R> {
+    inner: R,
+    hasher: OidHasher,
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.hasher.update(buffer.get(..read).unwrap_or_default());
+        Ok(read)
     }
 }

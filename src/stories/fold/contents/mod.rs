@@ -81,7 +81,7 @@ impl Making<'_> {
             let old = self.repository.snapshot(refreshed.base().unwrap_or(last.base))?;
             let archive = archive_at(&old)?;
             let context = Context::read(self.repository, &old, &archive, self.context.codename)?;
-            return self.whole(fold, &context, &look::all(self.repository, &old, self.context.codename)?);
+            return self.whole(fold, &context, &look::all(self.repository, &old, self.context.codename)?, Some(last));
         }
         let every = self.context.suite.contents_every;
         let refreshed = || Refreshed { at: self.wanted.now, base: self.snapshot.commit().to_string(), release: None };
@@ -92,16 +92,30 @@ impl Making<'_> {
             done => return done.map(drop),
         }
         let seen = look::all(self.repository, self.snapshot, self.context.codename)?;
-        self.whole(fold, self.context, &seen)
+        self.whole(fold, self.context, &seen, self.start())
+    }
+
+    /// Returns the Release that Contents start from. Where the rest starts from another suite's, that is this one too if its Contents
+    /// are those of the same records, made the same way; else the suite's own.
+    fn start(&self) -> Option<&Last> {
+        let last = self.last?;
+        let Some(own) = last.own.as_deref() else { return Some(last) };
+        let current = last.record.contents.as_ref().is_none_or(|contents| contents.base() == Some(last.base));
+        let has = |last: &Last| self.context.contents.iter().all(|index| last.sheets.contains_key(&index.path()));
+        let same = current && last.record.context == self.context.digest && has(last);
+        Some(if same { last } else { own })
     }
 
     /// Returns the Release whose Contents stay as they are, and what is to be recorded of them.
     fn kept(&self) -> Option<(&Last, Refreshed)> {
         let every = self.context.suite.contents_every?;
-        let last = self.last.filter(|last| !self.wanted.repack && last.codename == *self.context.codename)?;
+        let last = self.last.map(|last| last.own.as_deref().unwrap_or(last));
+        let last = last.filter(|last| !self.wanted.repack && last.codename == *self.context.codename)?;
         let refreshed = last.record.contents.as_ref()?;
         let has = |index: &Index| last.sheets.contains_key(&index.path()) && last.listed.contains_key(&index.path());
-        if refreshed.at.plus(every) <= self.wanted.now || !self.context.contents.iter().all(has) {
+        // A clock that ran ahead must not stop them for long.
+        let ahead = refreshed.at > self.wanted.now && !self.wanted.from_records;
+        if ahead || refreshed.at.plus(every) <= self.wanted.now || !self.context.contents.iter().all(has) {
             return None;
         }
         let own = self.snapshot.commit().to_string() == refreshed.base;
@@ -111,7 +125,7 @@ impl Making<'_> {
 
     /// Brings Contents up to date; tells whether that could be done.
     fn by_delta(&self, fold: &mut Fold, delta: Option<&Delta>) -> Result<bool, FoldError> {
-        let Some(last) = self.last.filter(|_| !self.wanted.repack && !self.wanted.from_records) else { return Ok(false) };
+        let Some(last) = self.start().filter(|_| !self.wanted.repack && !self.wanted.from_records) else { return Ok(false) };
         // Contents that stayed for a while were made from an older commit than the rest.
         let start = last.earlier.as_deref().unwrap_or(last);
         let older = last.record.contents.as_ref().is_some_and(|contents| contents.base() != Some(start.base));
@@ -120,7 +134,8 @@ impl Making<'_> {
             return Ok(false);
         }
         let found;
-        let delta = match delta.filter(|_| last.earlier.is_none()) {
+        let is_theirs = last.earlier.is_none() && self.last.is_some_and(|all| std::ptr::eq(all, last));
+        let delta = match delta.filter(|_| is_theirs) {
             Some(delta) => delta,
             None => {
                 let Some(delta) = delta::between(self.repository, self.snapshot, self.context, start, self.bytes)? else {
@@ -130,33 +145,38 @@ impl Making<'_> {
                 &found
             }
         };
-        let known = Known::new(self.bytes.lists(), &last.lists, true);
+        let known = Known::new(self.bytes.lists(), self.last, last.lists.clone());
         let woven =
             self.context.contents.iter().map(|index| edits::woven(self.context, index, last, &last.listed, delta, self.bytes, &known));
         let woven = woven.collect::<Result<Vec<Woven>, FoldError>>()?;
-        fold.lists = known.digests();
+        record(fold, known);
         add(fold, &self.context.contents, woven);
         Ok(true)
     }
 
     /// Makes Contents from all lists.
-    fn whole(&self, fold: &mut Fold, context: &Context<'_>, seen: &[Seen]) -> Result<(), FoldError> {
+    fn whole(&self, fold: &mut Fold, context: &Context<'_>, seen: &[Seen], last: Option<&Last>) -> Result<(), FoldError> {
         let offers: Vec<&Offer> = seen.iter().map(|seen| &seen.offer).collect();
         let selection = select(&offers, context.suite);
         let seen: Vec<&Seen> = seen.iter().collect();
-        let none = Digests::new();
-        let known = Known::new(self.bytes.lists(), self.last.map_or(&none, |last| &last.lists), false);
-        let listed = self.last.filter(|_| !self.wanted.from_records).map(|last| &last.listed);
+        let known = Known::new(self.bytes.lists(), self.last, Digests::new());
+        let listed = last.filter(|_| !self.wanted.from_records).map(|last| &last.listed);
         let mut all = Vec::with_capacity(context.contents.len());
         for index in &context.contents {
             let sorted = whole::sorted(context, index, &selection, &seen, &known)?;
-            let old = self.last.and_then(|last| last.sheets.get(&index.path()));
+            let old = last.and_then(|last| last.sheets.get(&index.path()));
             all.push(whole::woven(context, index, &sorted, old, self.wanted.repack, listed, self.bytes)?);
         }
-        fold.lists = known.digests();
+        record(fold, known);
         add(fold, &context.contents, all);
         Ok(())
     }
+}
+
+fn record(fold: &mut Fold, known: Known<'_>) {
+    let (digests, notes) = known.found();
+    fold.lists = digests;
+    fold.notes.extend(notes);
 }
 
 fn add(fold: &mut Fold, indices: &[Index], woven: Vec<Woven>) {

@@ -1,7 +1,7 @@
 //! Contents from the file list of every package: where there is nothing to start from, or too much has changed.
 //!
-//! The lines of one index are sorted in compressed runs and read twice: to find out which recorded blocks have another text now,
-//! and to compress what is new. No more of the text is in memory at a time than two blocks for each thread.
+//! The lines of one index are sorted in compressed runs and read twice: to find out how long the text is or which recorded blocks
+//! have another text now, and to compress what is new. No more of the text is in memory at a time than two blocks for each thread.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,12 @@ use rayon::prelude::*;
 
 use super::items::{Reader, shown};
 use super::known::Known;
-use crate::formats::blocks::Effort;
 use crate::formats::blocks::sheet::{Block, Sheet};
+use crate::formats::blocks::{Cutter, Effort, Length};
 use crate::formats::contents::FileList;
 use crate::formats::contents::runs::{Lines, Runs, Sorted};
 use crate::formats::index::select::Selection;
 use crate::formats::release::{self, Index, Listed};
-use crate::places::store::in_parallel;
 use crate::stories::fold::FoldError;
 use crate::stories::fold::bytes::Bytes;
 use crate::stories::fold::context::Context;
@@ -48,11 +47,7 @@ pub(super) fn sorted(
             part.iter().map(list).collect()
         };
         let work = || chunk.par_chunks(CHUNK / 16).map(read).collect::<Result<Vec<_>, FoldError>>();
-        let lists = match known.lists() {
-            Some(lists) => in_parallel(lists.store(), work)?,
-            None => work()?,
-        };
-        for (qualified, list) in lists.into_iter().flatten() {
+        for (qualified, list) in known.in_parallel(work)?.into_iter().flatten() {
             let mut pushed = Ok(());
             list.each(|path| {
                 if pushed.is_ok() {
@@ -98,12 +93,19 @@ impl Whole<'_> {
         self.sorted.lines().map_err(super::unsorted(self.index))
     }
 
-    /// Cuts where a block is full: nothing says where blocks begin.
+    /// Returns the length of the whole text in bytes.
+    fn length(&self) -> Result<usize, FoldError> {
+        let (mut lines, mut line, mut length) = (self.lines()?, String::new(), 0);
+        while lines.push_next(&mut line).map_err(super::unsorted(self.index))? {
+            length += line.len();
+            line.clear();
+        }
+        Ok(length)
+    }
+
+    /// Cuts evenly, as bringing an empty index up to date does: nothing says where blocks begin.
     fn first(&self, effort: Effort) -> Result<Woven, FoldError> {
-        let limit = match Plan::first(self.context.suite).limit(effort) {
-            0 => usize::MAX,
-            limit => limit,
-        };
+        let mut cutter = Cutter::new(self.length()?, Plan::first(self.context.suite).limit(effort));
         let failed = super::unsorted(self.index);
         let mut hasher = release::hasher(self.context.suite);
         let (mut lines, mut parts) = (self.lines()?, Vec::new());
@@ -113,7 +115,8 @@ impl Whole<'_> {
             while window.len() < window_size() {
                 line.clear();
                 let more = lines.push_next(&mut line).map_err(&failed)?;
-                if !block.is_empty() && (!more || block.len() + line.len() > limit) {
+                let ends = if more { cutter.begins_block(Length { bytes: line.len(), begins: true }) } else { !block.is_empty() };
+                if ends {
                     window.push(std::mem::take(&mut block));
                 }
                 if !more {
