@@ -237,3 +237,17 @@ fn pointers_to_objects_that_only_this_machine_has_are_not_pushed() {
     sandbox.commit("more", &["--local-objects"]).ok();
     assert!(server.git(&sandbox, &["log", "--format=%s", "main"]).ok().out.contains("Add local 1."));
 }
+
+#[test]
+fn the_logs_of_a_release_are_looked_at_on_another_machine_than_published_it() {
+    let shared = Shared::new("");
+    let sandbox = &shared.sandbox;
+    sandbox.deb("out", "pack", "1", "amd64", "");
+    sandbox.commit("out", &[]).ok();
+    sandbox.run("git", &["clone", "-q", &shared.server.url(), "second"]).ok();
+    for sequence in [1, 2] {
+        sandbox.dists(&["--renew"]).ok();
+        let answer = sandbox.publish(&["-C", "second", "log", "--json"]).ok().json();
+        assert_eq!(answer["suites"][0]["sequence"], sequence);
+    }
+}

@@ -2,6 +2,7 @@
 //! sigsum-verify has the same opinion.
 
 mod agreeing;
+mod bucket;
 mod failing;
 pub mod site;
 mod stopped;

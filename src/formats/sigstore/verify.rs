@@ -1,6 +1,6 @@
 //! The offline check of a bundle: these bytes, signed by whom they should be, and in a log that is trusted.
 //!
-//! With a key, the log's entry is enough. With a certificate, which is good for minutes only, a timestamp must say that the
+//! With a key, the log's entry is enough, as long as the log's key has no end. With a certificate, which is good for minutes only, a timestamp must say that the
 //! signature is from that time. That a certificate is in a certificate transparency log is not checked.
 
 use super::bundle::Bundle;
@@ -152,6 +152,9 @@ impl Trust {
         let period = self.root.log_periods.get(at).copied().unwrap_or_default();
         if times.iter().any(|time| !period.contains(*time)) {
             return Err(SigstoreError::UnknownLog { log: format!("{} (its key was not good then)", checkpoint.origin) });
+        }
+        if times.is_empty() && period.end.is_some() {
+            return Err(SigstoreError::NoTimestamp { reason: "the key of its log is good until some time only" });
         }
         if proof.tree_size != checkpoint.size || proof.root_hash.0 != checkpoint.root.as_bytes() {
             return Err(SigstoreError::Contradiction { fault: "its proof is of another tree than its checkpoint" });

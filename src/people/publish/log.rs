@@ -11,7 +11,7 @@ use super::dists::{self, Dists};
 use crate::people::answer::{self, Answer};
 use crate::people::deploy::Common;
 use crate::people::exit::Exit;
-use crate::people::failure::Failure;
+use crate::people::failure::{Failure, FailureProblem};
 use crate::people::progress::Progress;
 use crate::people::{environment, keys, logs};
 use crate::stories::archive::{OpenArchive, OpenError};
@@ -46,7 +46,7 @@ pub(super) struct Log {
 pub struct LogAnswers {
     /// The suites, in order.
     pub suites: Vec<LogAnswer>,
-    /// What stopped a suite, where others were looked at.
+    /// What stopped a suite, where others were looked at; or which required proofs are missing or bad.
     pub failure: Option<Failure>,
 }
 
@@ -61,9 +61,11 @@ pub(super) fn run(common: &Common, options: Log) -> Result<ExitCode, Failure> {
     open.remote = open.remote.map(|remote| remote.with_push_options(&archive.remote.push_options));
     let tip = open.tip()?;
     let found = logs::logs(&tip, &archive, &options.log_keys, environment::now(common.now))?;
-    let served = |codename: &&Codename| stage::last_served(&open.repository, codename).is_ok_and(|served| served.is_some());
-    let codenames: Vec<Codename> =
-        if options.codenames.is_empty() { archive.suites.keys().filter(served).cloned().collect() } else { options.codenames.clone() };
+    let served = |codename: &Codename| stage::last_served(&open.repository, codename).is_ok_and(|served| served.is_some());
+    let all = options.codenames.is_empty();
+    let mut codenames: Vec<Codename> = if all { archive.suites.keys().cloned().collect() } else { options.codenames };
+    look(&open, &codenames)?;
+    codenames.retain(|codename| !all || served(codename));
     let plain = Dists::plain(options.target, keys::Secrets::default(), options.log_keys);
     let (mut suites, mut failed) = (Vec::new(), None);
     for codename in codenames {
@@ -82,6 +84,7 @@ pub(super) fn run(common: &Common, options: Log) -> Result<ExitCode, Failure> {
             }
         }
     }
+    let failed = failed.or_else(|| unproven(&suites));
     match failed {
         Some(failure) if suites.is_empty() => Err(failure),
         failure => {
@@ -89,6 +92,36 @@ pub(super) fn run(common: &Common, options: Log) -> Result<ExitCode, Failure> {
             Ok(failure.map_or_else(|| Exit::Done.into(), |failure| failure.report(false)))
         }
     }
+}
+
+/// Fetches the Releases of these suites, if there is a remote.
+fn look(open: &OpenArchive, codenames: &[Codename]) -> Result<(), OpenError> {
+    if open.remote.is_none() {
+        return Ok(());
+    }
+    let _held = open.repository.hold_remote()?;
+    let branches: Vec<String> = codenames.iter().map(stage::branch).collect();
+    let names: Vec<&str> = branches.iter().map(String::as_str).collect();
+    let looked = open.refresh(&names).and_then(|()| names.iter().try_for_each(|name| open.align(name)));
+    looked.map_err(OpenError::Remote)
+}
+
+/// Returns the failure that required proofs mean which are missing or bad.
+fn unproven(suites: &[LogAnswer]) -> Option<Failure> {
+    let lacking = suites.iter().flat_map(|suite| suite.logs.iter().map(move |log| (suite, log)));
+    let lacking = lacking.filter(|(_, log)| log.mode == LogMode::Required && log.proof != ProofState::Good);
+    let problems: Vec<FailureProblem> = lacking.map(|(suite, log)| problem(suite, log)).collect();
+    let count = if problems.len() == 1 { "1 required proof is".to_owned() } else { format!("{} required proofs are", problems.len()) };
+    let error = format!("{count} missing or not good; `ddb-publish log --pending` asks the logs");
+    (!problems.is_empty()).then(|| Failure { error, problems, exit_code: Exit::NoProof as u8 })
+}
+
+fn problem(suite: &LogAnswer, log: &LogState) -> FailureProblem {
+    let reason = match &log.fault {
+        Some(fault) => format!("it does not hold: {fault}"),
+        None => "it is missing".to_owned(),
+    };
+    FailureProblem { file: format!("dists/{}/{}", suite.codename, log.log.file()), reason }
 }
 
 impl Answer for LogAnswers {

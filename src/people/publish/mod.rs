@@ -87,8 +87,9 @@ Examples:
     /// Show whether the served Releases are in the transparency logs, and get proofs that are missing
     #[command(after_help = "\
 Looks at the newest served Release of each suite and checks its proofs offline. With --pending, logs are asked for those that are \
-missing (a log of mode best-effort did not answer, or was configured later). The Release stays as it is; the proof goes beside it \
-and into the armor of its signatures.
+missing (a log of mode best-effort did not answer, or was configured later) or do not hold any more by what ddb.toml trusts now. The \
+Release stays as it is; the proof goes beside it and into the armor of its signatures. Where a required proof is missing or not good \
+in the end, the exit code is 13.
 
 Examples:
   $ ddb-publish -C archive log

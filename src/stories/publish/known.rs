@@ -52,6 +52,7 @@ struct Last {
     text: Vec<u8>,
     /// The signatures, where the tree has these and not others of the same Release.
     signatures: Option<Signatures>,
+    /// The proofs that it was served with.
     proofs: Proofs,
     /// Releases that were staged later and not served.
     unserved: Vec<Release>,
@@ -90,10 +91,11 @@ impl Known {
         let stanza = if unserved.is_empty() { old_stanza(request, places, edition, &last)? } else { None };
         let recorded = stage::recorded(&places.open.repository, &request.codename, last.commit)?;
         let patches = recorded.map(|(_, sheets)| patches(&sheets)).unwrap_or_default();
+        let proofs = stage::proofs_when_served(&places.open.repository, &request.codename, &last)?;
         let last = Last {
             signatures: last.signatures.filter(|_| same_signature),
             unserved: unserved.into_iter().map(|staged| staged.parsed).collect(),
-            proofs: last.proofs,
+            proofs,
             release: last.parsed,
             text: last.release,
             since,

@@ -122,10 +122,22 @@ pub(super) fn settle(
     let mut required = required.into_iter();
     let Some((_, _, fault)) = required.next() else { return Ok(Logged { proofs, staple, notes }) };
     required.for_each(|(_, _, fault)| listener(Event::Warning(fault.to_string())));
-    if proofs != staged.proofs && !proofs.is_empty() {
-        stage::keep_proofs(places.open, &request.codename, staged, None, &proofs, &request.author)?;
-    }
+    keep(request, places, staged, &proofs, listener);
     Err(fault.into())
+}
+
+/// Keeps on the branch what logs gave for a Release that cannot be served now, so that the next run asks only for the rest: some
+/// logs make another entry each time. That this fails is said, and is not why the publish fails.
+pub(super) fn keep(request: &DistsRequest, places: &Places<'_>, staged: &Staged, proofs: &Proofs, listener: Listener<'_>) {
+    if proofs.iter().all(|(kind, proof)| staged.proofs.get(kind) == Some(proof)) {
+        return;
+    }
+    if let Err(fault) = stage::keep_proofs(places.open, &request.codename, staged, None, proofs, &request.author) {
+        listener(Event::Warning(format!(
+            "the proofs of Release {} of {} were not kept, the next run asks for them again: {fault}",
+            staged.inputs.sequence, request.codename
+        )));
+    }
 }
 
 /// Reads what the configuration of a Sigsum log names in a commit: the policy and the public key that submits.

@@ -299,7 +299,10 @@ pub fn dists(request: &DistsRequest, places: &Places<'_>, listener: Listener<'_>
                             "Release {} of {} was staged and cannot be served any more ({fault}); the newest commit takes its place",
                             staged.inputs.sequence, request.codename
                         )));
-                        advance(&request, places, Some(staged), listener)?
+                        // The branch has moved where proofs were kept.
+                        let newest = stage::newest(&places.open.repository, &request.codename)?;
+                        let same = newest.filter(|newest| newest.inputs.sequence == staged.inputs.sequence);
+                        advance(&request, places, Some(same.unwrap_or(staged)), listener)?
                     }
                     Err(fault) => return Err(fault),
                 }
@@ -341,9 +344,17 @@ fn finish(request: &DistsRequest, places: &Places<'_>, staged: &Staged, listener
             let logged = scope.spawn(|| logging::prove(&logs, &staged.release, &staged.proofs));
             (sign(request, places, &edition), logging::joined(logged))
         });
-        let signed = signed?;
-        let logged = logging::settle(request, places, staged, logged, listener)?;
-        return serve(request, places, &edition, (signed, logged), staged.commit, false, listener);
+        // Also where it cannot be signed: what the logs gave is kept.
+        let logged = logging::settle(request, places, staged, logged, listener);
+        return match (signed, logged) {
+            (Ok(signed), logged) => serve_logged(request, places, &edition, (signed, logged?), staged, false, listener),
+            (Err(fault), logged) => {
+                if let Ok(logged) = logged {
+                    logging::keep(request, places, staged, &logged.proofs, listener);
+                }
+                Err(fault)
+            }
+        };
     }
     listener(Event::Warning(format!(
         "this ddb cannot make Release {} of {} again (it was made by {}); a new one takes its place",
@@ -373,7 +384,7 @@ fn advance(request: &DistsRequest, places: &Places<'_>, last: Option<Staged>, li
             let logged = logging::prove(&logs, signed.release(), &Proofs::new());
             let staged = stage::read(&places.open.repository, &request.codename, commit)?;
             let logged = logging::settle(request, places, &staged, logged, listener)?;
-            serve(request, places, &edition, (signed, logged), commit, true, listener)
+            serve_logged(request, places, &edition, (signed, logged), &staged, true, listener)
         }
     }
 }
@@ -402,6 +413,24 @@ fn stage_new(
 fn sign(request: &DistsRequest, places: &Places<'_>, edition: &Edition) -> Result<SignedRelease, PublishError> {
     let signer = (places.signer)(&places.open.repository.snapshot(edition.base)?, &edition.archive)?;
     Ok(SignedRelease::sign(signer.as_ref(), edition.release.text().as_bytes(), request.now)?)
+}
+
+/// Serves a staged Release, and keeps what the logs gave where that fails.
+fn serve_logged(
+    request: &DistsRequest,
+    places: &Places<'_>,
+    edition: &Edition,
+    (signed, logged): (SignedRelease, Logged),
+    staged: &Staged,
+    fresh: bool,
+    listener: Listener<'_>,
+) -> Result<Turn, PublishError> {
+    let proofs = logged.proofs.clone();
+    let turn = serve(request, places, edition, (signed, logged), staged.commit, fresh, listener);
+    if turn.is_err() {
+        logging::keep(request, places, staged, &proofs, listener);
+    }
+    turn
 }
 
 /// Applies the plan of a staged and signed Release and marks it served; `fresh` says that this run has staged it.

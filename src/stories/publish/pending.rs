@@ -1,4 +1,5 @@
-//! Proofs that come after their Release was served: best effort that failed, or a log that was configured later.
+//! Proofs that come after their Release was served: best effort that failed, a log that was configured later, or a proof that
+//! does not hold any more by what is trusted now.
 //!
 //! The Release stays as it is. The proof goes beside it, into the history and into the armor of the signatures, which are not
 //! made again.
@@ -12,6 +13,7 @@ use super::stage::{self, Proofs, Signatures, Staged};
 use super::{DistsAnswer, DistsRequest, Places, PublishError, TRIES, Turn, serve_again};
 use crate::formats::sigsum::staple;
 use crate::places::sign::stapled;
+use crate::places::transparency::Proof;
 use crate::stories::archive::OpenArchive;
 use crate::stories::event::Listener;
 use crate::words::archive::{LogKind, LogMode};
@@ -112,7 +114,7 @@ pub fn pending(request: &DistsRequest, places: &Places<'_>, listener: Listener<'
     Err(PublishError::Contended { codename: request.codename.clone(), tries: TRIES })
 }
 
-/// Gets the proofs that are required by now of a Release that was served without; `None` where another publisher was faster.
+/// Gets the proofs that are required by now of a Release that was served without good ones; `None` where another publisher was faster.
 pub(super) fn complete_required(
     request: &DistsRequest,
     places: &Places<'_>,
@@ -151,9 +153,11 @@ fn complete(
     Ok(kept.map(|commit| stage::read(&places.open.repository, &request.codename, commit)).transpose()?)
 }
 
-/// Tells whether clients get the proof of a log wherever they shall.
+/// Tells whether clients get a good proof of a log wherever they shall.
 fn is_complete(log: &ConfiguredLog, last: &Staged) -> bool {
-    let Some(proof) = last.proofs.get(&log.log.kind()) else { return false };
+    // Keys, policies and trusted roots change: what was good once may be nothing to clients now.
+    let good = |proof: &&Proof| log.log.check(&last.release, proof).is_ok();
+    let Some(proof) = last.proofs.get(&log.log.kind()).filter(good) else { return false };
     let stapled = |signatures: &Signatures| staple::stapled(&signatures.in_release).ok().flatten().as_ref() == Some(proof);
     !log.staple || last.signatures.as_ref().is_some_and(stapled)
 }

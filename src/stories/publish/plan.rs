@@ -21,7 +21,7 @@ use crate::places::target::plan::{Class, Plan, Step};
 use crate::places::target::{Content, PublishTarget, TargetError};
 use crate::stories::archive::OpenError;
 use crate::stories::fold::patches;
-use crate::words::archive::{Archive, Suite};
+use crate::words::archive::{Archive, LogKind, Suite};
 use crate::words::digest::{ObjectId, Sha256};
 
 /// The keyring's path in the published tree.
@@ -216,8 +216,9 @@ pub(super) struct Sweep {
     pub(super) swept: u64,
 }
 
-/// Returns the removal of proofs that the new Release does not have, and of by-hash files that no Release names which is among the newest or was current lately. That is told by
-/// the recorded Releases alone: what earlier publishes swept is recorded with the last served one and not swept again.
+/// Returns the removal of proofs that the new Release does not have, and of by-hash files that no Release names which is among the
+/// newest or was current lately. The latter is told by the recorded Releases alone: what earlier publishes swept is recorded with
+/// the last served one and not swept again.
 pub(super) fn removals(
     request: &DistsRequest,
     places: &Places<'_>,
@@ -254,11 +255,23 @@ pub(super) fn removals(
             steps.insert(path.clone(), Step { class: Class::Removal, path, content: None });
         }
     }
-    // A proof of the Release before, under its plain name.
-    let stale = stage::last_served(repository, &request.codename)?.map(|last| last.proofs).unwrap_or_default();
-    for kind in stale.keys().filter(|kind| !proofs.contains_key(kind)) {
+    // A proof of a Release before, under its plain name: of the last one, or of an older one where a removal failed.
+    let last = stage::last_served(repository, &request.codename)?.map(|last| last.proofs).unwrap_or_default();
+    // An archive that never had a log pays no requests for it.
+    let looked_for = |kind: LogKind| {
+        let named = match kind {
+            LogKind::Sigsum => archive.logs.sigsum.is_some(),
+            LogKind::Sigstore => archive.logs.sigstore.is_some(),
+        };
+        named || request.repair || !places.target.is_remote()
+    };
+    for kind in LogKind::ALL.into_iter().filter(|kind| !proofs.contains_key(kind)) {
         let path = format!("dists/{}/{}", request.codename, kind.file());
-        steps.insert(path.clone(), Step { class: Class::Removal, path, content: None });
+        // The new Release is what clients see by now. Some buckets deny a look at what is not there.
+        let there = || places.target.size(&path).is_ok_and(|size| size.is_some());
+        if last.contains_key(&kind) || (looked_for(kind) && there()) {
+            steps.insert(path.clone(), Step { class: Class::Removal, path, content: None });
+        }
     }
     sweep.plan = Plan::new(steps.into_values().collect());
     Ok(sweep)

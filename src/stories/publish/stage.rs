@@ -238,6 +238,27 @@ pub fn last_served(repository: &Repository, codename: &Codename) -> Result<Optio
     Ok(staged)
 }
 
+/// Returns the proofs that a served Release was served with. What came later is on the branch before it is in the published tree,
+/// so the branch does not tell whether it ever got there. None where a shallow clone ends too early to tell.
+///
+/// # Errors
+/// The branch is not as ddb leaves it.
+pub fn proofs_when_served(repository: &Repository, codename: &Codename, staged: &Staged) -> Result<Proofs, StageError> {
+    let (mut commit, mut proofs) = (staged.commit, staged.proofs.clone());
+    while let Some(parent) = repository.parent(commit)? {
+        // A Release is staged before it is served.
+        if repository.snapshot(parent)?.file("served.json")?.is_none() {
+            return Ok(proofs);
+        }
+        let earlier = read(repository, codename, parent)?;
+        if earlier.inputs.sequence != staged.inputs.sequence {
+            return Ok(proofs);
+        }
+        (commit, proofs) = (parent, earlier.proofs);
+    }
+    Ok(Proofs::new())
+}
+
 /// Returns the Release at a commit of the branch.
 ///
 /// # Errors
@@ -321,7 +342,7 @@ pub fn stage(
     append(open, codename, after.map(|staged| staged.commit), base, &edits, &message, author)
 }
 
-/// Marks a staged Release as served; `None` where the branch moved meanwhile.
+/// Marks a staged Release as served with these proofs and no others; `None` where the branch moved meanwhile.
 ///
 /// # Errors
 /// Git failed.
@@ -335,6 +356,13 @@ pub fn mark_served(
     author: &Author,
 ) -> Result<Option<Oid>, StageError> {
     let mut edits = with_proofs(proofs);
+    let snapshot = open.repository.snapshot(staged)?;
+    // One that was kept, and is not given to clients any more: its log is off now, or it does not hold.
+    for kind in LogKind::ALL.into_iter().filter(|kind| !proofs.contains_key(kind)) {
+        if snapshot.file(kind.file())?.is_some() {
+            edits.insert(kind.file().to_owned(), None);
+        }
+    }
     edits.extend(with_signatures(signatures));
     append(open, codename, Some(staged), None, &edits, &format!("Serve Release {sequence} of {codename}.\n"), author)
 }
@@ -389,3 +417,7 @@ fn append(
     let moved = open.repository.swap(open.remote.as_ref(), &branch(codename), tip, commit, "ddb-publish dists")?;
     Ok(moved.then_some(commit))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -39,7 +39,9 @@ pub fn served(repository: &Repository, codename: &Codename, tip: Oid, known: &[E
     let mut next = Some(tip);
     while let Some(commit) = next {
         if let Some(at) = known.iter().position(|edition| edition.commit == commit) {
-            editions.extend(known.iter().skip(at).cloned());
+            // What came on top of a known one may be about the same Release: the newer counts here too.
+            let last = editions.last().map(|newer: &Edition| newer.sequence);
+            editions.extend(known.iter().skip(at).filter(|edition| Some(edition.sequence) != last).cloned());
             break;
         }
         let snapshot = repository.snapshot(commit)?;
@@ -81,4 +83,41 @@ pub fn kept(editions: &[Edition], suite: Option<&Suite>, now: Timestamp) -> usiz
     let limit = now.minus(suite.keep_for);
     let replaced_lately = editions.windows(2).take_while(|pair| pair.first().is_some_and(|newer| newer.at > limit)).count() + 1;
     generations.max(replaced_lately).min(editions.len())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::places::git::Author;
+    use crate::places::git::land::Edits;
+
+    #[test]
+    fn a_release_that_got_a_proof_later_counts_once_also_where_it_was_known_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = Repository::open_or_init(folder.path(), true).unwrap();
+        let codename: Codename = "trixie".parse().unwrap();
+        let author = Author { name: "Test".to_owned(), email: "test@example.org".to_owned(), time: 1_800_000_000 };
+        let commit = |parent: Option<Oid>, sequence: u64, proof: &str| {
+            let keyring = "0".repeat(64);
+            let inputs = format!(r#"{{"sequence":{sequence},"base":"{}","date":{sequence},"ddb":"0"}}"#, "0".repeat(40));
+            let served = format!(r#"{{"at":{sequence},"signed_by":[],"keyring":"{keyring}"}}"#);
+            let files = [("inputs.json", inputs.as_str()), ("served.json", &served), ("Release.proof", proof)];
+            let edits: Edits = files.into_iter().map(|(path, text)| (path.to_owned(), Some(text.into()))).collect();
+            repository.commit(parent, &edits, "Change.", &author).unwrap()
+        };
+        let first = commit(None, 1, "");
+        let second = commit(Some(first), 2, "");
+        let look = |tip, known: &[Edition]| -> Vec<(u64, Oid)> {
+            let editions = served(&repository, &codename, tip, known).unwrap();
+            editions.into_iter().map(|edition| (edition.sequence, edition.commit)).collect()
+        };
+        let known = served(&repository, &codename, second, &[]).unwrap();
+        let completed = commit(Some(second), 2, "later");
+        assert_eq!(look(completed, &[]), [(2, completed), (1, first)]);
+        assert_eq!(look(completed, &known), [(2, completed), (1, first)]);
+        let third = commit(Some(completed), 3, "");
+        assert_eq!(look(third, &served(&repository, &codename, completed, &known).unwrap()), [(3, third), (2, completed), (1, first)]);
+        assert_eq!(look(third, &known), [(3, third), (2, completed), (1, first)]);
+    }
 }

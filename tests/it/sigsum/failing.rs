@@ -134,8 +134,76 @@ fn a_log_that_becomes_required_is_asked_although_nothing_changed() {
     let keeper = Sandbox::new();
     let log = Log::start(&keeper, "log");
     with_log(&mut sandbox, &format!("{}quorum log\n", log.lines()), "");
+    let run = sandbox.publish(&["-C", "archive", "log", "--json"]).exits(13).says("1 required proof is missing or not good");
+    let answer = run.says("dists/trixie/Release.proof: it is missing").json();
+    assert_eq!((&answer["failure"]["exit_code"], &answer["suites"][0]["logs"][0]["proof"]), (&13.into(), &"missing".into()));
     let answer = sandbox.dists(&["--json"]).ok().json();
     assert_eq!((&answer["suites"][0]["sequence"], &answer["suites"][0]["logs"][0]), (&1.into(), &"sigsum".into()));
+    proven(&sandbox);
+    sandbox.publish(&["-C", "archive", "log"]).ok();
+}
+
+#[test]
+fn a_proof_that_does_not_hold_any_more_is_replaced_and_until_then_said_to_be_bad() {
+    let mut sandbox = with_package();
+    let keeper = Sandbox::new();
+    let (log, other) = (Log::start(&keeper, "log"), Log::start(&keeper, "other"));
+    with_log(&mut sandbox, &format!("{}quorum log\n", log.lines()), "");
+    sandbox.dists(&[]).ok();
+    let file = sandbox.public().join("dists/trixie/Release.proof");
+    let before = (read(&file), read(&sandbox.public().join("dists/trixie/Release")));
+    // The archive goes over to another log.
+    for (number, (command, log)) in [("dists", &other), ("pending", &log)].into_iter().enumerate() {
+        configure(&sandbox, &format!("{}quorum {}\n", log.lines(), ["other", "log"][number]), "");
+        sandbox.publish(&["-C", "archive", "log"]).exits(13).says("dists/trixie/Release.proof: it does not hold");
+        match command {
+            "dists" => assert_eq!(sandbox.dists(&["--json"]).ok().json()["suites"][0]["outcome"], "repaired"),
+            _ => drop(sandbox.publish(&["-C", "archive", "log", "--pending"]).ok()),
+        }
+        proven(&sandbox);
+        sandbox.publish(&["-C", "archive", "log"]).ok();
+        sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
+        assert_eq!((read(&file).len(), read(&sandbox.public().join("dists/trixie/Release"))), (before.0.len(), before.1.clone()));
+    }
+}
+
+#[test]
+fn what_a_log_gave_is_kept_when_the_publish_fails_afterwards() {
+    let mut sandbox = with_package();
+    let keeper = Sandbox::new();
+    let mut log = Log::start(&keeper, "log");
+    published(&mut sandbox, &log);
+    configure(&sandbox, &format!("{}quorum log\n", log.lines()), "timeout = \"100s\"\n");
+    let proof = |sandbox: &Sandbox| sandbox.git(&["show", "ddb/releases/trixie:Release.proof"]);
+    // Something is in the way of a file that comes after the logs.
+    let signature = sandbox.public().join("dists/trixie/Release.gpg");
+    std::fs::remove_file(&signature).unwrap();
+    sandbox.write(signature.join("in-the-way"), "");
+    sandbox.dists(&["--renew"]).exits(1);
+    assert!(!is_served(&sandbox));
+    let kept = proof(&sandbox).ok().out;
+    std::fs::remove_dir_all(&signature).unwrap();
+    log.stop_log();
+    sandbox.dists(&[]).ok();
+    assert_eq!(read(&sandbox.public().join("dists/trixie/Release.proof")), kept.as_bytes());
+    proven(&sandbox);
+
+    // Staged, not logged; and then nobody can sign it.
+    configure(&sandbox, &format!("{}quorum log\n", log.lines()), SHORTLY);
+    sandbox.dists(&["--renew"]).exits(13);
+    assert_ne!(proof(&sandbox).code, 0);
+    log.forget();
+    log.start_log();
+    configure(&sandbox, &format!("{}quorum log\n", log.lines()), "timeout = \"100s\"\n");
+    let (keys, away) = (sandbox.path("home/.config/ddb/keys"), sandbox.path("keys-away"));
+    std::fs::rename(&keys, &away).unwrap();
+    sandbox.dists(&[]).exits(7);
+    let kept = proof(&sandbox).ok().out;
+    std::fs::rename(&away, &keys).unwrap();
+    log.stop_log();
+    sandbox.dists(&[]).ok();
+    assert!(is_served(&sandbox));
+    assert_eq!(read(&sandbox.public().join("dists/trixie/Release.proof")), kept.as_bytes());
     proven(&sandbox);
 }
 

@@ -101,6 +101,13 @@ fn other_bytes_another_key_and_another_log_are_refused() {
     ended["tlogs"][0]["publicKey"]["validFor"]["end"] = before;
     let ended = Trust { root: TrustedRoot::parse(&serde_json::to_vec(&ended).unwrap()).unwrap(), ..key() };
     assert!(refusal(&ended, STAMPED).contains("its key was not good then"));
+    // Without a timestamp nothing says that the key was good when it signed: whoever got a retired one could sign today.
+    assert!(refusal(&ended, PLAIN).contains("no timestamp of a trusted authority, and the key of its log is good until some time only"));
+    let mut ends: Value = serde_json::from_slice(ROOT).unwrap();
+    ends["tlogs"][0]["publicKey"]["validFor"]["end"] = json!("2040-01-01T00:00:00Z");
+    let ends = Trust { root: TrustedRoot::parse(&serde_json::to_vec(&ends).unwrap()).unwrap(), ..key() };
+    ends.verify(RELEASE, STAMPED).unwrap();
+    assert!(refusal(&ends, PLAIN).contains("the key of its log is good until some time only"));
 }
 
 #[test]

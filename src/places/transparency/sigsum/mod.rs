@@ -151,9 +151,10 @@ impl TransparencyLog for SigsumLog {
             for client in open {
                 let share = end.saturating_duration_since(Instant::now()) / u32::try_from(left).unwrap_or(1);
                 left -= 1;
+                let until = Instant::now() + share;
                 faults.retain(|(url, _)| url != client.url);
-                let fault = match client.add(&submission, Instant::now() + share) {
-                    Ok(sequenced) => match self.wait(&client, &submission, sequenced, Instant::now() + share) {
+                let fault = match client.add(&submission, until) {
+                    Ok(sequenced) => match self.wait(&client, &submission, sequenced, until) {
                         Ok(proof) => return Ok(proof.text().into_bytes()),
                         Err(fault) => {
                             faults.push((client.url.to_owned(), fault));
