@@ -217,6 +217,10 @@ fn both_apts_refuse_an_opted_in_archive_without_a_good_proof_and_leave_others_al
         hooked.refuses();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         hooked.accepts("1.0-1");
+        std::fs::rename(&program, program.with_extension("gone")).unwrap();
+        hooked.refuses();
+        std::fs::rename(program.with_extension("gone"), &program).unwrap();
+        hooked.accepts("1.0-1");
 
         // The same Origin with a key that the keyring does not have, and no proof.
         let mut other = plain_archive("2026-11-01T00:00:00Z");
