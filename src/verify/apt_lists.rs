@@ -8,7 +8,7 @@ use super::indices::File;
 use super::openpgp::Frame;
 use super::release::{self, Release};
 use super::site::Site;
-use super::stream::{self, SUFFIXES};
+use super::stream;
 use super::suite::{Look, Signed};
 use super::{VerifyError, VerifyRequest, proofs};
 
@@ -23,22 +23,26 @@ pub(super) fn check(request: &VerifyRequest, folder: &Path, said: &(dyn Fn(Strin
     names.sort();
     let mut answer = VerifyAnswer::of(site.to_string());
     let above = request.location.as_deref().map(|location| file_name(&format!("{}/dists/", location.trim_end_matches('/'))));
+    let mut there: Vec<&String> = Vec::new();
     for name in &names {
-        let Some(prefix) = name.strip_suffix("InRelease").or_else(|| name.strip_suffix("Release")).filter(|prefix| prefix.ends_with('_'))
-        else {
-            continue;
-        };
-        let suite = |suite: &String| prefix.ends_with(&format!("_{}_", file_name(suite)));
-        let wanted = above.as_ref().is_none_or(|above| prefix.starts_with(above.as_str()))
-            && (request.suites.is_empty() || request.suites.iter().any(suite));
-        if !wanted {
+        let Some(prefix) = prefix_of(name) else { continue };
+        let asked = request.suites.iter().find(|suite| match &above {
+            Some(above) => *prefix == format!("{above}{}_", file_name(suite)),
+            None => prefix.ends_with(&format!("_dists_{}_", file_name(suite))),
+        });
+        let wanted = above.as_ref().is_none_or(|above| prefix.starts_with(above.as_str()));
+        if !wanted || (asked.is_none() && !request.suites.is_empty()) {
             continue;
         }
+        there.extend(asked);
         said(format!("checking {name}"));
         let mut look = Look::new(name);
         if let Some(signed) = opened(&mut look, request, &site, prefix, name)
             && let Some(release) = look.read(request, &site.to_string(), name, &signed.text)?
         {
+            if let Some(suite) = asked {
+                look.is_of(suite, name, &release);
+            }
             if request.sigsum.is_none() {
                 proofs::note_missing_pins(&mut look);
             }
@@ -49,7 +53,11 @@ pub(super) fn check(request: &VerifyRequest, folder: &Path, said: &(dyn Fn(Strin
         answer.findings.append(&mut look.findings);
         answer.suites.push(look.answer);
     }
-    if answer.suites.is_empty() {
+    for suite in request.suites.iter().filter(|suite| !there.contains(suite)) {
+        let reason = format!("has no Release of {suite}: apt has not fetched it, or keeps its lists elsewhere");
+        answer.findings.push(super::Finding::new(Class::Unreachable, folder.display().to_string(), reason));
+    }
+    if answer.suites.is_empty() && request.suites.is_empty() {
         let reason = "has no Release of that archive: apt has not fetched it, or keeps its lists elsewhere";
         answer.findings.push(super::Finding::new(Class::Unreachable, folder.display().to_string(), reason));
     }
@@ -91,14 +99,23 @@ fn indices(look: &mut Look, site: &Site, prefix: &str, release: &Release, names:
             Err(fault) => look.findings.push(fault.finding(Class::Index, &name)),
         }
     }
-    let own = |name: &&String| name.strip_prefix(prefix).is_some_and(|rest| rest.contains("_Packages") || rest.contains("_Sources"));
-    for name in names.iter().filter(own) {
-        let known = |(path, _): (&String, _)| *name == format!("{prefix}{}", file_name(path));
-        let (_, suffix) = stream::split_suffix(name);
-        if !release.files.iter().any(known) && (suffix.is_empty() || !SUFFIXES.contains(&suffix)) {
-            look.note(format!("{name} was not checked: Release lists no file of that name"));
+    let listed: std::collections::BTreeSet<String> = release.files.keys().map(|path| format!("{prefix}{}", file_name(path))).collect();
+    // The longest prefix is a file's own: that of trixie/updates begins with that of trixie.
+    let own = |name: &String| {
+        names.iter().filter_map(|name| prefix_of(name)).filter(|prefix| name.starts_with(prefix)).max_by_key(|own| own.len())
+    };
+    for name in names.iter().filter(|name| name.starts_with(prefix) && own(name) == Some(prefix) && !listed.contains(*name)) {
+        let rest = name.strip_prefix(prefix).unwrap_or(name);
+        if !["InRelease", "Release", "Release.gpg"].contains(&rest) {
+            let reason = "was not checked: Release lists no file of that name; somebody put it there, or apt keeps it compressed anew";
+            look.find(Class::Index, name, reason);
         }
     }
+}
+
+/// Returns what the names of a suite's files begin with, if this is the name of its Release.
+fn prefix_of(name: &str) -> Option<&str> {
+    name.strip_suffix("InRelease").or_else(|| name.strip_suffix("Release")).filter(|prefix| prefix.ends_with('_'))
 }
 
 /// Returns the name under which apt keeps what it fetched from an address or path.

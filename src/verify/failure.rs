@@ -52,6 +52,14 @@ pub enum VerifyError {
         #[source]
         source: io::Error,
     },
+    /// The hook would not work where it is to be installed.
+    #[error("{} {reason}", path.display())]
+    Install {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
     /// The clone of the archive's repository cannot be read.
     #[error("cannot read the repository {}: {reason}", path.display())]
     Repository {

@@ -12,6 +12,7 @@ mod failure;
 pub mod hook;
 
 mod indices;
+mod issuers;
 mod memory;
 mod openpgp;
 mod paragraphs;
@@ -92,7 +93,9 @@ pub fn verify(request: &VerifyRequest, said: &(dyn Fn(String) + Sync)) -> Result
                 break;
             }
             said(format!("{suite}: a new Release was published meanwhile; looking again"));
+            let earlier = look.against_release();
             look = suite::look(request, &site, suite, &wanted, said)?;
+            look.find_also(earlier);
         }
         look.remember(request)?;
         answer.findings.append(&mut look.findings);

@@ -20,7 +20,7 @@ use crate::words::date::Timestamp;
 const KEYRING: usize = 64 << 20;
 
 /// Largest armored signature in bytes; a stapled proof is a part of it.
-const SIGNATURE: usize = 1 << 20;
+pub(super) const SIGNATURE: usize = 1 << 20;
 
 /// What apt refuses.
 const WEAK: [HashAlgorithm; 4] = [HashAlgorithm::MD5, HashAlgorithm::SHA1, HashAlgorithm::RipeMD, HashAlgorithm::SHA224];
@@ -108,20 +108,6 @@ impl PinnedKeys {
     }
 }
 
-/// Returns the fingerprints and key IDs that a signature names as its makers, without checking anything.
-pub(super) fn issuers(signature: &[u8]) -> Result<Vec<KeyHandle>, String> {
-    if signature.len() > SIGNATURE {
-        return Err(format!("it has more than {SIGNATURE} bytes"));
-    }
-    let judge = Issuers::default();
-    let policy = StandardPolicy::new();
-    let mut verifier = DetachedVerifierBuilder::from_bytes(signature)
-        .and_then(|builder| builder.with_policy(&policy, None, judge))
-        .map_err(|fault| format!("it cannot be read: {fault:#}"))?;
-    verifier.verify_bytes(b"").map_err(|fault| format!("it cannot be read: {fault:#}"))?;
-    Ok(verifier.into_helper().handles)
-}
-
 /// Decides about every signature and stops nothing.
 struct Judge<'a> {
     pinned: &'a [Cert],
@@ -183,22 +169,6 @@ impl Judge<'_> {
             return refuse(&format!("has the signing key {wanted}, which is expired, revoked or not for signing"));
         }
         Ok(fingerprint)
-    }
-}
-
-#[derive(Default)]
-struct Issuers {
-    handles: Vec<KeyHandle>,
-}
-
-impl VerificationHelper for Issuers {
-    fn get_certs(&mut self, handles: &[KeyHandle]) -> sequoia_openpgp::Result<Vec<Cert>> {
-        self.handles.extend_from_slice(handles);
-        Ok(Vec::new())
-    }
-
-    fn check(&mut self, _: MessageStructure<'_>) -> sequoia_openpgp::Result<()> {
-        Ok(())
     }
 }
 

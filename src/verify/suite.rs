@@ -67,6 +67,19 @@ impl Look {
         site.read(&path, release::LIMIT).ok() != self.in_release
     }
 
+    /// Returns what is wrong with InRelease itself: that another one took its place since does not make it good.
+    pub(super) fn against_release(&self) -> Vec<Finding> {
+        let path = format!("dists/{}/InRelease", self.answer.suite);
+        let about = |finding: &&Finding| finding.file == path && matches!(finding.class, Class::Signature | Class::Rollback | Class::Proof);
+        self.findings.iter().filter(about).cloned().collect()
+    }
+
+    /// Adds what an earlier look found.
+    pub(super) fn find_also(&mut self, earlier: Vec<Finding>) {
+        let new: Vec<Finding> = earlier.into_iter().filter(|finding| !self.findings.contains(finding)).collect();
+        self.findings.extend(new);
+    }
+
     /// Keeps what was seen, if it deserves to be believed.
     pub(super) fn remember(&self, request: &VerifyRequest) -> Result<(), VerifyError> {
         let doubted = self.findings.iter().any(|finding| matches!(finding.class, Class::Signature | Class::Rollback | Class::Proof));
@@ -146,6 +159,14 @@ impl Look {
         Ok(Some(release))
     }
 
+    /// Checks that this is the Release of the suite that was asked for.
+    pub(super) fn is_of(&mut self, suite: &str, path: &str, release: &Release) {
+        if !release.is_of(suite) {
+            let own = [release.suite.as_deref(), release.codename.as_deref()].into_iter().flatten().collect::<Vec<_>>().join("/");
+            self.find(Class::Signature, path, format!("is the Release of {own}, shown in place of that of {suite}"));
+        }
+    }
+
     fn age(&mut self, request: &VerifyRequest, path: &str, release: &Release) {
         let now = request.now;
         if release.date > now.plus(AHEAD) {
@@ -202,10 +223,7 @@ pub(super) fn look(
         return Ok(look);
     };
     let Some(release) = look.read(request, &site.to_string(), &path, &signed.text)? else { return Ok(look) };
-    if !release.is_of(suite) {
-        let own = [release.suite.as_deref(), release.codename.as_deref()].into_iter().flatten().collect::<Vec<_>>().join("/");
-        look.find(Class::Signature, &path, format!("is the Release of {own}, shown in place of that of {suite}"));
-    }
+    look.is_of(suite, &path, &release);
     if request.sigsum.is_none() && request.sigstore.is_none() {
         proofs::note_missing_pins(&mut look);
     }

@@ -88,6 +88,12 @@ fn share(sandbox: &Sandbox) {
     sandbox.git(&["push", "-q", "-u", "origin", "main"]).ok();
 }
 
+/// Makes a folder a system that apt's hook can be installed in.
+fn system_below(sandbox: &Sandbox, root: &str) {
+    let program = env!("CARGO_BIN_EXE_ddb-publish");
+    shell(sandbox, &format!("mkdir -p {root}/usr/bin && cp '{program}' /usr/bin/gpgv {root}/usr/bin && chmod -R a+rX {root}")).ok();
+}
+
 /// Gives the archive a second suite.
 fn with_stable(sandbox: &Sandbox) {
     configure(sandbox, "", "\n[suites.trixie-stable]\ncomponents = [\"main\"]\narchitectures = [\"amd64\"]\n");
@@ -105,6 +111,7 @@ fn every_example_of_every_help_page_works_in_order() {
     for page in PAGES {
         match page {
             ["ddb-publish", "promote"] => with_stable(&sandbox),
+            ["ddb-publish", "apt-verify-hook"] => system_below(&sandbox, "root"),
             ["ddb-deploy", "inbox", "list"] => share(&sandbox),
             ["ddb-deploy", "inbox", "withdraw"] => drop(sandbox.git(&["push", "-q", "origin", "HEAD:refs/heads/ddb/inbox/0123abcd"]).ok()),
             _ => {}
@@ -352,6 +359,7 @@ fn json_answers_of_every_command_fit_their_schemas() {
     );
     answer("verify.json", verify(&["archive/public", "--package", "nosuch"]).exits(26));
     answer("failure.json", verify(&["nowhere"]).exits(2));
+    system_below(&sandbox, "root");
     answer("apt-verify-hook.json", publish(&["apt-verify-hook", "--install", "--root", "root"]).ok());
     answer("fsck.json", deploy(&["fsck", "--full"]).ok());
     answer("gc.json", deploy(&["gc"]).ok());

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod hook;
+mod hook_alone;
 mod lists;
 
 use std::path::PathBuf;

@@ -21,7 +21,7 @@ pub(super) struct AptVerifyHook {
     #[arg(long)]
     install: bool,
     /// Opt in the archive whose keys are in this keyring
-    #[arg(long, value_name = "FILE", requires_all = ["install", "sigsum_key", "sigsum_policy"])]
+    #[arg(long, value_name = "FILE", requires_all = ["install", "sigsum_key", "sigsum_policy", "origin"])]
     keyring: Option<PathBuf>,
     /// The public key that submits the archive's Releases to Sigsum logs
     #[arg(long, value_name = "FILE", requires = "keyring")]
@@ -29,7 +29,7 @@ pub(super) struct AptVerifyHook {
     /// The policy: which Sigsum logs and witnesses count; a file or the name of a built-in one
     #[arg(long, value_name = "FILE|NAME", requires = "keyring")]
     sigsum_policy: Option<PathBuf>,
-    /// Recognise the archive also by this Origin in its Release
+    /// The Origin in the archive's Release: it is recognised by this too, also when it signs with a key that the keyring lacks
     #[arg(long, value_name = "TEXT", requires = "keyring")]
     origin: Option<String>,
     /// What the archive's files in the configuration are named
@@ -38,10 +38,10 @@ pub(super) struct AptVerifyHook {
     /// Where the archives that are opted in are named
     #[arg(long, value_name = "DIR", default_value = "/etc/ddb/verify.d", conflicts_with = "install")]
     config: PathBuf,
-    /// The program that apt is to run; default is this one
+    /// The program that apt is to run, as a path below --root; default is this one, or /usr/bin/ddb-publish with --root
     #[arg(long, value_name = "FILE", requires = "install")]
     program: Option<PathBuf>,
-    /// Install below this folder
+    /// Install into the system below this folder
     #[arg(long, value_name = "DIR", default_value = "/", requires = "install")]
     root: PathBuf,
     /// What apt or apt-verify hands over: the arguments of gpgv
@@ -58,17 +58,15 @@ pub(super) fn run(common: &Common, options: AptVerifyHook) -> Result<ExitCode, F
         (Some(keyring), Some(key), Some(policy)) => Some((options.name.to_string(), parts(&options, keyring, key, policy)?)),
         _ => None,
     };
-    let own = || environment::this_program().map_err(|source| VerifyError::Read { path: PathBuf::from("/proc/self/exe"), source });
-    let program = options.program.clone().map_or_else(own, Ok)?;
     let root = std::path::absolute(&options.root).unwrap_or_else(|_| options.root.clone());
-    let files = HookFiles {
-        program,
-        plugins: root.join("etc/apt/verify.d"),
-        apt_conf: root.join("etc/apt/apt.conf.d"),
-        gpgv: PathBuf::from("/usr/bin/gpgv"),
-        config: root.join("etc/ddb/verify.d"),
-        archive,
+    let own = || {
+        if root != Path::new("/") {
+            return Ok(PathBuf::from("/usr/bin/ddb-publish"));
+        }
+        environment::this_program().map_err(|source| VerifyError::Read { path: PathBuf::from("/proc/self/exe"), source })
     };
+    let program = options.program.clone().map_or_else(own, Ok)?;
+    let files = HookFiles { root, program, archive };
     answer::print(&install(&files)?, common.json);
     Ok(Exit::Done.into())
 }
@@ -76,6 +74,7 @@ pub(super) fn run(common: &Common, options: AptVerifyHook) -> Result<ExitCode, F
 fn parts(options: &AptVerifyHook, keyring: &Path, key: &Path, policy: &Path) -> Result<Vec<(&'static str, Vec<u8>)>, VerifyError> {
     let read = |path: &Path| std::fs::read(path).map_err(|source| VerifyError::Read { path: path.to_owned(), source });
     let name = &options.name;
+    // The command line wants one with every keyring.
     let origin = options.origin.as_ref().map_or(String::new(), |origin| format!("Origin: {origin}\n"));
     let mut parts = vec![("asc", read(keyring)?), ("pub", read(key)?)];
     let named = if policy.exists() {
@@ -106,7 +105,7 @@ impl Answer for Installed {
     fn text(&self) -> String {
         let mut text: String = self.files.iter().map(|path| format!("Wrote {}\n", path.display())).collect();
         text.push_str(&match self.opted_in {
-            0 => "No archive is opted in: --keyring, --sigsum-key and --sigsum-policy do that.\n".to_owned(),
+            0 => "No archive is opted in: --keyring, --origin, --sigsum-key and --sigsum-policy do that.\n".to_owned(),
             1 => "1 archive is opted in.\n".to_owned(),
             number => format!("{number} archives are opted in.\n"),
         });

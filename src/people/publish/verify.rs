@@ -172,7 +172,7 @@ impl From<VerifyError> for Failure {
             | VerifyError::Pins(_)
             | VerifyError::Read { .. } => Exit::Usage,
             VerifyError::Repository { .. } => Exit::Archive,
-            VerifyError::Memory { .. } | VerifyError::Write { .. } | VerifyError::Https(_) => Exit::Failed,
+            VerifyError::Memory { .. } | VerifyError::Write { .. } | VerifyError::Install { .. } | VerifyError::Https(_) => Exit::Failed,
         };
         Self::new(&error, exit, Vec::new())
     }

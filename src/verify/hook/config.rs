@@ -7,7 +7,8 @@
 //!     Sigsum-Policy: example.policy
 //!
 //! An archive is recognised by a signature that names a key of the keyring `Signed-By`, or by `Origin` and, where given, `Suite`
-//! (or Codename). The first is the stronger: whoever stole the key can write another Origin, but has to sign with it.
+//! (or Codename). The first is the stronger: whoever stole the key can write another Origin, but has to sign with it. The second
+//! recognises the archive after it changed to a key that the keyring here does not have.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,6 @@ use sequoia_openpgp::KeyHandle;
 
 use super::super::openpgp::PinnedKeys;
 use super::super::proofs::SigsumPins;
-use super::super::release::Release;
 use crate::words::deb822::{Paragraph, paragraphs};
 
 /// Largest file of the configuration in bytes.
@@ -46,26 +46,38 @@ pub(super) struct OptedIn {
 
 impl OptedIn {
     /// Returns by what an archive is recognised as this one; `None` if it is not.
-    pub(super) fn matches(&self, issuers: &[KeyHandle], release: Option<&Release>) -> Option<String> {
+    pub(super) fn matches(&self, issuers: &[KeyHandle], release: &str) -> Option<String> {
         if let Some(key) = self.signed_by.as_ref().and_then(|keys| issuers.iter().find(|issuer| keys.know(issuer))) {
             return Some(format!("signed by {key}"));
         }
-        let (origin, release) = (self.origin.as_ref()?, release?);
-        let suite = self.suite.as_ref();
-        let fits = release.origin.as_ref() == Some(origin)
-            && suite.is_none_or(|suite| release.suite.as_ref() == Some(suite) || release.codename.as_ref() == Some(suite));
+        let origin = self.origin.as_ref()?;
+        let fits = says(release, "Origin", origin)
+            && self.suite.as_ref().is_none_or(|suite| says(release, "Suite", suite) || says(release, "Codename", suite));
         fits.then(|| format!("Origin {origin}"))
     }
 }
 
-/// Reads every `.conf` of a folder, in the order of their names. A folder that is not there opts nothing in.
+/// Tells whether a field of Release could have this value for apt: whatever the letters of its name, blanks around it, the line
+/// its value stands on, or how often it is there. What is no Release for a strict reader may be one for apt.
+fn says(release: &str, field: &str, value: &str) -> bool {
+    let blank = |letter: char| letter.is_whitespace() || letter.is_control();
+    let mut inside = false;
+    release.split(['\n', '\r']).any(|line| {
+        let own = match line.split_once(':') {
+            Some((name, own)) if !line.starts_with([' ', '\t']) || name.trim_matches(blank).eq_ignore_ascii_case(field) => {
+                inside = name.trim_matches(blank).eq_ignore_ascii_case(field);
+                own
+            }
+            _ => line,
+        };
+        inside && own.trim_matches(blank) == value
+    })
+}
+
+/// Reads every `.conf` of a folder, in the order of their names. An empty folder opts nothing in; one that is not there may have been lost.
 pub(super) fn read(folder: &Path) -> Result<Vec<OptedIn>, HookConfigError> {
     let refuse = |reason: String| HookConfigError { path: folder.to_owned(), reason };
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(fault) => return Err(refuse(fault.to_string())),
-    };
+    let entries = std::fs::read_dir(folder).map_err(|fault| refuse(format!("cannot be read ({fault})")))?;
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(|fault| refuse(fault.to_string()))?.path();
@@ -77,8 +89,13 @@ pub(super) fn read(folder: &Path) -> Result<Vec<OptedIn>, HookConfigError> {
     let mut archives = Vec::new();
     for path in paths {
         let text = text_of(&path)?;
+        let refuse = |reason: String| HookConfigError { path: path.clone(), reason };
+        let before = archives.len();
         for paragraph in paragraphs(&text) {
-            archives.push(opted_in(&path, paragraph).map_err(|reason| HookConfigError { path: path.clone(), reason })?);
+            archives.push(opted_in(&path, paragraph).map_err(refuse)?);
+        }
+        if archives.len() == before {
+            return Err(refuse("it has no paragraph, so it is about no archive; write one, or remove the file".to_owned()));
         }
     }
     Ok(archives)
@@ -122,4 +139,26 @@ fn text_of(path: &Path) -> Result<String, HookConfigError> {
         return Err(refuse(format!("it has more than {LIMIT} bytes")));
     }
     std::fs::read_to_string(path).map_err(|fault| refuse(fault.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::says;
+
+    #[test]
+    fn whatever_apt_may_take_for_an_origin_is_one() {
+        for text in [
+            "Origin: Test",
+            "Suite: x\norigin:Test \n",
+            "ORIGIN :\tTest\r\n",
+            "Origin:\n Test\nSuite: x",
+            "Origin: a\nOrigin: Test\n",
+            "\n Origin: Test",
+        ] {
+            assert!(says(text, "Origin", "Test"), "{text:?}");
+        }
+        for text in ["Origin: Tests", "Suite: Test", "Label: x\n Test", "Origin: x\nLabel: y\n Test", "Origins: Test", ""] {
+            assert!(!says(text, "Origin", "Test"), "{text:?}");
+        }
+    }
 }

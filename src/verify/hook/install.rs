@@ -2,9 +2,10 @@
 //!
 //! Where apt-verify is not installed (apt 3 conflicts with it), a script that calls the plugin and then gpgv takes its place,
 //! and a part of apt.conf names it. Its name is before that of apt-verify's part, so that apt-verify counts where both are.
+//!
+//! *Invariant: apt is told of the script only after everything that it needs can be used by everybody. apt (2.9.15 and later)
+//! passes in silence over a program that does not run or that prints nothing for `--dump-options`, and asks gpgv alone.*
 
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -12,15 +13,28 @@ use serde::Serialize;
 
 use super::super::VerifyError;
 use super::config;
+use super::system::System;
 
-/// The plugin's name: before `gpgv` in the order in which apt-verify calls, and of letters that it takes.
-const PLUGIN: &str = "50-ddb";
+/// Where apt-verify looks for plugins.
+const PLUGINS: &str = "/etc/apt/verify.d";
 
-/// The part of apt.conf; apt-verify's own is `75verify`.
-const PART: &str = "74ddb-verify";
+/// The plugin: before `gpgv` in the order in which apt-verify calls, and of letters that it takes.
+const PLUGIN: &str = "/etc/apt/verify.d/50-ddb";
 
-/// What apt calls where there is no apt-verify, in the folder of the configuration.
-const IN_PLACE: &str = "gpgv";
+/// The part of apt.conf that names the script.
+const PART: &str = "/etc/apt/apt.conf.d/74ddb-verify";
+
+/// Where the plugin looks for its configuration.
+const CONFIG: &str = "/etc/ddb/verify.d";
+
+/// What apt calls where there is no apt-verify. Not beside the configuration: whoever loses that must not lose this with it.
+const IN_PLACE: &str = "/etc/apt/ddb-gpgv";
+
+/// The program that checks signatures.
+const GPGV: &str = "/usr/bin/gpgv";
+
+/// apt-verify and its own part of apt.conf.
+const APT_VERIFY: [&str; 2] = ["/usr/bin/apt-verify", "/etc/apt/apt.conf.d/75verify"];
 
 /// The ending and the contents of one file.
 pub type Part = (&'static str, Vec<u8>);
@@ -28,16 +42,10 @@ pub type Part = (&'static str, Vec<u8>);
 /// What is installed.
 #[derive(Debug, Clone)]
 pub struct HookFiles {
-    /// The program that the plugin runs.
+    /// The folder that is `/` for apt.
+    pub root: PathBuf,
+    /// The program that the plugin runs, as a path below that folder.
     pub program: PathBuf,
-    /// Where apt-verify looks for plugins.
-    pub plugins: PathBuf,
-    /// Where apt looks for parts of its configuration.
-    pub apt_conf: PathBuf,
-    /// The program that checks signatures.
-    pub gpgv: PathBuf,
-    /// Where the plugin looks for its configuration.
-    pub config: PathBuf,
     /// An archive to opt in: its name, and the contents of the files beside its configuration by their endings, the .conf included.
     pub archive: Option<(String, Vec<Part>)>,
 }
@@ -56,44 +64,75 @@ pub struct Installed {
 /// Writes the plugin and the configuration of an archive.
 ///
 /// # Errors
-/// A file cannot be written, or the configuration is not usable; then the plugin is not written.
+/// Something that apt needs is missing or not for everybody, the configuration is not usable, or another archive has its name;
+/// then nothing is written. A file cannot be written; then apt is not told of the script.
 pub fn install(files: &HookFiles) -> Result<Installed, VerifyError> {
+    let system = System { root: files.root.clone() };
+    let program = quoted(&files.program);
+    system.runs(&files.program, "name one that everybody can run by --program")?;
+    system.runs(Path::new(GPGV), "apt refuses every archive without it: apt install gpgv")?;
+    let mut notes = Vec::new();
+    let active = match APT_VERIFY.map(|path| system.has(path)) {
+        [true, true] => true,
+        [false, true] => {
+            let reason = "is left over from apt-verify, which is not there: apt purge apt-verify".to_owned();
+            return Err(VerifyError::Install { path: system.path(APT_VERIFY[1]), reason });
+        }
+        [there, false] => {
+            if there {
+                notes.push(format!("apt-verify is there, but {} is not: apt calls {IN_PLACE}", APT_VERIFY[1]));
+            }
+            false
+        }
+    };
     // A configuration that cannot be used would make apt refuse every archive: it is tried elsewhere first.
     if let Some((name, parts)) = &files.archive {
-        let path = files.config.clone();
+        is_free(&system, name, parts)?;
+        let path = system.path(CONFIG);
         let trial = tempfile::tempdir().map_err(|source| VerifyError::Write { path, source })?;
-        write_parts(trial.path(), name, parts)?;
+        for (ending, bytes) in parts {
+            let path = trial.path().join(format!("{name}.{ending}"));
+            std::fs::write(&path, bytes).map_err(|source| VerifyError::Write { path, source })?;
+        }
         read(trial.path())?;
     }
-    make_folder(&files.config)?;
+    for folder in [CONFIG, PLUGINS] {
+        system.may_look_into(folder)?;
+    }
+    system.make_folder(CONFIG)?;
     let mut written = Vec::new();
     if let Some((name, parts)) = &files.archive {
-        written = write_parts(&files.config, name, parts)?;
-    }
-    let opted_in = read(&files.config)?;
-    make_folder(&files.plugins)?;
-    let plugin = files.plugins.join(PLUGIN);
-    let call = format!("{} apt-verify-hook --config {} -- \"$@\"", quoted(&files.program), quoted(&files.config));
-    let head = "#!/bin/sh\n# Written by ddb-publish apt-verify-hook --install.";
-    write(&plugin, format!("{head} apt-verify calls it with gpgv's arguments.\nexec {call}\n").as_bytes(), 0o755)?;
-    written.push(plugin);
-    let mut notes = Vec::new();
-    if !files.plugins.join("gpgv").exists() {
-        let script = files.config.join(IN_PLACE);
-        let text = format!("{head} apt calls it in place of gpgv.\nset -e\n{call}\nexec {} \"$@\"\n", quoted(&files.gpgv));
-        write(&script, text.as_bytes(), 0o755)?;
-        make_folder(&files.apt_conf)?;
-        let part = files.apt_conf.join(PART);
-        write(&part, format!("APT::Key::gpgvcommand \"{}\";\n", script.display()).as_bytes(), 0o644)?;
-        written.extend([script, part]);
-        if !files.gpgv.exists() {
-            notes.push(format!("{} is missing, so that apt refuses every archive: apt install gpgv", files.gpgv.display()));
+        for (ending, bytes) in parts {
+            written.push(system.write(&format!("{CONFIG}/{name}.{ending}"), bytes, 0o644)?);
         }
     }
-    if !for_everybody(&files.program) {
-        notes.push(format!("the user _apt cannot run {}: put the program where everybody can", files.program.display()));
+    let opted_in = read(&system.path(CONFIG))?;
+    let head = "#!/bin/sh\n# Written by ddb-publish apt-verify-hook --install.";
+    let call = format!("{program} apt-verify-hook --config {CONFIG} -- \"$@\"");
+    let asked = "if [ \"$1\" = --dump-options ]; then";
+    system.make_folder(PLUGINS)?;
+    let plugin = format!("{head} apt-verify calls it with gpgv's arguments.\n{asked} exit 0; fi\nexec {call}\n");
+    written.push(system.write(PLUGIN, plugin.as_bytes(), 0o755)?);
+    if !active {
+        // apt passes over what prints nothing when it is asked for its options, and takes gpgv itself.
+        let answer = format!("{asked} echo --ddb-apt-verify-hook; exec {GPGV} \"$@\"; fi");
+        let script = format!("{head} apt calls it in place of gpgv.\n{answer}\nset -e\n{call}\nexec {GPGV} \"$@\"\n");
+        written.push(system.write(IN_PLACE, script.as_bytes(), 0o755)?);
+        system.make_folder("/etc/apt/apt.conf.d")?;
+        written.push(system.write(PART, format!("APT::Key::gpgvcommand \"{IN_PLACE}\";\n").as_bytes(), 0o644)?);
     }
     Ok(Installed { files: written, opted_in, notes })
+}
+
+/// Refuses a name under which another archive is opted in.
+fn is_free(system: &System, name: &str, parts: &[Part]) -> Result<(), VerifyError> {
+    let conf = system.path(&format!("{CONFIG}/{name}.conf"));
+    let same = |(ending, bytes): &Part| std::fs::read(conf.with_file_name(format!("{name}.{ending}"))).is_ok_and(|own| own == *bytes);
+    if !conf.exists() || parts.iter().all(same) {
+        return Ok(());
+    }
+    let reason = "opts in an archive of another keyring, Origin, key or policy; give this one another name by --name, or remove that file";
+    Err(VerifyError::Install { path: conf, reason: reason.to_owned() })
 }
 
 /// Returns how many archives a folder opts in.
@@ -101,40 +140,6 @@ fn read(folder: &Path) -> Result<usize, VerifyError> {
     config::read(folder).map(|archives| archives.len()).map_err(|fault| VerifyError::Pins(fault.reason))
 }
 
-fn write_parts(folder: &Path, name: &str, parts: &[(&str, Vec<u8>)]) -> Result<Vec<PathBuf>, VerifyError> {
-    let mut written = Vec::new();
-    for (ending, bytes) in parts {
-        let path = folder.join(format!("{name}.{ending}"));
-        write(&path, bytes, 0o644)?;
-        written.push(path);
-    }
-    Ok(written)
-}
-
-fn make_folder(path: &Path) -> Result<(), VerifyError> {
-    let fault = |source| VerifyError::Write { path: path.to_owned(), source };
-    std::fs::create_dir_all(path).map_err(fault)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).map_err(fault)
-}
-
-/// Writes a file whole or not at all.
-fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), VerifyError> {
-    let write = || {
-        let mut new = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(path))?;
-        new.write_all(bytes)?;
-        new.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
-        new.as_file().sync_all()?;
-        new.persist(path).map_err(|fault| fault.error)?;
-        io::Result::Ok(())
-    };
-    write().map_err(|source| VerifyError::Write { path: path.to_owned(), source })
-}
-
 fn quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
-}
-
-/// Tells whether others may run a program and look into every folder above it.
-fn for_everybody(program: &Path) -> bool {
-    program.ancestors().all(|path| std::fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o001 != 0))
 }

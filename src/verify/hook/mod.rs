@@ -5,9 +5,13 @@
 //! script of our own calls this and then gpgv. What apt hands over is the armored signature, and the text without its last
 //! line feed where it came from InRelease. Address and sources stanza are not told, so an archive is recognised by who signed
 //! it, or by what Release says. Offline; nothing is written.
+//!
+//! *Invariant: once an archive is opted in, a signature passes only if it is certain whose it is; gpgv reads more forms of one
+//! than are read here, and what only gpgv can read is refused, whichever archive it is of.*
 
 mod config;
 mod install;
+mod system;
 
 use std::ffi::OsString;
 use std::io::Read as _;
@@ -16,8 +20,8 @@ use std::path::{Path, PathBuf};
 pub use config::HookConfigError;
 pub use install::{HookFiles, Installed, Part, install};
 
-use super::openpgp;
-use super::release::{self, Release};
+use super::issuers::issuers;
+use super::release;
 use crate::formats::sigsum::staple;
 
 /// Why apt must not take a Release.
@@ -38,7 +42,7 @@ pub enum HookError {
         reason: String,
     },
     /// Who signed cannot be read.
-    #[error("cannot tell who signed this Release: {reason}")]
+    #[error("cannot tell who signed this Release: its signature {reason}")]
     Signature {
         /// What is wrong.
         reason: String,
@@ -82,13 +86,11 @@ pub fn check(arguments: &[OsString], folder: &Path) -> Result<Passed, HookError>
     }
     let [.., signature, data] = arguments else { return Err(HookError::Arguments) };
     let (signature, data) = (read(Path::new(signature))?, read(Path::new(data))?);
-    let issuers = openpgp::issuers(&signature).map_err(|reason| HookError::Signature { reason })?;
+    let issuers = issuers(&signature).map_err(|reason| HookError::Signature { reason })?;
     let text = String::from_utf8_lossy(&data);
-    // A text that is no Release has no Origin; who signed it counts all the same.
-    let release = Release::parse(&text).ok();
     let mut proven = Vec::new();
     for archive in &archives {
-        let Some(matched) = archive.matches(&issuers, release.as_ref()) else { continue };
+        let Some(matched) = archive.matches(&issuers, &text) else { continue };
         let refuse = |reason: String| HookError::Unproven { file: archive.file.clone(), matched: matched.clone(), reason };
         let proof = staple::stapled(&signature).map_err(|fault| refuse(format!("is not readable: {fault}")))?;
         let proof = proof.ok_or_else(|| refuse("has none stapled to its signature".to_owned()))?;

@@ -166,6 +166,30 @@ fn an_older_release_is_a_rollback_also_when_a_stolen_key_signs_it_anew() {
 }
 
 #[test]
+fn a_bad_release_that_is_taken_away_while_it_is_looked_at_was_shown_all_the_same() {
+    let mut sandbox = plain_archive(MONDAY);
+    let old = std::fs::read(dists(&sandbox, "InRelease")).unwrap();
+    set_time(&mut sandbox, TUESDAY);
+    sandbox.dists(&["--renew"]).ok();
+    let server = Server::of(&sandbox.public());
+    let look = || verify(&sandbox, &server.url(), &["--json"]);
+    look().ok();
+    server.take_log();
+    server.change(IN_RELEASE, old);
+    let run = std::thread::scope(|scope| {
+        let run = scope.spawn(look);
+        // What is shown first is the old one, and every later time the new one.
+        while !run.is_finished() && !server.take_log().iter().any(|(path, _)| path == IN_RELEASE) {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        server.change_nothing();
+        run.join().unwrap()
+    });
+    is(&run.exits(22), "rollback", IN_RELEASE);
+    look().ok();
+}
+
+#[test]
 fn indices_of_two_releases_mixed_changed_cut_off_or_missing_are_named() {
     let mut sandbox = plain_archive(MONDAY);
     copy_tree(&sandbox, "archive/public", "old");

@@ -20,9 +20,7 @@ impl<'a> Hooked<'a> {
         let apt = &hooked.apt;
         let inside = apt.inside();
         // The plugin is run as _apt, who may look into no folder of whoever builds.
-        std::fs::create_dir(apt.path("bin")).unwrap();
-        std::fs::copy(env!("CARGO_BIN_EXE_ddb-publish"), apt.path("bin/ddb-publish")).unwrap();
-        std::fs::set_permissions(apt.path("bin/ddb-publish"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        place(env!("CARGO_BIN_EXE_ddb-publish"), &apt.of_system(PROGRAM));
         let verify = match apt.kind {
             // apt 3 conflicts with apt-verify: our own script takes its place.
             Kind::Trixie => {
@@ -37,11 +35,12 @@ impl<'a> Hooked<'a> {
                 let script = std::fs::read_to_string(cache("apt-verify/root/usr/bin/apt-verify")).unwrap();
                 let folder = format!("{inside}/etc/apt/verify.d");
                 assert!(script.contains("/etc/apt/verify.d"));
-                apt.write("bin/apt-verify", script.replace("/etc/apt/verify.d", &folder));
-                std::fs::set_permissions(apt.path("bin/apt-verify"), std::fs::Permissions::from_mode(0o755)).unwrap();
+                apt.write("usr/bin/apt-verify", script.replace("/etc/apt/verify.d", &folder));
+                std::fs::set_permissions(apt.path("usr/bin/apt-verify"), std::fs::Permissions::from_mode(0o755)).unwrap();
+                place("/usr/bin/gpgv", &apt.path("usr/bin/gpgv"));
                 std::fs::create_dir(apt.path("etc/apt/verify.d")).unwrap();
                 std::os::unix::fs::symlink("/usr/bin/gpgv", apt.path("etc/apt/verify.d/gpgv")).unwrap();
-                format!("APT::Key::gpgvcommand \"{inside}/bin/apt-verify\";\n")
+                format!("APT::Key::gpgvcommand \"{inside}/usr/bin/apt-verify\";\n")
             }
         };
         let user = "APT::Sandbox::User \"_apt\";\n";
@@ -57,16 +56,28 @@ impl<'a> Hooked<'a> {
         hooked
     }
 
+    /// Installs as somebody whose new files are for nobody else.
     fn install(&self, more: &[&str]) -> Run {
-        let inside = self.apt.inside();
-        let program = format!("{inside}/bin/ddb-publish");
-        let arguments = ["apt-verify-hook", "--install", "--program", &program, "--root", &inside];
-        self.apt.run(&[&[program.as_str()], &arguments[..], more].concat())
+        let (apt, inside) = (&self.apt, self.apt.inside());
+        // The machine's apt has its own folder for a system, and runs outside of it.
+        let root = if apt.kind == Kind::Machine { inside.as_str() } else { "/" };
+        let program = if apt.kind == Kind::Machine { format!("{inside}{PROGRAM}") } else { PROGRAM.to_owned() };
+        let arguments = ["apt-verify-hook", "--install", "--program", PROGRAM, "--root", root];
+        let umask = ["sh", "-c", "umask 077; exec \"$@\"", "sh", &program];
+        let run = apt.run(&[&umask[..], &arguments, more].concat());
+        if apt.kind == Kind::Machine {
+            let plugin = apt.path("etc/apt/verify.d/50-ddb");
+            from_outside(&plugin, &inside);
+        } else if run.code == 0 {
+            let part = "etc/apt/apt.conf.d/74ddb-verify";
+            std::fs::copy(apt.of_system(part), apt.path(part)).unwrap();
+        }
+        run
     }
 
     fn opt_in(&self) -> Run {
         let [keyring, key, policy] = PINS.map(|file| format!("{}/pins/{file}", self.apt.inside()));
-        self.install(&["--keyring", &keyring, "--sigsum-key", &key, "--sigsum-policy", &policy])
+        self.install(&["--keyring", &keyring, "--origin", "Test", "--sigsum-key", &key, "--sigsum-policy", &policy])
     }
 
     /// An update that refuses the archive and stores nothing.
@@ -93,6 +104,24 @@ impl Apt<'_> {
         self.forget();
         as_root(sandbox, &["chown", "_apt", self.path("var/lib/apt/lists/partial").to_str().unwrap()]).ok();
     }
+}
+
+/// Where the program is, in the system that apt is of.
+pub(super) const PROGRAM: &str = "/usr/bin/ddb-publish";
+
+/// Copies a program to where everybody can run it.
+pub(super) fn place(program: &str, path: &std::path::Path) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::copy(program, path).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Makes a script of a system below a folder one that works outside of it.
+pub(super) fn from_outside(script: &std::path::Path, root: &str) {
+    let text = std::fs::read_to_string(script).unwrap();
+    assert!(text.contains(&format!("'{PROGRAM}'")) && text.contains(" /etc/ddb/verify.d "), "{text}");
+    let text = text.replace(&format!("'{PROGRAM}'"), &format!("'{root}{PROGRAM}'"));
+    std::fs::write(script, text.replace(" /etc/ddb/verify.d ", &format!(" {root}/etc/ddb/verify.d "))).unwrap();
 }
 
 /// What an owner hands out: who signs, who submits to the log, which logs and witnesses count.
@@ -166,37 +195,58 @@ fn both_apts_refuse_an_opted_in_archive_without_a_good_proof_and_leave_others_al
         server.change_nothing();
 
         // A configuration that cannot be used lets nothing pass; another key that submits does not either.
-        let conf = apt.path("etc/ddb/verify.d/archive.conf");
+        let conf = apt.of_system("etc/ddb/verify.d/archive.conf");
         let right = std::fs::read_to_string(&conf).unwrap();
-        for wrong in ["Sigsum-Key: nosuch.pub\n".to_owned(), "nonsense".to_owned(), right.replace("Signed-By", "Signed")] {
+        for wrong in [String::new(), "Sigsum-Key: nosuch.pub\n".to_owned(), "nonsense".to_owned(), right.replace("Signed-By", "Signed")] {
             std::fs::write(&conf, wrong).unwrap();
             hooked.refuses();
         }
         std::fs::write(&conf, &right).unwrap();
         hooked.accepts("1.0-1");
         let stranger = submit_key(&keeper, &format!("stranger-{:?}", apt.kind));
-        let own = std::fs::read(apt.path("etc/ddb/verify.d/archive.pub")).unwrap();
-        apt.write("etc/ddb/verify.d/archive.pub", stranger);
+        let submit = apt.of_system("etc/ddb/verify.d/archive.pub");
+        let own = std::fs::read(&submit).unwrap();
+        std::fs::write(&submit, stranger).unwrap();
         hooked.refuses();
-        apt.write("etc/ddb/verify.d/archive.pub", own);
+        std::fs::write(&submit, own).unwrap();
         hooked.accepts("1.0-1");
 
-        // Another archive without any proof is left alone.
-        let other = plain_archive("2026-11-01T00:00:00Z");
+        // A program that does not run lets nothing pass: apt does not go on to gpgv alone.
+        let program = apt.of_system(PROGRAM);
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        hooked.refuses();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        hooked.accepts("1.0-1");
+        std::fs::rename(&program, program.with_extension("gone")).unwrap();
+        hooked.refuses();
+        std::fs::rename(program.with_extension("gone"), &program).unwrap();
+        hooked.accepts("1.0-1");
+
+        // The same Origin with a key that the keyring does not have, and no proof.
+        let mut other = plain_archive("2026-11-01T00:00:00Z");
         let beside = Server::of(&other.public());
         let text = std::fs::read_to_string(other.public().join("trixie.sources")).unwrap();
         let address = text.lines().find_map(|line| line.strip_prefix("URIs: ")).unwrap().to_owned();
         apt.use_stanza(&text.replace(&address, &beside.url()));
-        hooked.accepts("1.0-1");
-        // Unless its Origin is opted in, which is the same here.
-        let by_origin = right.replace("Signed-By: archive.asc\n", "Origin: Test\nSuite: trixie\n");
-        std::fs::write(&conf, by_origin).unwrap();
         hooked.refuses();
-        std::fs::write(&conf, right.replace("Signed-By: archive.asc\n", "Origin: Test\nSuite: sid\n")).unwrap();
+        // Another archive without any proof is left alone.
+        let settings = std::fs::read_to_string(other.path("archive/ddb.toml")).unwrap();
+        other.write("archive/ddb.toml", settings.replace("\"Test\"", "\"Other\""));
+        other.git(&["commit", "-q", "-a", "-m", "Another Origin."]).ok();
+        super::set_time(&mut other, "2026-11-01T00:00:01Z");
+        other.dists(&[]).ok();
         hooked.accepts("1.0-1");
-        // Only the archives that are opted in need the configuration.
-        std::fs::remove_file(conf).unwrap();
+        // Unless its Origin is opted in.
+        let recognised = |by: &str| right.replace("Signed-By: archive.asc\nOrigin: Test\n", by);
+        std::fs::write(&conf, recognised("Origin: Other\nSuite: trixie\n")).unwrap();
+        hooked.refuses();
+        std::fs::write(&conf, recognised("Origin: Other\nSuite: sid\n")).unwrap();
         hooked.accepts("1.0-1");
+        // Only the archives that are opted in need the configuration; its folder has to be there.
+        std::fs::remove_file(&conf).unwrap();
+        hooked.accepts("1.0-1");
+        std::fs::remove_dir_all(conf.parent().unwrap()).unwrap();
+        hooked.refuses();
     }
 }
 
@@ -212,56 +262,4 @@ fn stolen(sandbox: &Sandbox) -> Vec<u8> {
     let signed = std::fs::read(sandbox.path("stolen/public/dists/trixie/InRelease")).unwrap();
     assert!(String::from_utf8_lossy(&signed).contains("Origin: Debian"));
     signed
-}
-
-#[test]
-fn the_plugin_answers_what_apt_asks_and_installs_nothing_that_it_could_not_read() {
-    let sandbox = plain_archive("2026-11-01T00:00:00Z");
-    let config = ["apt-verify-hook", "--config", "root/etc/ddb/verify.d", "--"];
-    let hook = |more: &[&str]| sandbox.publish(&[&config[..], more].concat());
-    let run = hook(&["--dump-options"]).ok();
-    assert!(run.out.is_empty() && run.err.is_empty(), "{run:?}");
-    // Without configuration every call passes, even a senseless one; with one, it does not.
-    hook(&["nosuch", "nosuch"]).ok();
-    sandbox.write("policy", "log 0ec7e16843119b120377a73913ac6acbc2d03d82432e2c36b841b09a95841f25\nquorum none\n");
-    sandbox.write("key", "0ec7e16843119b120377a73913ac6acbc2d03d82432e2c36b841b09a95841f25\n");
-    let install = |root: &str, more: &[&str]| sandbox.publish(&[&["apt-verify-hook", "--install", "--root", root], more].concat());
-    let pins = |key| ["--keyring", "pinned.asc", "--sigsum-policy", "policy", "--sigsum-key", key];
-    install("root", &pins("pinned.asc")).exits(2).says("Sigsum key");
-    assert!(!sandbox.path("root").exists());
-    let run = install("root", &pins("key")).ok();
-    assert!(run.out.contains("apt.conf.d/74ddb-verify"), "{}", run.out);
-    let part = std::fs::read_to_string(sandbox.path("root/etc/apt/apt.conf.d/74ddb-verify")).unwrap();
-    assert_eq!(part, format!("APT::Key::gpgvcommand \"{}\";\n", sandbox.path("root/etc/ddb/verify.d/gpgv").display()));
-    for (path, mode) in [
-        ("apt/verify.d/50-ddb", 0o755),
-        ("apt/apt.conf.d/74ddb-verify", 0o644),
-        ("ddb/verify.d", 0o755),
-        ("ddb/verify.d/gpgv", 0o755),
-        ("ddb/verify.d/archive.conf", 0o644),
-        ("ddb/verify.d/archive.pub", 0o644),
-    ] {
-        let found = std::fs::metadata(sandbox.path("root/etc").join(path)).unwrap().permissions().mode() & 0o777;
-        assert_eq!(found, mode, "{path}");
-    }
-    hook(&["nosuch", "nosuch"]).exits(1).says("nosuch");
-    hook(&[]).exits(2).says("apt-verify");
-    // The script passes on what it gets.
-    let in_release = std::fs::read_to_string(sandbox.public().join("dists/trixie/InRelease")).unwrap();
-    let signature = in_release[in_release.find("-----BEGIN PGP SIGNATURE").unwrap()..].to_owned();
-    sandbox.write("sig", signature);
-    let release = std::fs::read_to_string(sandbox.public().join("dists/trixie/Release")).unwrap();
-    sandbox.write("data", release.trim_end());
-    let plugin = sandbox.path("root/etc/apt/verify.d/50-ddb").display().to_string();
-    let gpgv = ["--homedir", "x", "--keyring", "y", "--ignore-time-conflict", "--status-fd", "3", "sig", "data"];
-    sandbox.run(&plugin, &gpgv).exits(23).says("has none stapled");
-    sandbox.run(&plugin, &["--dump-options"]).ok();
-    // The script in place of gpgv stops before gpgv.
-    let script = sandbox.path("root/etc/ddb/verify.d/gpgv").display().to_string();
-    sandbox.run(&script, &gpgv).exits(23).says("has none stapled");
-    sandbox.run(&script, &["--dump-options"]).ok();
-    // Where apt-verify is, it calls the plugin, and nothing takes its place.
-    sandbox.write("other/etc/apt/verify.d/gpgv", "");
-    let run = install("other", &[]).ok();
-    assert!(run.out.contains("verify.d/50-ddb") && !sandbox.path("other/etc/apt/apt.conf.d").exists(), "{}", run.out);
 }

@@ -36,6 +36,29 @@ fn what_both_apts_fetched_is_what_was_signed_and_a_changed_list_is_noticed() {
         // apt fetched nothing of that other address or suite.
         look(&sandbox, &apt, &["http://deb.example.org/"]).exits(27);
         look(&sandbox, &apt, &["--suite", "sid"]).exits(27);
+        // Every suite that is asked for has to be there, and has to be that suite.
+        let run = look(&sandbox, &apt, &["--suite", "trixie", "--suite", "sid"]).exits(27);
+        assert_eq!((run.json()["suites"].as_array().unwrap().len(), verdict(&run).1.len()), (1, 1));
+        let lists = |name: &str| apt.path(&format!("var/lib/apt/lists/{name}"));
+        let sid = lists(&name.replace("trixie", "sid"));
+        std::fs::copy(lists(&name), &sid).unwrap();
+        let run = look(&sandbox, &apt, &["--suite", "sid"]).exits(20);
+        assert!(run.out.contains("shown in place of that of sid"), "{}", run.out);
+        std::fs::remove_file(sid).unwrap();
+        // apt reads an index in each of these forms, and Release lists none of these files.
+        for file in ["main_binary-amd64_Packages.bz2", "main_binary-amd64_Packages.lz4", "main_binary-riscv64_Packages"] {
+            let unlisted = name.replace("InRelease", file);
+            std::fs::write(lists(&unlisted), "").unwrap();
+            let (class, files) = verdict(&look(&sandbox, &apt, &[]).exits(24));
+            assert_eq!((class.as_str(), files), ("index", vec![unlisted.clone()]));
+            std::fs::remove_file(lists(&unlisted)).unwrap();
+        }
+        // A suite whose name begins with that of this one has its own.
+        let updates =
+            ["InRelease", "main_binary-amd64_Packages.bz2"].map(|file| lists(&name.replace("InRelease", &format!("updates_{file}"))));
+        updates.iter().for_each(|path| std::fs::write(path, "").unwrap());
+        look(&sandbox, &apt, &["--suite", "trixie"]).ok();
+        updates.iter().for_each(|path| std::fs::remove_file(path).unwrap());
 
         let packages = name.replace("InRelease", "main_binary-amd64_Packages");
         let path = apt.path(&format!("var/lib/apt/lists/{packages}"));
