@@ -113,7 +113,7 @@ fn unproven(suites: &[LogAnswer]) -> Option<Failure> {
     let problems: Vec<FailureProblem> = lacking.map(|(suite, log)| problem(suite, log)).collect();
     let count = if problems.len() == 1 { "1 required proof is".to_owned() } else { format!("{} required proofs are", problems.len()) };
     let error = format!("{count} missing or not good; `ddb-publish log --pending` asks the logs");
-    (!problems.is_empty()).then(|| Failure { error, problems, exit_code: Exit::NoProof as u8 })
+    (!problems.is_empty()).then_some(Failure { error, problems, exit_code: Exit::NoProof as u8 })
 }
 
 fn problem(suite: &LogAnswer, log: &LogState) -> FailureProblem {

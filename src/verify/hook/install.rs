@@ -6,6 +6,8 @@
 //! *Invariant: apt is told of the script only after everything that it needs can be used by everybody. apt (2.9.15 and later)
 //! passes in silence over a program that does not run or that prints nothing for `--dump-options`, and asks gpgv alone.*
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
@@ -92,7 +94,8 @@ pub fn install(files: &HookFiles) -> Result<Installed, VerifyError> {
         let trial = tempfile::tempdir().map_err(|source| VerifyError::Write { path, source })?;
         for (ending, bytes) in parts {
             let path = trial.path().join(format!("{name}.{ending}"));
-            std::fs::write(&path, bytes).map_err(|source| VerifyError::Write { path, source })?;
+            let written = File::create_new(&path).and_then(|mut file| file.write_all(bytes));
+            written.map_err(|source| VerifyError::Write { path, source })?;
         }
         read(trial.path())?;
     }
@@ -126,7 +129,7 @@ pub fn install(files: &HookFiles) -> Result<Installed, VerifyError> {
 
 /// Refuses a name under which another archive is opted in.
 fn is_free(system: &System, name: &str, parts: &[Part]) -> Result<(), VerifyError> {
-    let conf = system.path(&format!("{CONFIG}/{name}.conf"));
+    let conf = system.path(format!("{CONFIG}/{name}.conf"));
     let same = |(ending, bytes): &Part| std::fs::read(conf.with_file_name(format!("{name}.{ending}"))).is_ok_and(|own| own == *bytes);
     if !conf.exists() || parts.iter().all(same) {
         return Ok(());
