@@ -1,10 +1,12 @@
 //! Which archives are opted in: `/etc/ddb/verify.d/*.conf`, one paragraph an archive (deb822(5)).
 //!
-//!     Signed-By: example.asc
-//!     Origin: Example
-//!     Suite: trixie
-//!     Sigsum-Key: example.pub
-//!     Sigsum-Policy: example.policy
+//! ```text
+//! Signed-By: example.asc
+//! Origin: Example
+//! Suite: trixie
+//! Sigsum-Key: example.pub
+//! Sigsum-Policy: example.policy
+//! ```
 //!
 //! An archive is recognised by a signature that names a key of the keyring `Signed-By`, or by `Origin` and, where given, `Suite`
 //! (or Codename). The first is the stronger: whoever stole the key can write another Origin, but has to sign with it. The second
