@@ -39,6 +39,7 @@ mod pipeline;
 mod promoting;
 mod publishing;
 mod real_index;
+mod rebuild;
 mod refused;
 mod s3_archive;
 mod s3_client;
