@@ -38,6 +38,7 @@ mod pdiff;
 mod pipeline;
 mod promoting;
 mod publishing;
+mod readers;
 mod real_index;
 mod rebuild;
 mod refused;
