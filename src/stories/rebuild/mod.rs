@@ -159,7 +159,7 @@ fn again(
     let stores = if contents { Some(stores(request, open, archive)?) } else { None };
     // Contents that stay for a while are of a commit of their own.
     if let Some(of_contents) = inputs.filter(|_| contents).and_then(|last| last.record.contents.as_ref()?.base()) {
-        is_here(open, of_contents, &format!("Contents of {what}"))?;
+        is_here(open, of_contents, &format!("what stays of Contents in {what}"))?;
     }
     let mut bytes = Bytes::nothing();
     if let Some((lists, packages)) = &stores {

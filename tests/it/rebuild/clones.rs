@@ -77,3 +77,25 @@ fn contents_need_file_lists_or_packages_and_can_be_left_out() {
     assert!(!sandbox.path("stranger/.git/ddb/derived").exists());
     assert_eq!(rebuild(&sandbox, "stranger", "trixie", &["--local-objects"]).ok().json()["verdict"], "same");
 }
+
+#[test]
+fn contents_that_stayed_need_the_commit_that_they_are_of() {
+    let sandbox = Sandbox::with_archive_at("2026-09-14T08:00:00Z");
+    configure_suite(&sandbox, "contents = true\ncontents-every = \"30d\"\n");
+    sandbox.deb("out", "plain", "1.0-1", "amd64", "");
+    sandbox.commit("out", &[]).ok();
+    sandbox.dists(&[]).ok();
+    let older = head(&sandbox, "HEAD");
+    sandbox.deb("more", "more", "1", "amd64", "");
+    sandbox.commit("more", &[]).ok();
+    sandbox.dists_at("2026-09-15T08:00:00Z", &[]).ok();
+    clone(&sandbox, "shallow", &["--depth=1", "--no-single-branch"]);
+    let run = rebuild(&sandbox, "shallow", "trixie", &["--local-objects"]).exits(4).says(&older);
+    let run = run.says("what stays of Contents in Release 2 of trixie");
+    rebuild(&sandbox, "shallow", "trixie", &["--without-contents"]).ok();
+    let fetch = run.err.split('`').nth(1).unwrap().to_owned();
+    let objects = "mkdir -p .git/lfs && cp -r ../archive/.git/lfs/objects .git/lfs/";
+    sandbox.run("sh", &["-c", &format!("cd shallow && {fetch} && {objects}")]).ok();
+    let answer = rebuild(&sandbox, "shallow", "trixie", &["--local-objects"]).ok().json();
+    assert_eq!(answer["verdict"], "same");
+}
