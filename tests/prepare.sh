@@ -6,6 +6,7 @@
 #                   override files that lead from the packages to these paragraphs (tests/corpus/corpus.py)
 #   CACHE/contents/ lines of Debian's Contents for packages of the corpus: Contents-ARCHITECTURE.COMPONENT, names.COMPONENT
 #   CACHE/trixie/   a root folder with Debian trixie's apt, for chroot
+#   CACHE/sid/      a root folder with sid's apt and what that needs to look and download, for chroot
 #   CACHE/giftless/ a Git-LFS batch server, Python packages in lib/
 #   CACHE/git-lfs/  bin/git-lfs of Debian trixie, beside this machine's own
 #   CACHE/source/   small/ and two/: one source package each; two/ has an arch:any and an arch:all binary
@@ -102,6 +103,31 @@ make_trixie() {
         >>"$cache/fetch.log" 2>&1 ||
         fail "debootstrap of trixie failed, see $cache/fetch.log"
     as_root rm -rf etc/apt/sources.list var/cache/apt var/lib/apt/lists usr/share/{doc,info,locale,man}
+}
+
+# Sid's apt with what it depends on, and a shell: unpacked, not installed. Trixie's root folder has the device files.
+make_sid() {
+    local deb
+    (
+        private_apt "$PWD/apt"
+        printf 'Types: deb\nURIs: %s\nSuites: sid\nComponents: main\nSigned-By: %s\n' \
+            "$mirror" "$debian_keyring" >"$PWD/apt/etc/apt/sources.list.d/debian.sources"
+        # A mirror that stands still is as good: each file has its digest from there.
+        apt-get -qq -o Acquire::Check-Valid-Until=false update &&
+            apt-get -qq -y --no-install-recommends --download-only install apt dpkg sqv dash coreutils findutils
+    ) >>"$cache/fetch.log" 2>&1 || fail "cannot fetch sid's apt from the Debian mirror, see $cache/fetch.log"
+    mkdir -p usr/{bin,sbin,lib,lib64} etc var/lib/dpkg tmp
+    chmod 1777 tmp
+    ln -s usr/bin usr/sbin usr/lib usr/lib64 .
+    for deb in apt/var/cache/apt/archives/*.deb; do
+        dpkg -x "$deb" .
+    done
+    rm -r apt usr/share/{doc,info,locale,man}
+    ln -sf dash usr/bin/sh
+    : >var/lib/dpkg/status
+    as_root cp -a "$cache/trixie/dev" .
+    as_root chroot "$PWD" /usr/bin/apt-get --version >>"$cache/fetch.log" 2>&1 ||
+        fail "sid's apt does not run in a root folder of its own, see $cache/fetch.log"
 }
 
 make_source() {
@@ -272,6 +298,7 @@ mirror=$(debian_mirror)
 prepare corpus make_corpus "$top"/tests/corpus/{corpus.py,packages.list}
 prepare contents make_contents "$cache/corpus.recipe"
 prepare trixie make_trixie
+prepare sid make_sid "$cache/trixie.recipe"
 prepare source make_source "$top/examples/debian.sh"
 prepare weed make_weed
 prepare gitlab-ci-local make_gitlab_ci_local

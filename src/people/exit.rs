@@ -48,6 +48,8 @@ pub enum Exit {
     NotPublished = 26,
     /// `verify`: something could not be fetched.
     Unreachable = 27,
+    /// `rebuild`: what was published is not what the repository gives.
+    Differs = 35,
 }
 
 /// The table for `--help`.
@@ -74,7 +76,8 @@ Exit codes:
   24  verify: an index is missing or not what Release lists
   25  verify: a pool file is missing or not what its index lists
   26  verify: a file or package is not what the archive publishes
-  27  verify: something could not be fetched";
+  27  verify: something could not be fetched
+  35  rebuild: what was published is not what the repository gives";
 
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {

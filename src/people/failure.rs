@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::answer;
 use super::exit::Exit;
+use crate::formats::suite::checks::RecordProblem;
 use crate::places::git::GitError;
 use crate::places::git::remote::RemoteError;
 use crate::places::transparency::LogError;
@@ -28,6 +29,7 @@ use crate::stories::lfs::install::InstallError;
 use crate::stories::promote::PromoteError;
 use crate::stories::publish::PublishError;
 use crate::stories::publish::stage::StageError;
+use crate::stories::rebuild::RebuildError;
 use crate::stories::serve::ServeError;
 use crate::stories::served::ServedError;
 use crate::stories::upload::UploadError;
@@ -77,7 +79,7 @@ impl Failure {
 }
 
 /// Returns a file's name with its control characters escaped: a hostile name must not steer a terminal.
-fn plain(name: &str) -> String {
+pub(crate) fn plain(name: &str) -> String {
     name.chars().flat_map(|letter| if letter.is_control() { letter.escape_debug().collect::<Vec<_>>() } else { vec![letter] }).collect()
 }
 
@@ -290,6 +292,36 @@ impl From<ExportError> for Failure {
             }
         };
         Self::new(&error, exit, Vec::new())
+    }
+}
+
+impl From<RebuildError> for Failure {
+    fn from(error: RebuildError) -> Self {
+        let exit = match error {
+            RebuildError::Output(fault) => return (*fault).into(),
+            RebuildError::Open(fault) => return fault.into(),
+            RebuildError::Git(fault) | RebuildError::Stage(StageError::Git(fault)) => return fault.into(),
+            RebuildError::Snapshot(_)
+            | RebuildError::NoSuite { .. }
+            | RebuildError::Unknown { .. }
+            | RebuildError::Several { .. }
+            | RebuildError::InTheWay { .. } => Exit::Usage,
+            RebuildError::Stage(_)
+            | RebuildError::NoReleases { .. }
+            | RebuildError::NoBase { .. }
+            | RebuildError::Fold { .. }
+            | RebuildError::Lists { .. } => Exit::Archive,
+        };
+        let records = match &error {
+            RebuildError::Fold { source, .. } => match source.as_ref() {
+                FoldError::Records { problems, .. } => problems.as_slice(),
+                _ => &[],
+            },
+            _ => &[],
+        };
+        let problem = |problem: &RecordProblem| FailureProblem { file: problem.path.clone(), reason: problem.fault.clone() };
+        let problems = records.iter().map(problem).collect();
+        Self::new(&error, exit, problems)
     }
 }
 

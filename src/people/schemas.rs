@@ -19,6 +19,7 @@ use crate::stories::init::InitAnswer;
 use crate::stories::key::{ExtendAnswer, GenerateAnswer, ShowAnswer};
 use crate::stories::lfs::fetch::FetchAnswer;
 use crate::stories::lfs::install::InstallAnswer;
+use crate::stories::rebuild::RebuildAnswer;
 use crate::stories::upload::UploadAnswer;
 use crate::verify::VerifyAnswer;
 use crate::verify::hook::Installed;
@@ -49,6 +50,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("log.json", schema_for!(LogAnswers)),
         ("manifest.json", schema_for!(Manifest)),
         ("promote.json", schema_for!(PromoteAnswers)),
+        ("rebuild.json", schema_for!(RebuildAnswer)),
         ("serve.json", schema_for!(ServeAnswer)),
         ("statement.json", schema_for!(Statement)),
         ("upload.json", schema_for!(UploadAnswer)),

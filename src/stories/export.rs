@@ -310,7 +310,7 @@ fn may_be_written(folder: &Path) -> Result<bool, ExportError> {
 }
 
 /// Writes the files beside the folder and puts them in its place.
-fn write(folder: &Path, plan: Plan, store: &dyn ObjectStore, replaces: bool, listener: Listener<'_>) -> Result<(), ExportError> {
+pub(super) fn write(folder: &Path, plan: Plan, store: &dyn ObjectStore, replaces: bool, listener: Listener<'_>) -> Result<(), ExportError> {
     let failed = |operation| move |source| ExportError::Folder { operation, path: folder.to_owned(), source };
     // `a/b/` has the parent `a/b` in the eyes of `Path::parent` no more than `a/b` has: both have `a`.
     let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));

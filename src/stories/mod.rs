@@ -18,6 +18,7 @@ pub mod landing;
 pub mod lfs;
 pub mod promote;
 pub mod publish;
+pub mod rebuild;
 pub mod serve;
 pub mod served;
 pub mod upload;

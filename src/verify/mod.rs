@@ -32,6 +32,7 @@ pub use answer::{
 pub use failure::VerifyError;
 pub use openpgp::PinnedKeys;
 pub use proofs::{SigstorePins, SigsumPins};
+pub use site::PublishedTree;
 
 use site::Site;
 

@@ -19,6 +19,27 @@ pub(super) enum Site {
     Address { url: String, agent: Agent },
 }
 
+/// A published tree for whoever compares it with something else.
+pub struct PublishedTree(Site);
+
+impl PublishedTree {
+    /// Returns the tree at an http or https address or in a folder.
+    ///
+    /// # Errors
+    /// There is no such folder, or the certificate authorities for https cannot be read.
+    pub fn of(location: &str, authorities: Option<&Path>) -> Result<Self, VerifyError> {
+        Site::of(location, authorities).map(Self)
+    }
+
+    /// Reads a file of at most so many bytes whole.
+    ///
+    /// # Errors
+    /// Why it cannot be read, as it follows the file's name in a sentence: "is missing".
+    pub fn read(&self, path: &str, limit: u64) -> Result<Vec<u8>, String> {
+        self.0.read(path, limit).map_err(|missing| missing.reason())
+    }
+}
+
 /// Why a file cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Missing {

@@ -141,7 +141,7 @@ fn both_apts_install_real_builds_and_fetch_their_sources() {
 fn admin(apt: &Apt<'_>) -> String {
     match apt.kind {
         Kind::Machine => format!("{}/var/lib/dpkg", apt.inside()),
-        Kind::Trixie => "/var/lib/dpkg".to_owned(),
+        Kind::Trixie | Kind::Sid => "/var/lib/dpkg".to_owned(),
     }
 }
 
@@ -169,7 +169,7 @@ fn gets_source(apt: &Apt<'_>, build: &Build) {
     // Trixie's root has no dpkg-source; the machine's unpacks what its apt fetched.
     match apt.kind {
         Kind::Machine => apt.get(&["source", &name]).ok(),
-        Kind::Trixie => apt.get(&["source", "--download-only", &name]).ok(),
+        Kind::Trixie | Kind::Sid => apt.get(&["source", "--download-only", &name]).ok(),
     };
     let mut fetched = 0;
     for file in build.files("").iter().filter(|file| file.ends_with(".dsc") || file.contains(".tar.")) {

@@ -23,6 +23,8 @@ pub enum Kind {
     Machine,
     /// Trixie's (3.0, sqv), by chroot.
     Trixie,
+    /// Sid's (3.3 and later, sqv), by chroot.
+    Sid,
 }
 
 /// The folder that programs run in and downloads go to.
@@ -54,6 +56,15 @@ impl<'a> Apt<'a> {
     pub fn of_trixie(sandbox: &'a Sandbox) -> Self {
         let apt = Self::new(sandbox, Kind::Trixie, Some(cache("trixie")), false);
         apt.configure("Dir::State::status \"/var/lib/dpkg/status\";\nDir::Bin::dpkg \"/bin/false\";\n");
+        apt
+    }
+
+    /// Sid's apt in a root folder that has hardly anything else, where it can look and download.
+    pub fn of_sid(sandbox: &'a Sandbox) -> Self {
+        let apt = Self::new(sandbox, Kind::Sid, Some(cache("sid")), false);
+        apt.configure(
+            "Dir::State::status \"/var/lib/dpkg/status\";\nDir::Bin::dpkg \"/bin/false\";\nAPT::Sandbox::User \"root\";\nAPT::Architectures { \"amd64\"; };\n",
+        );
         apt
     }
 

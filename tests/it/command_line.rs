@@ -16,7 +16,7 @@ use super::sandbox::{Run, Sandbox, cache};
 use super::specimens::{CONTROL, DEB, commit_by_hand, configure, copy, deb};
 
 /// The help pages in the order in which somebody who begins reads them.
-const PAGES: [&[&str]; 22] = [
+const PAGES: [&[&str]; 23] = [
     &["ddb-deploy", "init"],
     &["ddb-publish", "key", "generate"],
     &["ddb-deploy", "commit"],
@@ -26,6 +26,7 @@ const PAGES: [&[&str]; 22] = [
     &["ddb-publish", "apt-verify-hook"],
     &["ddb-publish", "serve"],
     &["ddb-publish", "export"],
+    &["ddb-publish", "rebuild"],
     &["ddb-publish", "promote"],
     &["ddb-publish", "log"],
     &["ddb-deploy", "fsck"],
@@ -256,6 +257,7 @@ fn the_readmes_table_of_exit_codes_is_that_of_the_programs() {
         Exit::WrongPool,
         Exit::NotPublished,
         Exit::Unreachable,
+        Exit::Differs,
     ];
     assert_eq!(codes.map(|exit| exit as u8).to_vec(), help.keys().copied().collect::<Vec<_>>());
     for program in ["ddb-deploy", "ddb-publish"] {
@@ -370,6 +372,8 @@ fn json_answers_of_every_command_fit_their_schemas() {
     answer("lfs-agent.json", deploy(&["lfs-agent", "--uninstall"]).ok());
     answer("export.json", publish(&["export", "exported"]).ok());
     answer("failure.json", publish(&["export", "out"]).exits(2));
+    answer("rebuild.json", publish(&["rebuild", "trixie", "--site", "archive/public", "--output", "rebuilt"]).ok());
+    answer("failure.json", publish(&["rebuild", "nosuch"]).exits(2));
     let stopped = "ddb-publish -C archive serve --listen 127.0.0.1:0 --json > said & \
         until grep -qs '^}' said; do sleep 0.02; done; kill -TERM $!; wait $!; code=$?; cat said; exit $code";
     answer("serve.json", shell(&sandbox, stopped).ok());

@@ -5,10 +5,12 @@
 //! second stream), `.gz` one member whose blocks end at a full flush, `.zst` a sequence of frames. Every compressed block is
 //! by itself a valid file of its kind; `join` needs nothing else. `cut` says where blocks end, `sheet` records them.
 //!
-//! The compressors' settings and versions are pinned; a test with golden digests notices when their output changes.
+//! The compressors' settings and versions are pinned; a test with golden digests notices when their output changes. `encoders`
+//! names them, for the record that each Release has.
 
 mod crc;
 mod cut;
+pub mod encoders;
 mod gz;
 pub mod sheet;
 mod xz;

@@ -4,6 +4,7 @@
 //! sorts and joins them. Every function here depends on its arguments alone, so paragraphs may be rendered in any order, in
 //! parallel, or taken from a cache. Compressing is `blocks`' work, listing in Release is `release`'s.
 
+pub mod difference;
 pub mod fields;
 #[cfg(test)]
 mod fixtures;

@@ -5,6 +5,7 @@ mod dists;
 mod export;
 mod log;
 mod promote;
+mod rebuild;
 mod serve;
 mod verify;
 
@@ -106,6 +107,21 @@ Examples:
   $ ddb-publish verify archive/public -s trixie -k archive/keys --pool --json
   $ ddb-publish verify archive/public -s trixie -k archive/keys --max-age 7d")]
     Verify(Box<verify::Verify>),
+    /// Make a published Release again from the repository alone, and compare
+    #[command(after_help = "\
+RELEASE is a suite, for its newest served Release; SUITE@NUMBER, SUITE@TIME or SUITE@COMMIT, for an older one; a commit on a branch \
+ddb/releases/*; or the SHA-256 of a Release. Any clone that has these branches and the commit that the Release was made from will do, \
+bare and partial ones too. The suite is folded from its records, without caches and kept blocks, and every file that Release lists \
+must come out with the same bytes, or, where another version of a compressor made it, with the same text. The signatures must be \
+by the keys of that commit. Only Contents need the object store. What differs is named to the package and field, where the published \
+bytes are at hand: in the store of an archive whose blocks can be read, or by --site. Exits with 35 where anything differs, or when \
+the commit was removed from history.
+
+Examples:
+  $ ddb-publish -C archive rebuild trixie
+  $ ddb-publish -C archive rebuild trixie@1 --output rebuilt --json
+  $ ddb-publish -C archive rebuild trixie --site archive/public")]
+    Rebuild(rebuild::Rebuild),
     /// Check for apt that a Release of an opted-in archive has a proof of a transparency log, and let all others pass
     #[command(after_help = "\
 Two commands, as root, make apt refuse an archive's Release that is in no log, also when its signing key was stolen:
@@ -138,6 +154,7 @@ pub fn main() -> ExitCode {
         Command::Export(options) => export::run(&common, options),
         Command::Log(options) => log::run(&common, *options),
         Command::Promote(options) => promote::run(&common, *options),
+        Command::Rebuild(options) => rebuild::run(&common, options),
         Command::Serve(options) => serve::run(&common, options),
         Command::Verify(options) => verify::run(&common, *options),
         Command::AptVerifyHook(options) => apt_verify_hook::run(&common, options),

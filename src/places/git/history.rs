@@ -40,6 +40,16 @@ impl Repository {
         Ok(found)
     }
 
+    /// Tells whether a commit is here: a shallow clone lacks those before its beginning.
+    pub fn has_commit(&self, commit: Oid) -> bool {
+        self.git().find_commit(commit).is_ok()
+    }
+
+    /// Tells whether this clone lacks the beginning of its history.
+    pub fn is_shallow(&self) -> bool {
+        self.git().is_shallow()
+    }
+
     /// Visits these commits and all their ancestors, each once and in no order, until `visit` returns false.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ const FASTEST: [Compression; 3] = [Compression::Zst, Compression::Gz, Compressio
 
 /// The places of blocks.
 pub struct Bytes<'a> {
-    store: &'a dyn ObjectStore,
+    store: Option<&'a dyn ObjectStore>,
     cache: Option<&'a Cache>,
     keeps: bool,
     lists: Option<Lists<'a>>,
@@ -29,7 +29,12 @@ pub struct Bytes<'a> {
 impl<'a> Bytes<'a> {
     /// Blocks lie in this store of derived objects and in this cache, if any. Unless `keeps`, nothing is written.
     pub fn new(store: &'a dyn ObjectStore, cache: Option<&'a Cache>, keeps: bool) -> Self {
-        Self { store, cache, keeps, lists: None }
+        Self { store: Some(store), cache, keeps, lists: None }
+    }
+
+    /// Nothing was made before and nothing is kept: every block is made of its text.
+    pub fn nothing() -> Self {
+        Self { store: None, cache: None, keeps: false, lists: None }
     }
 
     /// The same, with the file lists in this store of derived objects and the packages in this one.
@@ -42,7 +47,7 @@ impl<'a> Bytes<'a> {
     }
 
     fn is_far(&self, oid: &Sha256) -> bool {
-        self.store.local_path(oid).is_none()
+        self.store.is_none_or(|store| store.local_path(oid).is_none())
     }
 
     /// Returns a compressed block, `None` where it is nowhere as it should be.
@@ -52,7 +57,7 @@ impl<'a> Bytes<'a> {
             return Some(bytes);
         }
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0).min(64 << 20));
-        self.store.open(oid).ok()?.take(size.saturating_add(1)).read_to_end(&mut bytes).ok()?;
+        self.store?.open(oid).ok()?.take(size.saturating_add(1)).read_to_end(&mut bytes).ok()?;
         if bytes.len() as u64 != size || Sha256::of(&bytes) != *oid {
             return None;
         }
@@ -67,10 +72,8 @@ impl<'a> Bytes<'a> {
     /// # Errors
     /// The store cannot be written.
     pub fn keep(&self, oid: &Sha256, bytes: &[u8]) -> Result<(), StoreError> {
-        if !self.keeps {
-            return Ok(());
-        }
-        self.store.put_new(&Pointer { oid: *oid, size: bytes.len() as u64 }, bytes)?;
+        let Some(store) = self.store.filter(|_| self.keeps) else { return Ok(()) };
+        store.put_new(&Pointer { oid: *oid, size: bytes.len() as u64 }, bytes)?;
         if let Some(cache) = self.cache.filter(|_| self.is_far(oid)) {
             cache.put(oid, bytes);
         }

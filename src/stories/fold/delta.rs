@@ -14,6 +14,7 @@ use super::listing;
 use super::look::{self, Renderer, Seen, Shape};
 use super::record::{Folded, Last, Left, place_below};
 use super::{FoldError, Names};
+use crate::formats::blocks::encoders::Encoders;
 use crate::formats::blocks::sheet::{Block, Sheet};
 use crate::formats::index::order::{SortKey, paragraphs, source_of};
 use crate::formats::index::select::{Offer, Selection, select};
@@ -319,6 +320,7 @@ impl Delta {
             outside,
             texts: BTreeMap::new(),
             contents: None,
+            encoders: Encoders::new(),
         }
     }
 }

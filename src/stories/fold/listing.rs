@@ -10,6 +10,7 @@ use super::FoldError;
 use super::context::Context;
 use super::look::{Renderer, Seen, Shape};
 use super::record::{Folded, Left, below_suite};
+use crate::formats::blocks::encoders::Encoders;
 use crate::formats::index::order::SortKey;
 use crate::formats::index::select::{Offer, Selection, select};
 use crate::formats::release::{Index, IndexKind};
@@ -59,6 +60,7 @@ impl Chosen {
             outside: outside(context, &self.selection, seen),
             texts: BTreeMap::new(),
             contents: None,
+            encoders: Encoders::new(),
         }
     }
 }

@@ -25,6 +25,7 @@ pub use contents::{Digests, Refreshed};
 pub use look::{files_of, whole_pool};
 pub use record::{Folded, Last};
 
+use crate::formats::blocks::encoders::encoders_after;
 use crate::formats::blocks::sheet::Sheet;
 use crate::formats::blocks::{self, BlockError};
 use crate::formats::index::RenderError;
@@ -161,19 +162,28 @@ impl Fold {
         if let Some(made) = self.made.get(path) {
             return Ok(made.clone());
         }
-        if let Some(text) = self.record.texts.get(path) {
-            return Ok(text.clone().into_bytes());
-        }
-        if let Some(list) = list_of(path, &self.sheets) {
-            let gone = |oid: &Sha256| FoldError::Gone { path: path.to_owned(), oid: *oid };
-            return match list {
-                List::Text(text) => Ok(text.into_bytes()),
-                List::Compressed(oid, size) => bytes.compressed(&oid, size).ok_or_else(|| gone(&oid)),
-            };
-        }
-        let Some((compression, index, sheet)) = form_of(path, &self.sheets) else { return Ok(Vec::new()) };
-        join(index, sheet, compression, bytes)
+        Ok(kept(path, &self.record, &self.sheets, bytes)?.unwrap_or_default())
     }
+}
+
+/// Returns the bytes of a written file by what is recorded with a Release, joined from kept blocks; `None` where the path means no
+/// such file.
+///
+/// # Errors
+/// A block is gone.
+pub fn kept(path: &str, record: &Folded, sheets: &BTreeMap<String, Sheet>, bytes: &Bytes<'_>) -> Result<Option<Vec<u8>>, FoldError> {
+    if let Some(text) = record.texts.get(path) {
+        return Ok(Some(text.clone().into_bytes()));
+    }
+    if let Some(list) = list_of(path, sheets) {
+        let gone = |oid: &Sha256| FoldError::Gone { path: path.to_owned(), oid: *oid };
+        return match list {
+            List::Text(text) => Ok(Some(text.into_bytes())),
+            List::Compressed(oid, size) => bytes.compressed(&oid, size).map(Some).ok_or_else(|| gone(&oid)),
+        };
+    }
+    let Some((compression, index, sheet)) = form_of(path, sheets) else { return Ok(None) };
+    join(index, sheet, compression, bytes).map(Some)
 }
 
 /// Returns which compressed form of which index a path means, with the index's plain path; `None` where it means something else.
@@ -282,6 +292,10 @@ pub fn fold(
     if !wanted.without_contents {
         contents::Making { repository, snapshot, context: &context, last, bytes, wanted }.add_to(&mut fold, delta.as_ref())?;
     }
+    // A repack keeps no block of any other Release.
+    let others = last.filter(|_| !wanted.repack).into_iter();
+    let others = others.flat_map(|last| std::iter::once(last).chain(last.own.as_deref()).chain(last.earlier.as_deref()));
+    fold.record.encoders = encoders_after(others.map(|last| &last.record.encoders));
     Ok(fold)
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::contents::{Digests, Refreshed};
+use crate::formats::blocks::encoders::Encoders;
 use crate::formats::blocks::sheet::Sheet;
 use crate::formats::release::Listed;
 use crate::formats::suite::place::RecordPlace;
@@ -35,6 +36,9 @@ pub struct Folded {
     /// When and from what Contents were made, where they stay for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contents: Option<Refreshed>,
+    /// The compressors that may have made its blocks; none where a program of before did not record them.
+    #[serde(default, skip_serializing_if = "Encoders::is_empty")]
+    pub encoders: Encoders,
 }
 
 /// A package that an index leaves out.

@@ -180,7 +180,9 @@ pub fn recorded(repository: &Repository, codename: &Codename, commit: Oid) -> Re
     let branch = branch(codename);
     let record = json(FOLDED, &bytes, commit, &branch)?;
     let mut sheets = BTreeMap::new();
-    for (path, blob) in snapshot.files_below(SHEETS)? {
+    let files = snapshot.files_below(SHEETS)?;
+    repository.hydrate(files.values().copied())?;
+    for (path, blob) in files {
         let wrong = |fault: serde_json::Error| StageError::Content {
             path: SHEETS,
             commit,

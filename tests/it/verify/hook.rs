@@ -23,7 +23,7 @@ impl<'a> Hooked<'a> {
         place(env!("CARGO_BIN_EXE_ddb-publish"), &apt.of_system(PROGRAM));
         let verify = match apt.kind {
             // apt 3 conflicts with apt-verify: our own script takes its place.
-            Kind::Trixie => {
+            Kind::Trixie | Kind::Sid => {
                 for package in ["libgpg-error0", "libgcrypt20", "gpgv"] {
                     std::fs::copy(cache(&format!("apt-verify/{package}.deb")), apt.path(&format!("work/{package}.deb"))).unwrap();
                 }

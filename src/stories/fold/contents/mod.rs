@@ -161,14 +161,16 @@ impl Making<'_> {
         let seen: Vec<&Seen> = seen.iter().collect();
         let known = Known::new(self.bytes.lists(), self.last, Digests::new());
         let listed = last.filter(|_| !self.wanted.from_records).map(|last| &last.listed);
-        let mut all = Vec::with_capacity(context.contents.len());
-        for index in &context.contents {
+        // Those that the suite has now: where they are made as they were, it may have had more then.
+        let indices = &self.context.contents;
+        let mut all = Vec::with_capacity(indices.len());
+        for index in indices {
             let sorted = whole::sorted(context, index, &selection, &seen, &known)?;
             let old = last.and_then(|last| last.sheets.get(&index.path()));
             all.push(whole::woven(context, index, &sorted, old, self.wanted.repack, listed, self.bytes)?);
         }
         record(fold, known);
-        add(fold, &context.contents, all);
+        add(fold, indices, all);
         Ok(())
     }
 }

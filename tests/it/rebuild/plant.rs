@@ -1,0 +1,84 @@
+//! Commits on a branch of Releases as ddb would never leave them: what a thief of keys and of write access can do.
+
+use std::path::PathBuf;
+
+use ddb::places::sign::SignedRelease;
+use ddb::places::sign::keys::SecretKey;
+use ddb::places::sign::openpgp::OpenPgpSigner;
+use ddb::words::date::Timestamp;
+use ddb::words::digest::Sha256;
+
+use super::head;
+use crate::sandbox::{Sandbox, Value};
+
+/// A commit that is to stand on the branch ddb/releases/trixie of the archive.
+pub struct Plant<'a> {
+    sandbox: &'a Sandbox,
+    edits: Vec<(String, Vec<u8>)>,
+    from: String,
+}
+
+impl<'a> Plant<'a> {
+    /// Begins with the files of a commit of the archive's repository.
+    pub fn on(sandbox: &'a Sandbox, from: &str) -> Self {
+        Self { sandbox, edits: Vec::new(), from: head(sandbox, from) }
+    }
+
+    /// The bytes of a file.
+    pub fn file(&self, path: &str) -> Vec<u8> {
+        let edited = self.edits.iter().rev().find(|(edited, _)| edited == path).map(|(_, bytes)| bytes.clone());
+        edited.unwrap_or_else(|| self.sandbox.git(&["show", &format!("{}:{path}", self.from)]).ok().out.into_bytes())
+    }
+
+    pub fn json(&self, path: &str) -> Value {
+        serde_json::from_slice(&self.file(path)).unwrap()
+    }
+
+    pub fn put(&mut self, path: &str, bytes: impl Into<Vec<u8>>) {
+        self.edits.push((path.to_owned(), bytes.into()));
+    }
+
+    pub fn edit(&mut self, path: &str, change: impl FnOnce(&mut Value)) {
+        let mut value = self.json(path);
+        change(&mut value);
+        self.put(path, serde_json::to_vec(&value).unwrap());
+    }
+
+    /// Signs a Release with the archive's own key, as if it had been served when the one before was.
+    pub fn sign(&mut self, release: &str) {
+        let at = Timestamp(self.json("served.json")["at"].as_i64().unwrap_or_else(|| panic!("{}", self.json("served.json"))));
+        let signer = OpenPgpSigner::new(&own_keys(self.sandbox), &[], at).unwrap();
+        let signed = SignedRelease::sign(&signer, release.as_bytes(), at).unwrap();
+        self.put("InRelease", signed.in_release());
+        self.put("Release.gpg", signed.detached());
+        self.put("Release", release);
+        self.edit("fold.json", |record| record["release"] = Sha256::of(release.as_bytes()).to_hex().into());
+    }
+
+    /// Makes the commit the tip of the branch, with these parents.
+    pub fn commit(self, parents: &[&str]) {
+        let write = |(number, (path, bytes)): (usize, &(String, Vec<u8>))| {
+            let file = self.sandbox.write(format!("plant/{number}"), bytes);
+            let blob = self.sandbox.git(&["hash-object", "-w", file.to_str().unwrap()]).ok().out;
+            format!("100644 {}\t{path}\n", blob.trim())
+        };
+        let entries: String = self.edits.iter().enumerate().map(write).collect();
+        let entries = self.sandbox.write("plant/entries", entries);
+        let parents: String = parents.iter().map(|parent| format!(" -p {}", head(self.sandbox, parent))).collect();
+        let script = format!(
+            "set -e; export GIT_INDEX_FILE=$PWD/index; rm -f index; cd archive; git read-tree {}; git update-index --add --index-info <{}
+             git update-ref refs/heads/ddb/releases/trixie $(git commit-tree $(git write-tree){parents} -m Serve.)",
+            self.from,
+            entries.display()
+        );
+        self.sandbox.run("sh", &["-c", &script]).ok();
+    }
+}
+
+/// The archive's secret keys.
+fn own_keys(sandbox: &Sandbox) -> Vec<SecretKey> {
+    let files = std::fs::read_dir(sandbox.path("home/.config/ddb/keys")).unwrap().map(|entry| entry.unwrap().path());
+    let secret = |path: &PathBuf| std::fs::read_to_string(path).is_ok_and(|text| text.contains("PRIVATE KEY"));
+    let keys = files.filter(secret).flat_map(|path| SecretKey::read_all("a key", &std::fs::read(path).unwrap()).unwrap());
+    keys.collect()
+}
