@@ -48,6 +48,10 @@ pub enum Exit {
     NotPublished = 26,
     /// `verify`: something could not be fetched.
     Unreachable = 27,
+    /// `monitor`: there is an alarm.
+    Alarm = 30,
+    /// `monitor`: a log, a site or the Git remote was not reached; nobody knows whether there is an alarm.
+    NotWatched = 31,
 }
 
 /// The table for `--help`.
@@ -74,7 +78,9 @@ Exit codes:
   24  verify: an index is missing or not what Release lists
   25  verify: a pool file is missing or not what its index lists
   26  verify: a file or package is not what the archive publishes
-  27  verify: something could not be fetched";
+  27  verify: something could not be fetched
+  30  monitor: there is an alarm
+  31  monitor: a log, a site or the Git remote was not reached";
 
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {
