@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{alarms, kinds, log_of, logs_kept, monitor, well, with_package};
+use super::{alarms, kinds, log_of, logs_kept, monitor, monitor_at, well, with_package};
 use crate::sandbox::{Run, Sandbox};
 use crate::sigsum::site::{Log, configure, give_key, program};
 
@@ -185,4 +185,44 @@ fn a_release_that_lost_a_race_after_it_was_logged_is_normal() {
     assert_eq!((log_of(&run, "own"), run.json()["suites"][0]["newest"].clone()), (3.into(), 3.into()));
     let run = well(monitor(&sandbox, &["--state", "new.json"]), &["first-look", "lost-race"]);
     assert!(run.out.contains("Release 2 of trixie, which was overtaken before it was served"), "{}", run.out);
+}
+
+#[test]
+fn a_thief_with_both_keys_deceives_every_verifier_and_not_the_monitor() {
+    let keeper = Sandbox::new();
+    let log = Log::start(&keeper, "log");
+    let sandbox = with_log(&log, "");
+    sandbox.dists(&[]).ok();
+    well(monitor(&sandbox, &[]), &["first-look"]);
+    sandbox.run("cp", &["-a", "archive", "thief"]).ok();
+    sandbox.deb("evil", "plain", "6.6-6", "amd64", "");
+    sandbox.deploy(&["-C", "thief", "commit", "evil"]).ok();
+    sandbox.publish(&["-C", "thief", "dists", "trixie"]).ok();
+    let pins = ["--keyring", "archive/public/archive-keyring.asc", "--sigsum-policy", POLICY, "--sigsum-key", "submit.pub"];
+    let verified = sandbox.publish(&[&["verify", "thief/public", "--suite", "trixie"], &pins[..]].concat()).ok();
+    assert!(verified.out.contains("in the sigsum log"), "{}", verified.out);
+    // Whoever was given it: the leaf is there for all to see.
+    alarms(monitor(&sandbox, &[]), &["unknown-release-logged"]);
+    alarms(monitor_at(&sandbox, "thief/public", &[]), &["unknown-release-logged", "unknown-release-served"]);
+}
+
+#[test]
+fn a_publish_that_goes_on_meanwhile_is_no_alarm() {
+    let keeper = Sandbox::new();
+    let log = Log::start(&keeper, "log");
+    let sandbox = with_log(&log, "");
+    sandbox.dists(&[]).ok();
+    let looks = std::thread::scope(|scope| {
+        let publisher = scope.spawn(|| (0..4).for_each(|_| drop(sandbox.dists(&["--renew"]).ok())));
+        let mut looks = 0;
+        while !publisher.is_finished() {
+            let run = monitor(&sandbox, &[]).ok();
+            assert_eq!(kinds(&run, "alarms"), [""; 0], "{}", run.out);
+            looks += 1;
+        }
+        looks
+    });
+    assert!(looks > 1, "it looked while Releases were published");
+    let run = well(monitor(&sandbox, &[]), &[]);
+    assert_eq!((log_of(&run, "own"), run.json()["suites"][0]["sites"][0]["sequence"].clone()), (5.into(), 5.into()));
 }
