@@ -17,7 +17,7 @@ use super::liar::root;
 use super::{alarms, kinds, log_of, logs_kept, monitor, well, with_package};
 use crate::sandbox::Sandbox;
 use crate::server::Server;
-use crate::sigstore::site::{ORIGIN, Rekor, configure, give_key, is_built};
+use crate::sigstore::site::{ORIGIN, Rekor, configure, give_key, is_built, signing_key};
 
 /// A log as files: C2SP's tlog-tiles.
 struct Tiles {
@@ -264,6 +264,24 @@ fn a_real_rekor_is_followed_and_what_a_thief_logs_there_is_noticed() {
     assert_eq!((log_of(&run, "size"), log_of(&run, "own")), (3.into(), 3.into()));
     sandbox.dists(&["--renew"]).ok();
     assert_eq!(log_of(&well(look(&sandbox, &server, &[]), &[]), "read"), 1);
+    // Entries of others, until tiles and bundles are whole and there is a second level of them.
+    signing_key(&sandbox, "stranger");
+    let stranger = SecretKey::read(&std::fs::read_to_string(sandbox.path("stranger.pem")).unwrap()).unwrap();
+    for number in 0..300u32 {
+        let digest = Sha256::of(&number.to_be_bytes());
+        let signature = stranger.sign(&digest, &mut OsRng).unwrap();
+        let submission = Submission { digest, signature, verifier: Verifier::Key(stranger.public()) };
+        sandbox.write(format!("requests/{number}"), submission.request());
+    }
+    let post = "ls requests/* | xargs -P 50 -I % curl -sSf -o /dev/null -H content-type:application/json --data-binary @% \"$1\"";
+    sandbox.run("sh", &["-c", post, "sh", &format!("{}/api/v2/log/entries", log.url())]).ok();
+    let run = well(look(&sandbox, &server, &[]), &[]);
+    assert_eq!((log_of(&run, "size"), log_of(&run, "read"), log_of(&run, "own")), (304.into(), 300.into(), 4.into()));
+    sandbox.dists(&["--renew"]).ok();
+    well(look(&sandbox, &server, &["--state", "anew.json"]), &["first-look"]);
+    // The proofs on the branch are of trees before; only tiles tell whether they are in this one.
+    let run = well(look(&sandbox, &server, &["--state", "edge.json", "--from-now"]), &["first-look"]);
+    assert_eq!((log_of(&run, "start"), log_of(&run, "own")), (305.into(), 0.into()));
     // The thief has an archive of its own.
     let mut thief = with_package();
     configure(&thief, &[log.trusted()], &format!("url = \"{}\"\n", log.url()));
