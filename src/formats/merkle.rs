@@ -3,6 +3,9 @@
 //! RFC 6962 section 2.1 hashes, RFC 9162 sections 2.1.3.2 and 2.1.4.2 check. Sizes and indices count leaves; a path is from the
 //! leaf up. Sigsum and Rekor hash alike. Nothing is proved here.
 
+pub mod compact;
+pub mod ranges;
+
 use crate::words::digest::Sha256;
 
 /// Why a proof does not hold.
@@ -140,7 +143,7 @@ mod tests {
     use super::*;
 
     /// RFC 6962 section 2.1, word for word: the tests' own trees.
-    fn root(leaves: &[Sha256]) -> Sha256 {
+    pub(super) fn root(leaves: &[Sha256]) -> Sha256 {
         match leaves {
             [] => empty_root(),
             [only] => *only,
@@ -155,7 +158,7 @@ mod tests {
         count.next_power_of_two() / 2
     }
 
-    fn inclusion(index: usize, leaves: &[Sha256]) -> Vec<Sha256> {
+    pub(super) fn inclusion(index: usize, leaves: &[Sha256]) -> Vec<Sha256> {
         if leaves.len() < 2 {
             return Vec::new();
         }
@@ -180,7 +183,7 @@ mod tests {
         path
     }
 
-    fn leaves(count: usize) -> Vec<Sha256> {
+    pub(super) fn leaves(count: usize) -> Vec<Sha256> {
         (0..count).map(|number| leaf_hash(&number.to_be_bytes())).collect()
     }
 

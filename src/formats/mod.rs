@@ -21,4 +21,5 @@ pub mod sigstore;
 pub mod sigsum;
 pub mod statement;
 pub mod suite;
+pub mod tiles;
 pub mod web;

@@ -48,6 +48,10 @@ pub enum Exit {
     NotPublished = 26,
     /// `verify`: something could not be fetched.
     Unreachable = 27,
+    /// `monitor`: there is an alarm.
+    Alarm = 30,
+    /// `monitor`: a log, a site or the Git remote was not reached; nobody knows whether there is an alarm.
+    NotWatched = 31,
     /// `rebuild`: what was published is not what the repository gives.
     Differs = 35,
 }
@@ -77,6 +81,8 @@ Exit codes:
   25  verify: a pool file is missing or not what its index lists
   26  verify: a file or package is not what the archive publishes
   27  verify: something could not be fetched
+  30  monitor: there is an alarm
+  31  monitor: a log, a site or the Git remote was not reached
   35  rebuild: what was published is not what the repository gives";
 
 impl From<Exit> for std::process::ExitCode {

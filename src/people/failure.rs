@@ -26,6 +26,7 @@ use crate::stories::key::KeyError;
 use crate::stories::lfs::CloneError;
 use crate::stories::lfs::fetch::FetchError;
 use crate::stories::lfs::install::InstallError;
+use crate::stories::monitor::MonitorError;
 use crate::stories::promote::PromoteError;
 use crate::stories::publish::PublishError;
 use crate::stories::publish::stage::StageError;
@@ -239,6 +240,23 @@ impl From<PublishError> for Failure {
             _ => Vec::new(),
         };
         Self::new(&error, exit, problems)
+    }
+}
+
+impl From<MonitorError> for Failure {
+    fn from(error: MonitorError) -> Self {
+        let exit = match error {
+            // The remote, which is watched as logs and sites are.
+            MonitorError::Open(OpenError::Remote(
+                RemoteError::Failed { .. } | RemoteError::Denied { .. } | RemoteError::NoCredential { .. },
+            )) => Exit::NotWatched,
+            MonitorError::Open(ref fault) => of_open(fault),
+            MonitorError::Git(ref fault) | MonitorError::Stage(StageError::Git(ref fault)) => of_git(fault),
+            MonitorError::Publish(fault) => return fault.into(),
+            MonitorError::NoSuite { .. } => Exit::Usage,
+            MonitorError::Stage(_) | MonitorError::Log(_) | MonitorError::Release { .. } | MonitorError::NoBranch { .. } => Exit::Archive,
+        };
+        Self::new(&error, exit, Vec::new())
     }
 }
 

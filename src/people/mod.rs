@@ -9,5 +9,6 @@ mod keys;
 mod logs;
 pub mod progress;
 pub mod publish;
+mod readers;
 pub mod schemas;
 pub mod uploader;

@@ -19,6 +19,7 @@ use crate::stories::init::InitAnswer;
 use crate::stories::key::{ExtendAnswer, GenerateAnswer, ShowAnswer};
 use crate::stories::lfs::fetch::FetchAnswer;
 use crate::stories::lfs::install::InstallAnswer;
+use crate::stories::monitor::MonitorAnswer;
 use crate::stories::rebuild::RebuildAnswer;
 use crate::stories::upload::UploadAnswer;
 use crate::verify::VerifyAnswer;
@@ -48,6 +49,7 @@ pub fn all() -> Vec<(&'static str, Schema)> {
         ("key-show.json", schema_for!(ShowAnswer)),
         ("lfs-agent.json", schema_for!(InstallAnswer)),
         ("log.json", schema_for!(LogAnswers)),
+        ("monitor.json", schema_for!(MonitorAnswer)),
         ("manifest.json", schema_for!(Manifest)),
         ("promote.json", schema_for!(PromoteAnswers)),
         ("rebuild.json", schema_for!(RebuildAnswer)),

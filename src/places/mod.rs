@@ -8,6 +8,7 @@ pub mod cache;
 pub mod credentials;
 pub mod git;
 pub mod http;
+pub mod kept;
 pub mod lanes;
 pub mod requests;
 pub mod s3;

@@ -16,6 +16,7 @@ pub mod init;
 pub mod key;
 pub mod landing;
 pub mod lfs;
+pub mod monitor;
 pub mod promote;
 pub mod publish;
 pub mod rebuild;

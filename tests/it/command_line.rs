@@ -16,7 +16,7 @@ use super::sandbox::{Run, Sandbox, cache};
 use super::specimens::{CONTROL, DEB, commit_by_hand, configure, copy, deb};
 
 /// The help pages in the order in which somebody who begins reads them.
-const PAGES: [&[&str]; 23] = [
+const PAGES: [&[&str]; 24] = [
     &["ddb-deploy", "init"],
     &["ddb-publish", "key", "generate"],
     &["ddb-deploy", "commit"],
@@ -29,6 +29,7 @@ const PAGES: [&[&str]; 23] = [
     &["ddb-publish", "rebuild"],
     &["ddb-publish", "promote"],
     &["ddb-publish", "log"],
+    &["ddb-publish", "monitor"],
     &["ddb-deploy", "fsck"],
     &["ddb-deploy", "gc"],
     &["ddb-deploy", "adopt"],
@@ -154,9 +155,9 @@ fn examples_are_printed_as_they_are_written_on_a_narrow_terminal_too() {
 
 #[test]
 fn help_texts_are_imperative_and_without_full_stop() {
-    const VERBS: [&str; 16] = [
+    const VERBS: [&str; 17] = [
         "Make", "Store", "Send", "Check", "Generate", "Show", "Move", "Put", "Publish", "Print", "Work", "Use", "Answer", "Land", "Take",
-        "Remove",
+        "Remove", "Follow",
     ];
     fn check(command: &Command, words: &str) {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
@@ -257,6 +258,8 @@ fn the_readmes_table_of_exit_codes_is_that_of_the_programs() {
         Exit::WrongPool,
         Exit::NotPublished,
         Exit::Unreachable,
+        Exit::Alarm,
+        Exit::NotWatched,
         Exit::Differs,
     ];
     assert_eq!(codes.map(|exit| exit as u8).to_vec(), help.keys().copied().collect::<Vec<_>>());
@@ -343,6 +346,11 @@ fn json_answers_of_every_command_fit_their_schemas() {
     answer("log.json", publish(&["log"]).ok());
     answer("log.json", publish(&["log", "trixie", "--pending"]).ok());
     answer("failure.json", publish(&["log", "nosuch"]).exits(4));
+    let watch = ["monitor", "--state", "monitor.json", "--site"];
+    answer("monitor.json", publish(&[&watch[..], &["archive/public"]].concat()).ok());
+    answer("monitor.json", publish(&[&watch[..], &["nowhere"]].concat()).exits(31));
+    answer("monitor.json", publish(&[&watch[..], &["archive/public", "--certificate-ends", "90y"]].concat()).exits(30));
+    answer("failure.json", publish(&["monitor", "nosuch", "--state", "monitor.json"]).exits(2));
     let pinned = ["--suite", "trixie", "--keyring", "archive/public/archive-keyring.asc"];
     let verify = |more: &[&str]| sandbox.publish(&[&["--json", "verify"], &pinned[..], more].concat());
     answer(

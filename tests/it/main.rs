@@ -34,6 +34,7 @@ mod layers;
 mod lfs_agent;
 mod lfs_server;
 mod lfs_store;
+mod monitor;
 mod pdiff;
 mod pipeline;
 mod promoting;

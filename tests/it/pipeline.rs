@@ -103,6 +103,12 @@ fn a_package_is_built_deployed_and_published_by_gitlab_and_apt_installs_it() {
     let archive = format!("DDB_ARCHIVE={}", server.url());
     let run = pipeline(&sandbox, "scheduled", &[&schedule[..], &["--variable", &archive]].concat(), &secrets).ok();
     assert!(run.out.contains("PASS  publish") && run.out.contains("PASS  fsck") && run.out.contains("clean"), "{}{}", run.out, run.err);
+    // A project that is not the archive's watches it, and remembers what it saw.
+    project(&sandbox, "watch", "monitor.gitlab-ci.yml");
+    let run = pipeline(&sandbox, "watch", &["--variable", &archive], &secrets).ok();
+    assert!(run.out.contains("PASS  monitor") && run.out.contains("serves Release 1"), "{}{}", run.out, run.err);
+    let run = pipeline(&sandbox, "watch", &["--variable", &archive], &secrets).ok();
+    assert!(run.out.contains("No alarm.") && !run.out.contains("This was the first look"), "{}{}", run.out, run.err);
     // A deploy job that is run again finds its work done; with a token that has expired it fails and says what to set.
     let run = pipeline(&sandbox, "hostname", &["deploy"], &secrets).ok();
     assert!(run.out.contains("hostname 3.23+nmu1: already landed"), "{}{}", run.out, run.err);

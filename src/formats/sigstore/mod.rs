@@ -1,6 +1,6 @@
 //! Sigstore: an ECDSA signature over a Release, the entry of a Rekor v2 log that names it, and both together as a bundle.
 //!
-//! What goes to a log and what comes back ([`entry`]), the log's signed tree head ([`checkpoint`]), timestamps of RFC 3161
+//! What goes to a log and what comes back ([`entry`]), which entries of a log are ours ([`owned`]), the log's signed tree head ([`checkpoint`]), timestamps of RFC 3161
 //! ([`timestamp`]) and the certificates behind them ([`certificate`]), where to sign ([`signing_config`]), whom a verifier trusts
 //! ([`trusted_root`]), the file beside Release ([`bundle`]) and the offline check of it ([`verify`]).
 //!
@@ -14,6 +14,7 @@ pub mod checkpoint;
 pub mod entry;
 pub mod note;
 mod octets;
+pub mod owned;
 pub mod public_key;
 pub mod secret_key;
 pub mod signing_config;

@@ -147,13 +147,17 @@ impl PublicKey {
 
     /// Tells whether a signature over a message holds, where the signer chose the digest; Ed25519 takes none.
     pub fn verifies_with(&self, hash: Hash, message: &[u8], signature: &[u8]) -> bool {
-        let digest = hash.of(message);
+        self.signed_digest(&hash.of(message), signature)
+    }
+
+    /// Tells whether a signature is one of bytes with this digest; Ed25519 takes none.
+    pub fn signed_digest(&self, digest: &[u8], signature: &[u8]) -> bool {
         match self {
             Self::P256(key) => {
-                p256::ecdsa::DerSignature::from_bytes(signature).is_ok_and(|signature| key.verify_prehash(&digest, &signature).is_ok())
+                p256::ecdsa::DerSignature::from_bytes(signature).is_ok_and(|signature| key.verify_prehash(digest, &signature).is_ok())
             }
             Self::P384(key) => {
-                p384::ecdsa::DerSignature::from_bytes(signature).is_ok_and(|signature| key.verify_prehash(&digest, &signature).is_ok())
+                p384::ecdsa::DerSignature::from_bytes(signature).is_ok_and(|signature| key.verify_prehash(digest, &signature).is_ok())
             }
             Self::Ed25519(_) => false,
         }

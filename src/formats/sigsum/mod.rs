@@ -5,6 +5,7 @@
 //! looked at. The reference is sigsum-go; `tests/it/sigsum.rs` compares verdicts.
 
 mod ascii;
+pub mod consistency;
 pub mod leaf;
 pub mod policy;
 pub mod proof;

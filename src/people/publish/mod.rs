@@ -4,6 +4,7 @@ mod apt_verify_hook;
 mod dists;
 mod export;
 mod log;
+mod monitor;
 mod promote;
 mod rebuild;
 mod serve;
@@ -96,6 +97,19 @@ Examples:
   $ ddb-publish -C archive log
   $ ddb-publish -C archive log trixie --pending --json")]
     Log(Box<log::Log>),
+    /// Follow the transparency logs and compare them with what was staged and served, for a scheduled job
+    #[command(after_help = "\
+Reads every log of the policy and the trusted root that ddb.toml names: the tree must be signed, cosigned as the policy asks, and hold the \
+one that was seen last, and all leaves are read and must be those of the tree. A leaf with the archive's key that is about no Release of \
+the branches ddb/releases/* means that somebody else has the key; a served Release that is in no log, that somebody served whom the \
+repository does not know. Sites must serve what the branches say, without going back or staying behind; branches must keep their history; \
+Releases and keys must not end soon. What was seen is remembered in --state, which is to be kept from run to run; the first run believes \
+what it sees. Exits with 30 where there is an alarm, else with 31 where a log or site was not reached. An alarm comes again until its \
+cause is gone or --acknowledge names it. Needs a whole clone, or -C URL.
+Examples:
+  $ ddb-publish -C archive monitor trixie --site archive/public
+  $ ddb-publish -C archive monitor --no-site --state monitor.json --json")]
+    Monitor(Box<monitor::Monitor>),
     /// Check an archive from outside, from the signature to the bytes of a package, believing nothing but what is pinned
     #[command(after_help = "\
 The signature must be by a certificate of --keyring, the Release fresh and not older than what was seen before (it is remembered), \
@@ -153,6 +167,7 @@ pub fn main() -> ExitCode {
         Command::Dists(options) => dists::run(&common, *options),
         Command::Export(options) => export::run(&common, options),
         Command::Log(options) => log::run(&common, *options),
+        Command::Monitor(options) => monitor::run(&common, *options),
         Command::Promote(options) => promote::run(&common, *options),
         Command::Rebuild(options) => rebuild::run(&common, options),
         Command::Serve(options) => serve::run(&common, options),

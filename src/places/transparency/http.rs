@@ -46,9 +46,17 @@ impl Http {
     /// # Errors
     /// The file cannot be read.
     pub(crate) fn new(authorities: Option<&Path>) -> io::Result<Self> {
+        Self::following(authorities, 0)
+    }
+
+    /// The same, going on to another address as often as this where a server says so.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(crate) fn following(authorities: Option<&Path>, redirects: u32) -> io::Result<Self> {
         let agent = Agent::config_builder()
             .http_status_as_error(false)
-            .max_redirects(0)
+            .max_redirects(redirects)
             .max_redirects_will_error(false)
             .user_agent(concat!("ddb/", env!("CARGO_PKG_VERSION")))
             .tls_config(TlsConfig::builder().root_certs(trusted(authorities)?).build())
@@ -62,8 +70,16 @@ impl Http {
     /// # Errors
     /// There is no answer in time; the text says why.
     pub(crate) fn get(&self, url: &str, within: Duration) -> Result<Answer, String> {
+        self.get_up_to(url, within, ANSWER)
+    }
+
+    /// The same, where an answer may have so many bytes.
+    ///
+    /// # Errors
+    /// There is no answer in time; the text says why.
+    pub(crate) fn get_up_to(&self, url: &str, within: Duration, limit: u64) -> Result<Answer, String> {
         let answer = self.agent.get(url).config().timeout_global(Some(within)).build().call();
-        read(answer)
+        read(answer, limit)
     }
 
     /// Sends a body to an address.
@@ -75,14 +91,14 @@ impl Http {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        read(request.config().timeout_global(Some(within)).build().send(body))
+        read(request.config().timeout_global(Some(within)).build().send(body), ANSWER)
     }
 }
 
-fn read(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Answer, String> {
+fn read(answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>, limit: u64) -> Result<Answer, String> {
     let answer = answer.map_err(|fault| fault.to_string())?;
     let status = answer.status().as_u16();
     let mut body = Vec::new();
-    answer.into_body().into_reader().take(ANSWER + 1).read_to_end(&mut body).map_err(|fault| fault.to_string())?;
-    if body.len() as u64 > ANSWER { Err(format!("the answer is larger than {ANSWER} bytes")) } else { Ok(Answer { status, body }) }
+    answer.into_body().into_reader().take(limit + 1).read_to_end(&mut body).map_err(|fault| fault.to_string())?;
+    if body.len() as u64 > limit { Err(format!("the answer is larger than {limit} bytes")) } else { Ok(Answer { status, body }) }
 }

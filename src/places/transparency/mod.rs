@@ -9,11 +9,14 @@
 //! - `ready` says without asking any log whether everything is there that `prove` needs;
 //! - who gets no proof within the configured time gets an error that says whose fault it is, and nothing else.
 //!
-//! What is logged when, and what is served without a proof, is decided in the stories.
+//! What is logged when, and what is served without a proof, is decided in the stories. [`reader`] reads logs as a monitor does, and
+//! [`site`] what an archive's clients get.
 
 mod http;
+pub mod reader;
 pub mod rekor;
 pub mod sigsum;
+pub mod site;
 
 use crate::words::archive::LogKind;
 

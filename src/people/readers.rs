@@ -1,0 +1,92 @@
+//! Finding the transparency logs that `ddb-publish monitor` reads: those of the policy and of the trusted root, at their addresses.
+
+use crate::formats::sigstore::owned::OwnKey;
+use crate::places::credentials;
+use crate::places::transparency::LogError;
+use crate::places::transparency::reader::{LogReader, SigsumReader, TileReader};
+use crate::stories::monitor::OwnKeys;
+
+/// Where Rekor's logs publish their tiles, below their names.
+const TILES: &str = "api/v2";
+
+/// Shortest beginning of a key hash that names a log.
+const SHORTEST: usize = 8;
+
+/// What the command line says of logs.
+pub(super) struct Named<'a> {
+    /// Logs that are read at another address.
+    pub(super) addresses: &'a [(String, String)],
+    /// Logs that are not read.
+    pub(super) left_out: &'a [String],
+}
+
+/// Returns the readers of all logs that are trusted, but for those that are left out.
+pub(super) fn readers(keys: &OwnKeys<'_>, named: &Named<'_>) -> Result<Vec<LogReader>, LogError> {
+    let mut known = Vec::new();
+    let mut readers = sigsum(keys, named, &mut known)?;
+    readers.extend(sigstore(keys, named, &mut known)?);
+    let mut names = named.addresses.iter().map(|(name, _)| name).chain(named.left_out);
+    if let Some(unknown) = names.find(|name| !known.iter().any(|known| is(known, name))) {
+        let problem = format!("no log of this name is trusted; known: {}", known.join(", "));
+        return Err(LogError::Settings { file: unknown.clone(), problem });
+    }
+    Ok(readers)
+}
+
+fn sigsum(keys: &OwnKeys<'_>, named: &Named<'_>, known: &mut Vec<String>) -> Result<Vec<LogReader>, LogError> {
+    let Some((policy, key)) = &keys.trust.sigsum else { return Ok(Vec::new()) };
+    let authorities = credentials::given().authorities;
+    let mut readers = Vec::new();
+    for log in policy.logs() {
+        let name = log.key.hash().to_hex();
+        known.push(name.clone());
+        if named.leaves_out(&name) {
+            continue;
+        }
+        let none = || {
+            let problem = format!("the log {name} has no address there; give one by --log-address NAME=URL, or say --leave-out NAME");
+            LogError::Settings { file: "logs.sigsum.policy".to_owned(), problem }
+        };
+        let url = named.address(&name).or(log.url.as_deref()).ok_or_else(none)?;
+        let reader = SigsumReader::new(log, url, policy, *key, keys.submitters, authorities.as_deref())?;
+        readers.push(LogReader::Sigsum(reader));
+    }
+    Ok(readers)
+}
+
+fn sigstore(keys: &OwnKeys<'_>, named: &Named<'_>, known: &mut Vec<String>) -> Result<Vec<LogReader>, LogError> {
+    let Some((root, key)) = &keys.trust.sigstore else { return Ok(Vec::new()) };
+    let authorities = credentials::given().authorities;
+    let mut own = vec![OwnKey::new(key.clone())];
+    own.extend(keys.signers.iter().filter(|signer| *signer != key).map(|signer| OwnKey::new(signer.clone())));
+    let mut readers = Vec::new();
+    for log in &root.logs {
+        let name = log.origin.clone();
+        if known.contains(&name) {
+            continue;
+        }
+        known.push(name.clone());
+        if named.leaves_out(&name) {
+            continue;
+        }
+        let usual = format!("https://{name}/{TILES}");
+        let url = named.address(&name).unwrap_or(&usual);
+        readers.push(LogReader::Rekor(TileReader::new(log.clone(), url, own.clone(), authorities.as_deref())?));
+    }
+    Ok(readers)
+}
+
+impl Named<'_> {
+    fn address(&self, log: &str) -> Option<&str> {
+        self.addresses.iter().find(|(name, _)| is(log, name)).map(|(_, url)| url.as_str())
+    }
+
+    fn leaves_out(&self, log: &str) -> bool {
+        self.left_out.iter().any(|name| is(log, name))
+    }
+}
+
+/// Tells whether a name means a log: all of it, or the beginning of a key hash.
+fn is(log: &str, name: &str) -> bool {
+    log == name || (name.len() >= SHORTEST && log.len() == 64 && log.starts_with(name))
+}

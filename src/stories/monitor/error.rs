@@ -1,0 +1,52 @@
+//! Why a monitor could not look at all: the repository cannot be read. What logs and sites do is no error, but found.
+
+use crate::formats::release::ReleaseError;
+use crate::places::git::{GitError, Oid};
+use crate::places::transparency::LogError;
+use crate::stories::archive::OpenError;
+use crate::stories::publish::PublishError;
+use crate::stories::publish::stage::StageError;
+use crate::words::name::Codename;
+
+/// Why a monitor could not look at all.
+#[derive(Debug, thiserror::Error)]
+pub enum MonitorError {
+    /// The archive cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Git failed.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// A branch of Releases is not usable.
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    /// What the configuration of a log names is not usable.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The same, as publishing says it.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// A Release on a branch cannot be read.
+    #[error("Release in commit {commit}")]
+    Release {
+        /// The commit.
+        commit: Oid,
+        /// What is wrong.
+        #[source]
+        source: ReleaseError,
+    },
+    /// The archive's branch is gone.
+    #[error("the branch {branch} is not there")]
+    NoBranch {
+        /// The branch.
+        branch: String,
+    },
+    /// A suite is named that there is not.
+    #[error("there is no suite \"{codename}\" in ddb.toml; known: {known}")]
+    NoSuite {
+        /// The suite.
+        codename: Codename,
+        /// Those that there are.
+        known: String,
+    },
+}

@@ -1,0 +1,202 @@
+//! What a monitor remembers from one run to the next: a small JSON file, made to be kept by a CI job.
+//!
+//! Of each log the tree head as it was signed (evidence), the compact range of all leaves that were read, and the leaves with our keys;
+//! of the archive where its branches were; of each site what it served. Without it a monitor starts by believing what it sees.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::formats::merkle::compact::CompactRange;
+use crate::words::archive::LogKind;
+use crate::words::date::Timestamp;
+use crate::words::digest::Sha256;
+
+/// The version of the form.
+const VERSION: u32 = 1;
+
+/// Largest state in bytes that is read.
+pub const LIMIT: u64 = 64 << 20;
+
+/// What is remembered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    version: u32,
+    /// When the last run was.
+    pub at: Timestamp,
+    /// Logs, by kind and name.
+    #[serde(default)]
+    pub logs: BTreeMap<String, LogMemory>,
+    /// The commits that the archive's branches were at.
+    #[serde(default)]
+    pub branches: BTreeMap<String, String>,
+    /// The newest Release that a site served, by address and suite.
+    #[serde(default)]
+    pub sites: BTreeMap<String, SiteMemory>,
+    /// What a person has looked into and said to be known.
+    #[serde(default)]
+    pub acknowledged: BTreeSet<String>,
+}
+
+/// What is remembered of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogMemory {
+    /// When this tree was seen.
+    pub at: Timestamp,
+    /// How many leaves it had.
+    pub size: u64,
+    /// Its root hash.
+    pub root: Sha256,
+    /// The compact range of its leaves.
+    pub range: Vec<Sha256>,
+    /// The tree head as the log and witnesses signed it.
+    pub head: String,
+    /// The first leaf that was read.
+    pub start: u64,
+    /// The leaves with our keys.
+    #[serde(default)]
+    pub leaves: Vec<KeptLeaf>,
+    /// Trees of this log that others were shown and that agree with this one: root hashes by size.
+    #[serde(default)]
+    pub heads: BTreeMap<u64, Sha256>,
+}
+
+/// A leaf with a key of ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptLeaf {
+    /// Its place, from 0.
+    pub index: u64,
+    /// Sigsum's checksum, or the SHA-256 of what was signed for Sigstore.
+    pub about: Sha256,
+    /// Why the log should not have taken it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
+/// What is remembered of a suite at a site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteMemory {
+    /// The number of the Release.
+    pub sequence: u64,
+    /// When it was seen first.
+    pub at: Timestamp,
+}
+
+/// Returns the name under which a log is remembered.
+pub fn log_key(kind: LogKind, name: &str) -> String {
+    format!("{kind} {name}")
+}
+
+impl State {
+    /// Returns the state of a monitor that has seen nothing.
+    pub fn new(now: Timestamp) -> Self {
+        Self {
+            version: VERSION,
+            at: now,
+            logs: BTreeMap::new(),
+            branches: BTreeMap::new(),
+            sites: BTreeMap::new(),
+            acknowledged: BTreeSet::new(),
+        }
+    }
+
+    /// Reads a state.
+    ///
+    /// # Errors
+    /// It is none, or does not agree with itself.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let state: Self = serde_json::from_slice(bytes).map_err(|fault| fault.to_string())?;
+        if state.version != VERSION {
+            return Err(format!("it is of version {}; ddb reads version {VERSION}", state.version));
+        }
+        for (name, log) in &state.logs {
+            if log.compact().is_none_or(|range| range.root() != log.root) {
+                return Err(format!("what it remembers of the log {name} contradicts itself"));
+            }
+        }
+        Ok(state)
+    }
+
+    /// Returns its text.
+    pub fn text(&self) -> String {
+        // A plain struct of strings and numbers always has a JSON form.
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}
+
+impl LogMemory {
+    /// Returns the compact range of all leaves; `None` where the parts do not fit together.
+    pub fn compact(&self) -> Option<CompactRange> {
+        CompactRange::new(self.size, self.range.clone())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::formats::merkle::leaf_hash;
+
+    fn state() -> State {
+        let mut range = CompactRange::default();
+        (0..3u8).for_each(|leaf| range.append(leaf_hash(&[leaf])));
+        let leaves = vec![KeptLeaf { index: 1, about: Sha256::of(b"x"), fault: None }];
+        let at = Timestamp(1_800_000_000);
+        let heads = BTreeMap::from([(2, Sha256::of(b"y"))]);
+        let log = LogMemory {
+            at,
+            size: 3,
+            root: range.root(),
+            range: range.roots().to_vec(),
+            head: "size=3\n".to_owned(),
+            start: 0,
+            leaves,
+            heads,
+        };
+        let mut state = State::new(at);
+        state.logs.insert(log_key(LogKind::Sigsum, "abc"), log);
+        state.branches.insert("refs/heads/main".to_owned(), "0".repeat(40));
+        state.sites.insert("public trixie".to_owned(), SiteMemory { sequence: 2, at });
+        state
+    }
+
+    #[test]
+    fn a_state_is_read_as_it_was_written_and_refused_where_it_contradicts_itself() {
+        let state = state();
+        let text = state.text();
+        assert_eq!(State::parse(text.as_bytes()).unwrap(), state);
+        let root = state.logs.values().next().unwrap().root.to_hex();
+        for (from, to, says) in [
+            ("\"version\": 1", "\"version\": 2".to_owned(), "version 2"),
+            ("\"size\": 3", "\"size\": 4".to_owned(), "contradicts itself"),
+            (root.as_str(), Sha256::of(b"other").to_hex(), "contradicts itself"),
+            ("\"at\"", "\"when\"".to_owned(), "unknown field"),
+            ("]\n}\n", "]\n".to_owned(), "EOF"),
+        ] {
+            let changed = text.replacen(from, &to, 1);
+            assert_ne!(changed, text);
+            let fault = State::parse(changed.as_bytes()).unwrap_err();
+            assert!(fault.contains(says), "{says}: {fault}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn changed_states_are_read_or_refused_and_nothing_else(at in 0..1200usize, byte in proptest::num::u8::ANY, cut in 0..1400usize) {
+            let mut bytes = state().text().into_bytes();
+            if let Some(place) = bytes.get_mut(at) {
+                *place = byte;
+            }
+            bytes.truncate(cut);
+            if let Ok(read) = State::parse(&bytes) {
+                proptest::prop_assert_eq!(State::parse(read.text().as_bytes()), Ok(read));
+            }
+        }
+    }
+}
