@@ -8,6 +8,7 @@ pub mod failure;
 mod keys;
 mod logs;
 pub mod progress;
+mod provenance;
 pub mod publish;
 pub mod schemas;
 pub mod uploader;

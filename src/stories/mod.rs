@@ -17,6 +17,7 @@ pub mod key;
 pub mod landing;
 pub mod lfs;
 pub mod promote;
+pub mod provenance;
 pub mod publish;
 pub mod serve;
 pub mod served;

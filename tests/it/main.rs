@@ -37,6 +37,7 @@ mod lfs_store;
 mod pdiff;
 mod pipeline;
 mod promoting;
+mod provenance;
 mod publishing;
 mod real_index;
 mod refused;

@@ -4,7 +4,7 @@
 mod agreeing;
 mod both;
 mod failing;
-mod site;
+pub mod site;
 
 use std::path::Path;
 use std::time::Duration;

@@ -319,6 +319,7 @@ impl Delta {
             outside,
             texts: BTreeMap::new(),
             contents: None,
+            provenance: None,
         }
     }
 }

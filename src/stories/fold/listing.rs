@@ -59,6 +59,7 @@ impl Chosen {
             outside: outside(context, &self.selection, seen),
             texts: BTreeMap::new(),
             contents: None,
+            provenance: None,
         }
     }
 }

@@ -35,6 +35,9 @@ pub struct Folded {
     /// When and from what Contents were made, where they stay for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contents: Option<Refreshed>,
+    /// Digest of the policy under which the provenance of every record was found good, where the suite requires any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Sha256>,
 }
 
 /// A package that an index leaves out.
