@@ -139,6 +139,14 @@ fn cosign_verify(sandbox: &Sandbox, envelope: &[u8], key: &str, file: &str) -> R
     cosign(sandbox, &arguments)
 }
 
+/// Writes an OpenSSH key in PEM, and returns its path in the sandbox.
+fn in_pem(sandbox: &Sandbox, name: &str) -> String {
+    let text = std::fs::read_to_string(sandbox.path(format!("{name}.pub"))).unwrap();
+    let der = ddb::formats::provenance::key::public_key(&text).unwrap().to_der();
+    sandbox.write(format!("{name}.spki.pem"), format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der)));
+    format!("{name}.spki.pem")
+}
+
 /// What `verify --deb` says of the provenance of a file, by the archive's repository.
 fn provenance_of(sandbox: &Sandbox, deb: &str) -> Value {
     let keyring = sandbox.public().join("archive-keyring.asc").display().to_string();
@@ -183,16 +191,16 @@ fn a_job_signs_what_it_deploys_and_strangers_and_cosign_see_it() {
         assert_eq!(said["commit"], "1234567890123456789012345678901234567890");
         sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
 
-        // The second opinion; an OpenSSH key is brought into the form that cosign reads.
-        let public = format!("archive/keys/provenance/{name}.pub");
-        if *name == "ed" {
-            let key = ddb::formats::provenance::key::public_key(&std::fs::read_to_string(sandbox.path(&public)).unwrap()).unwrap();
-            sandbox.write("ed.pem", format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(key.to_der())));
-        }
-        let public = if *name == "ed" { "ed.pem".to_owned() } else { public };
+        // The second opinions. cosign is given the OpenSSH key in the form that it reads.
+        let public = if *name == "ed" { in_pem(&sandbox, "ed") } else { format!("archive/keys/provenance/{name}.pub") };
         cosign_verify(&sandbox, &envelope, &public, "out/hello_1_amd64.deb").ok();
         sandbox.write("other.deb", b"other bytes");
         assert_ne!(cosign_verify(&sandbox, &envelope, &public, "other.deb").code, 0);
+        if *name == "ed" {
+            let shown = sandbox.run("ssh-keygen", &["-lf", &sandbox.path("ed.pub").display().to_string()]).ok().out;
+            let shown = shown.split(' ').nth(1).unwrap();
+            assert_eq!(said["signed_by"], format!("the key {shown}"));
+        }
         // The next key signs the same build for an archive that has seen nothing yet.
         std::fs::remove_dir_all(sandbox.archive()).unwrap();
         sandbox.run("cp", &["-a", archive.to_str().unwrap(), "archive"]).ok();

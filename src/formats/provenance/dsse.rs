@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::key::SecretKey;
+use super::key::{SecretKey, key_id};
 use super::{LONGEST, ProvenanceError};
 use crate::formats::sigstore::Octets;
 use crate::formats::sigstore::public_key::PublicKey;
@@ -59,7 +59,7 @@ impl Envelope {
         if !public.verifies(&signed, &sig) {
             return Err(ProvenanceError::Secret("its signature does not hold".to_owned()));
         }
-        let signature = EnvelopeSignature { keyid: public.fingerprint().to_hex(), sig: Octets(sig) };
+        let signature = EnvelopeSignature { keyid: key_id(&public), sig: Octets(sig) };
         Ok(Self { payload: Octets(payload), payload_type: PAYLOAD_TYPE.to_owned(), signatures: vec![signature] })
     }
 

@@ -79,6 +79,24 @@ pub fn public_key(text: &str) -> Result<PublicKey, ProvenanceError> {
     VerifyingKey::from_bytes(key.as_bytes()).map(PublicKey::Ed25519).map_err(|fault| wrong(&fault))
 }
 
+/// Returns what names a key in envelopes and to people: the fingerprint that OpenSSH shows (`ssh-keygen -l`), as other programs for
+/// DSSE have it.
+pub fn key_id(key: &PublicKey) -> String {
+    let point = |name: &str, curve: &str, point: &[u8]| [string(name.as_bytes()), string(curve.as_bytes()), string(point)].concat();
+    let blob = match key {
+        PublicKey::Ed25519(key) => [string(b"ssh-ed25519"), string(key.as_bytes())].concat(),
+        PublicKey::P256(key) => point("ecdsa-sha2-nistp256", "nistp256", key.to_encoded_point(false).as_bytes()),
+        PublicKey::P384(key) => point("ecdsa-sha2-nistp384", "nistp384", key.to_encoded_point(false).as_bytes()),
+    };
+    format!("SHA256:{}", Octets(Sha256::of(&blob).as_bytes().to_vec()).encode().trim_end_matches('='))
+}
+
+/// A string of RFC 4251, section 5.
+fn string(bytes: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    [length.to_be_bytes().as_slice(), bytes].concat()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

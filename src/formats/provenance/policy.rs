@@ -140,13 +140,13 @@ impl Project {
 
     fn by_key(&self, evidence: &Evidence) -> Result<String, ProvenanceError> {
         match evidence.envelope.signer(&self.keys) {
-            Some(key) => Ok(key.to_string()),
+            Some(key) => Ok(format!("the key {}", key::key_id(key))),
             None => Err(self.another(evidence)),
         }
     }
 
     fn another(&self, evidence: &Evidence) -> ProvenanceError {
-        let mut wanted: Vec<String> = self.keys.iter().map(ToString::to_string).collect();
+        let mut wanted: Vec<String> = self.keys.iter().map(|key| format!("the key {}", key::key_id(key))).collect();
         if let Some(Trust { signer: Signer::Identity { issuer, .. }, .. }) = &self.trust {
             wanted.push(format!("a job with a certificate for which {issuer} vouches"));
         }

@@ -118,7 +118,7 @@ fn what_a_suite_would_not_take_is_not_promoted_into_it() {
     sandbox.deb("out", "hello", "1", "amd64", "");
     sandbox.commit("out", &["--suite", "trixie"]).ok();
     let promote = |sandbox: &Sandbox, more: &[&str]| sandbox.publish(&[&["-C", "archive", "promote"], more].concat());
-    for what in [&["trixie", "stable"][..], &["trixie", "stable", "hello"]] {
+    for what in [&["trixie", "stable", "--all"][..], &["trixie", "stable", "hello"]] {
         promote(&sandbox, what).exits(4).says("hello_1: the suite requires provenance, and it has none");
     }
     give_key(&mut sandbox, &key);
