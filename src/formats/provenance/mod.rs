@@ -12,7 +12,6 @@ pub mod dsse;
 pub mod evidence;
 pub mod in_toto;
 pub mod key;
-mod logged;
 pub mod policy;
 
 use crate::formats::sigstore::SigstoreError;

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::evidence::{Certified, Evidence};
 use super::in_toto::{SLSA, Statement};
-use super::{ProvenanceError, key, logged};
+use super::{ProvenanceError, key};
 use crate::formats::sigstore::certificate::Certificate;
-use crate::formats::sigstore::entry::LogEntry;
+use crate::formats::sigstore::entry::{LogEntry, Submission, Verifier};
 use crate::formats::sigstore::public_key::PublicKey;
 use crate::formats::sigstore::trusted_root::TrustedRoot;
 use crate::formats::sigstore::verify::{Signer, Trust};
@@ -199,8 +199,11 @@ impl Project {
             return Err(SigstoreError::Signature { key: key.to_string() }.into());
         }
         if !trust.root.logs.is_empty() {
-            let leaf = logged::leaf(&evidence.envelope, signature, &certified.certificate, &key);
-            let entries = certified.entries.iter().map(|entry| LogEntry::of_kind(entry, logged::KIND)).collect::<Result<Vec<_>, _>>()?;
+            // What clients of Sigstore log of an envelope is the digest of what was signed.
+            let digest = Sha256::of(&evidence.envelope.signed());
+            let verifier = Verifier::Certificate(certified.certificate.0.clone());
+            let leaf = Submission { digest, signature: signature.sig.0.clone(), verifier }.leaf();
+            let entries = certified.entries.iter().map(LogEntry::of).collect::<Result<Vec<_>, _>>()?;
             if entries.is_empty() {
                 return Err(SigstoreError::UnknownLog { log: "none".to_owned() }.into());
             }

@@ -187,27 +187,23 @@ impl LogEntry {
         Ok(entry)
     }
 
-    /// Reads an entry of another kind, as it stands in a bundle.
+    /// Reads an entry as it stands in a bundle of another kind than that of a Release.
     ///
     /// # Errors
-    /// It is none of that kind.
-    pub(crate) fn of_kind(entry: &serde_json::Value, kind: &str) -> Result<Self, SigstoreError> {
+    /// It is not an entry of the kind that is made here.
+    pub(crate) fn of(entry: &serde_json::Value) -> Result<Self, SigstoreError> {
         let read: Result<Self, _> = serde_json::from_value(entry.clone());
         let entry = read.map_err(|fault| SigstoreError::malformed("the log's entry", fault))?;
-        entry.check_as(kind)?;
+        entry.check()?;
         Ok(entry)
     }
 
     /// Checks what the types do not say: kind and lengths.
     pub(super) fn check(&self) -> Result<(), SigstoreError> {
-        self.check_as("hashedrekord")
-    }
-
-    fn check_as(&self, wanted: &str) -> Result<(), SigstoreError> {
         let wrong = |fault: &str| SigstoreError::malformed("the log's entry", fault);
-        if self.kind_version.kind != wanted || self.kind_version.version != "0.0.2" {
+        if self.kind_version.kind != "hashedrekord" || self.kind_version.version != "0.0.2" {
             let KindVersion { kind, version } = &self.kind_version;
-            return Err(wrong(&format!("it is a \"{}\" {}, not a {wanted} 0.0.2", kind.escape_debug(), version.escape_debug())));
+            return Err(wrong(&format!("it is a \"{}\" {}, not a hashedrekord 0.0.2", kind.escape_debug(), version.escape_debug())));
         }
         if self.inclusion_proof.hashes.len() > LONGEST_PATH {
             return Err(wrong("its path is too long"));

@@ -248,19 +248,21 @@ fn logged(site: &Site, bundle: &Value) -> (Value, String) {
     site.sandbox.write("log.pub", format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(public.to_der())));
     let log = LogKey::new(LOG, public).unwrap();
     let payload = STANDARD.decode(bundle["dsseEnvelope"]["payload"].as_str().unwrap()).unwrap();
+    let head = format!("DSSEv1 28 application/vnd.in-toto+json {} ", payload.len());
+    let digest = Sha256::of(&[head.as_bytes(), &payload].concat());
     // As Rekor writes it: JSON with sorted keys and without blanks, which is how this program's maps are written.
     let leaf = json!({
         "apiVersion": "0.0.2",
-        "kind": "dsse",
-        "spec": {"dsseV002": {
-            "payloadHash": {"algorithm": "SHA2_256", "digest": STANDARD.encode(Sha256::of(&payload).as_bytes())},
-            "signatures": [{
+        "kind": "hashedrekord",
+        "spec": {"hashedRekordV002": {
+            "data": {"algorithm": "SHA2_256", "digest": STANDARD.encode(digest.as_bytes())},
+            "signature": {
                 "content": bundle["dsseEnvelope"]["signatures"][0]["sig"],
                 "verifier": {
                     "keyDetails": "PKIX_ECDSA_P256_SHA_256",
                     "x509Certificate": {"rawBytes": bundle["verificationMaterial"]["certificate"]["rawBytes"]},
                 },
-            }],
+            },
         }},
     });
     let leaf = serde_json::to_vec(&leaf).unwrap();
@@ -272,7 +274,7 @@ fn logged(site: &Site, bundle: &Value) -> (Value, String) {
     let entry = json!({
         "logIndex": "1",
         "logId": {"keyId": STANDARD.encode(log.id())},
-        "kindVersion": {"kind": "dsse", "version": "0.0.2"},
+        "kindVersion": {"kind": "hashedrekord", "version": "0.0.2"},
         "integratedTime": "0",
         "inclusionProof": {
             "logIndex": "1",
@@ -306,6 +308,5 @@ fn where_a_log_is_trusted_an_entry_of_this_envelope_is_needed() {
     *bundle.pointer_mut(entries).unwrap() = json!([entry]);
     site.leave(&bundle);
     site.sandbox.commit("out", &[]).ok();
-    if std::env::var_os("KEEP").is_some() { site.sandbox.run("cp", &["-a", &site.file("."), "/tmp/keepsite"]); }
     site.cosign("--new-bundle-format").ok();
 }
