@@ -2,6 +2,7 @@
 //!
 //! cosign is asked about our envelopes; certificates are those of a certificate authority that openssl makes here.
 
+mod agreeing;
 mod certificates;
 mod flows;
 mod forging;
@@ -257,6 +258,39 @@ fn what_nobody_signed_is_recorded_as_claims_and_is_no_evidence() {
     assert_eq!(landed["builds"][0]["verdict"], "landed");
     sandbox.dists(&[]).ok();
     assert_eq!(provenance_of(&sandbox, "out/hello_1_amd64.deb")["project"], "debian/hello");
+}
+
+#[test]
+fn where_nothing_is_required_anything_lands_and_strangers_are_told_what_it_is_worth() {
+    let sandbox = Sandbox::with_archive();
+    let deb = std::fs::read(sandbox.deb("out", "hello", "1", "amd64", "")).unwrap();
+    for name in ["hello", "evil"] {
+        pem_key(&sandbox, name);
+    }
+    policy(&sandbox, &pinned(&[("debian/hello", "hello", "hello")], "").replace("require-provenance = true\n", ""));
+    let envelope = sign(&sandbox, &statement(&deb, json!({})), "evil.pem");
+    sandbox.write("out/hello.intoto.jsonl", serde_json::to_vec(&envelope).unwrap());
+    sandbox.commit("out", &[]).ok();
+    sandbox.dists(&[]).ok();
+    let said = provenance_of(&sandbox, "out/hello_1_amd64.deb");
+    assert_eq!((&said["project"], &said["names_file"], &said["signed_by"]), (&Value::Null, &json!(true), &json!("the key without name")));
+    assert!(said["refused"].as_str().unwrap().contains("was not signed by the key SHA256:"), "{said}");
+    // The envelope is gone, or another one lies under its name: then nothing is said of it.
+    let object = object(&sandbox, &Sha256::of(&serde_json::to_vec(&envelope).unwrap()).to_hex());
+    std::fs::remove_file(&object).unwrap();
+    for _ in 0..2 {
+        let said = provenance_of(&sandbox, "out/hello_1_amd64.deb");
+        assert!(said["refused"].as_str().unwrap().starts_with("it is not at hand") && said["repository"].is_null(), "{said}");
+        std::fs::write(&object, b"{}").unwrap();
+    }
+    // The right key, from a file.
+    std::fs::remove_file(sandbox.path("out/hello.intoto.jsonl")).unwrap();
+    let key = sandbox.path("hello.pem").display().to_string();
+    let options = ["--provenance-key-file", &key, "--builder", "https://runner.example/1", "--on-conflict", "replace"];
+    sandbox.commit("out", &options).ok();
+    sandbox.dists(&[]).ok();
+    let said = provenance_of(&sandbox, "out/hello_1_amd64.deb");
+    assert_eq!((&said["project"], &said["builder"]), (&json!("debian/hello"), &json!("https://runner.example/1")));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `ddb-publish promote`: a suite offers what another one offers, or what it offered itself at an older state.
 //!
-//! Records are not read and not written: the trees that hold them are named at another path, in one commit that is landed by
-//! compare-and-swap as any other. So a suite of 70,000 packages costs what one of 10 costs.
+//! Records are not written, and read only where the suite requires provenance: the trees that hold them are named at another
+//! path, in one commit that is landed by compare-and-swap as any other. So a suite of 70,000 packages costs what one of 10 costs.
 
 mod origin;
 mod pool;

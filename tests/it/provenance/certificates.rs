@@ -9,13 +9,13 @@ use ed25519_dalek::Signer as _;
 use super::*;
 use crate::sigstore::site::trusted_root;
 
-const ISSUER: &str = "https://git.example";
+pub const ISSUER: &str = "https://git.example";
 const SUBJECT: &str = "https://git.example/debian/hello//.gitlab-ci.yml@refs/heads/main";
 const LOG: &str = "rekor.example";
 
 /// What a certificate says.
 #[derive(Clone, Copy)]
-struct Job<'a> {
+pub struct Job<'a> {
     authority: &'a str,
     days: &'a str,
     issuer: &'a str,
@@ -24,17 +24,17 @@ struct Job<'a> {
     purpose: &'a str,
 }
 
-const GOOD: Job<'_> =
+pub const GOOD: Job<'_> =
     Job { authority: "fulcio", days: "1", issuer: ISSUER, repository: REPOSITORY, reference: "refs/heads/main", purpose: "codeSigning" };
 
 /// A sandbox with two certificate authorities, `fulcio` and `other`, two timestamp authorities, `tsa` and `othertsa`, and a package.
-struct Site {
-    sandbox: Sandbox,
-    deb: Vec<u8>,
+pub struct Site {
+    pub sandbox: Sandbox,
+    pub deb: Vec<u8>,
 }
 
 impl Site {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let sandbox = Sandbox::with_archive();
         let deb = std::fs::read(sandbox.deb("out", "hello", "1", "amd64", "")).unwrap();
         let site = Self { sandbox, deb };
@@ -100,7 +100,7 @@ impl Site {
     }
 
     /// Makes `job.key` and `job.crt`, a certificate as Fulcio gives it.
-    fn job(&self, job: Job<'_>) {
+    pub fn job(&self, job: Job<'_>) {
         let Job { authority, days, issuer, repository, reference, purpose } = job;
         let said = [("8", issuer), ("12", repository), ("14", reference)];
         let said: String = said.iter().map(|(arc, text)| format!("1.3.6.1.4.1.57264.1.{arc}=ASN1:UTF8String:{text}\n")).collect();
@@ -124,7 +124,7 @@ impl Site {
     }
 
     /// A bundle by the job, with a timestamp of this authority.
-    fn bundle(&self, authority: Option<&str>) -> Value {
+    pub fn bundle(&self, authority: Option<&str>) -> Value {
         let envelope = sign(&self.sandbox, &statement(&self.deb, json!({})), "job.key");
         let signature = STANDARD.decode(envelope["signatures"][0]["sig"].as_str().unwrap()).unwrap();
         let timestamps: Vec<Value> =
@@ -145,7 +145,7 @@ impl Site {
     }
 
     /// Commits whom the archive trusts.
-    fn trust(&self, more: &[String]) {
+    pub fn trust(&self, more: &[String]) {
         let services = [
             format!("--fulcio=url=https://fulcio.example,certificate-chain={},start-time=2024-01-01T00:00:00Z", self.file("fulcio.crt")),
             format!("--tsa=url=https://tsa.example,certificate-chain={},start-time=2024-01-01T00:00:00Z", self.file("tsa.pem")),
@@ -168,14 +168,36 @@ impl Site {
 
     /// What cosign says of the bundle that was left.
     fn cosign(&self, more: &str) -> Run {
-        let (root, bundle, deb) =
-            (self.file("archive/keys/root.json"), self.file("out/hello.sigstore.json"), self.file("out/hello_1_amd64.deb"));
+        self.cosign_of("out/hello.sigstore.json", "out/hello_1_amd64.deb", &[more])
+    }
+
+    /// What cosign says of a bundle about a file.
+    pub fn cosign_of(&self, bundle: &str, file: &str, more: &[&str]) -> Run {
+        let [root, bundle, file] = ["archive/keys/root.json", bundle, file].map(|path| self.file(path));
         let who = ["--certificate-identity", SUBJECT, "--certificate-oidc-issuer", ISSUER];
         let what =
             ["verify-blob-attestation", "--trusted-root", &root, "--bundle", &bundle, "--type", "slsaprovenance1", "--insecure-ignore-sct"];
-        let more: &[&str] = if more.is_empty() { &[] } else { &[more] };
-        cosign(&self.sandbox, &[&what[..], &["--use-signed-timestamps"], &who, more, &[&deb]].concat())
+        cosign(&self.sandbox, &[&what[..], &["--use-signed-timestamps"], &who, more, &[&file]].concat())
     }
+}
+
+/// Every place in a JSON value.
+pub fn pointers_of(value: &Value) -> Vec<String> {
+    fn walk(value: &Value, path: &str, found: &mut Vec<String>) {
+        let children: Vec<(String, &Value)> = match value {
+            Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), value)).collect(),
+            Value::Array(values) => values.iter().enumerate().map(|(at, value)| (at.to_string(), value)).collect(),
+            _ => Vec::new(),
+        };
+        for (name, value) in children {
+            let path = format!("{path}/{name}");
+            found.push(path.clone());
+            walk(value, &path, found);
+        }
+    }
+    let mut found = Vec::new();
+    walk(value, "", &mut found);
+    found
 }
 
 const NEW_KEY: &[&str] = &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
@@ -242,7 +264,7 @@ fn another_root_repository_branch_issuer_time_and_purpose_are_refused() {
 }
 
 /// A log of two entries, with an ed25519 key.
-fn logged(site: &Site, bundle: &Value) -> (Value, String) {
+pub fn logged(site: &Site, bundle: &Value) -> (Value, String) {
     let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
     let public = PublicKey::Ed25519(key.verifying_key());
     site.sandbox.write("log.pub", format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(public.to_der())));
