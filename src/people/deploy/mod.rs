@@ -114,7 +114,8 @@ Examples:
     /// Send build output to the object store, leaving pointers and a manifest in place of the files
     #[command(after_help = "\
 For the build job: `commit` takes the folder later as it takes files. Every file is checked as by `commit`, but for what needs \
-the branch. A run that was killed is run again. DDB_UPLOADER_KEY, where set, signs the manifest.
+the branch. A run that was killed is run again. DDB_UPLOADER_KEY, where set, signs the manifest, and \
+DDB_PROVENANCE_KEY where the packages come from.
 
 Examples:
   $ ddb-deploy -C archive upload out/ --to uploaded/
