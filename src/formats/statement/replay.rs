@@ -316,9 +316,9 @@ impl State {
         let coming = Pointer::from(&file.facts);
         let first = self.pool.get(&file.path).copied().filter(|first| *first != coming);
         let Some(first) = first else {
-            if rules.on_conflict == OnConflict::Replace || self.records.get(place).is_none_or(|known| says_more(record, known)) {
-                self.records.insert(place.clone(), record.to_owned());
-            }
+            let replace = rules.on_conflict == OnConflict::Replace;
+            let text = self.records.get(place).map_or_else(|| record.to_owned(), |known| renewed(record, known, &coming.oid, replace));
+            self.records.insert(place.clone(), text);
             landing.added.insert(place.clone(), files);
             return;
         };
@@ -441,14 +441,20 @@ impl State {
     }
 }
 
-/// Tells whether a record says anything that the known one does not; which of two provenances a package has is no matter, but
-/// signed ones are more than none.
-fn says_more(record: &str, known: &str) -> bool {
-    if record == known {
-        return false;
-    }
+/// Returns what becomes of the record of a file that the suite offers already: the new one, with the provenance of the known one.
+/// Signed provenance takes the place of none or of claims, and with `replace` of any other.
+fn renewed(record: &str, known: &str, oid: &Sha256, replace: bool) -> String {
     let signed = |text: &str| Paragraph::of_checked(text).get(record::PROVENANCE).is_some();
-    without_provenance(record) != without_provenance(known) || (signed(record) && !signed(known))
+    let is_known = record == known || known.contains(&format!("\nSHA256: {oid}\n"));
+    if !is_known || (signed(record) && (replace || !signed(known))) {
+        return record.to_owned();
+    }
+    let ((bare, _), (known_bare, lines)) = (without_provenance(record), without_provenance(known));
+    match lines.is_empty() {
+        _ if bare == known_bare => known.to_owned(),
+        true => record.to_owned(),
+        false => bare + &lines,
+    }
 }
 
 fn source_version(place: &RecordPlace, text: &str) -> Version {

@@ -99,13 +99,14 @@ pub fn add_object(text: &mut String, field: &str, object: &Pointer) {
     }
 }
 
-/// Returns a record without what it says of provenance.
-pub fn without_provenance(text: &str) -> String {
+/// Returns a record without what it says of provenance, and the lines that do.
+pub fn without_provenance(text: &str) -> (String, String) {
     // ddb's own part begins with Filename, and each of its fields is one line.
     let own = text.rfind("\nFilename: ").map_or(0, |at| at + 1);
     let (control, own) = text.split_at_checked(own).unwrap_or(("", text));
     let is_provenance = |line: &&str| [PROVENANCE, CLAIMS].iter().any(|field| line.split(':').next() == Some(*field));
-    std::iter::once(control).chain(own.split_inclusive('\n').filter(|line| !is_provenance(line))).collect()
+    let (lines, others): (Vec<&str>, Vec<&str>) = own.split_inclusive('\n').partition(is_provenance);
+    (std::iter::once(control).chain(others).collect(), lines.concat())
 }
 
 /// Returns the text of a source package's record: its .dsc paragraph, where the .dsc lies, and its Section and Priority.
@@ -257,7 +258,8 @@ mod tests {
         assert_eq!((record.provenance, record.claims), (Some(object), None));
         assert_eq!(Record::parse(with(CLAIMS, &plain).as_bytes()).unwrap().claims, Some(object));
         for text in [signed.clone(), with(CLAIMS, &signed), plain.clone()] {
-            assert_eq!(without_provenance(&text), plain);
+            let (bare, lines) = without_provenance(&text);
+            assert_eq!((&bare, bare.clone() + &lines), (&plain, text));
         }
         assert_eq!(with(PROVENANCE, &signed), signed, "there is one already");
         let theirs = plain.replace("Package: hello\n", "Package: hello\nprovenance: theirs\n");

@@ -358,6 +358,16 @@ fn the_first_provenance_stays_unless_signed_provenance_comes_to_a_package_that_h
     let rules = Rules { on_conflict: OnConflict::Replace, downgrade: false };
     assert_eq!(archive.try_land(&signed("b"), rules).unwrap().verdict, Verdict::Landed);
     assert_eq!(kept(&archive), 3);
+    // What says less takes nothing away, and what else is new in a record comes with what was known.
+    for less in [&plain, &claimed("d")] {
+        assert_eq!(archive.try_land(less, rules).unwrap().verdict, Verdict::AlreadyLanded);
+    }
+    let mut listed = plain.clone();
+    listed.binaries[0].record.push_str(&format!("File-List: {}\n", Sha256::of(b"list")));
+    assert_eq!(archive.land(&listed), Verdict::Landed);
+    let record = archive.tip.iter().find(|(path, _)| path.starts_with("suites/")).unwrap().1;
+    let b = format!("Provenance: {} 1\n", Sha256::of(b"b"));
+    assert!(record.contains("File-List: ") && record.ends_with(&b), "{record}");
 
     // What no record names is not kept.
     let mut newer = Archive::default();
