@@ -3,7 +3,7 @@
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 
 use super::ProvenanceError;
-use crate::formats::openssh;
+use crate::formats::openssh::{self, string};
 use crate::formats::sigstore::Octets;
 use crate::formats::sigstore::public_key::PublicKey;
 use crate::formats::sigstore::secret_key;
@@ -89,12 +89,6 @@ pub fn key_id(key: &PublicKey) -> String {
         PublicKey::P384(key) => point("ecdsa-sha2-nistp384", "nistp384", key.to_encoded_point(false).as_bytes()),
     };
     format!("SHA256:{}", Octets(Sha256::of(&blob).as_bytes().to_vec()).encode().trim_end_matches('='))
-}
-
-/// A string of RFC 4251, section 5.
-fn string(bytes: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    [length.to_be_bytes().as_slice(), bytes].concat()
 }
 
 #[cfg(test)]

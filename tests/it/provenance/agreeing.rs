@@ -8,27 +8,20 @@ use std::sync::Mutex;
 use ddb::formats::provenance::policy::Policy;
 use ddb::words::archive::Archive;
 
-use super::certificates::{GOOD, ISSUER, Site, logged, pointers_of};
+use super::certificates::{GOOD, ISSUER, Site, logged};
 use super::*;
+use crate::sigstore::agreeing::{Numbers, pointers};
 
 /// Changes of each good one.
 const CHANGES: usize = 50;
-
-/// Numbers that look random and are the same in every run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % limit
-    }
-}
 
 /// The same with one value changed or taken away, and what was done.
 fn changed(good: &Value, numbers: &mut Numbers) -> (String, Value) {
     let mut json = good.clone();
     // A timestamp brings its signer's certificate along, which nobody signed and we need not: it is tested byte by byte elsewhere.
-    let all: Vec<String> = pointers_of(&json).into_iter().filter(|pointer| !pointer.ends_with("/signedTimestamp")).collect();
+    let mut all = Vec::new();
+    pointers(&json, "", &mut all);
+    all.retain(|pointer| !pointer.ends_with("/signedTimestamp"));
     let pointer = all[numbers.below(all.len())].clone();
     let value = json.pointer(&pointer).unwrap().clone();
     match value {

@@ -181,25 +181,6 @@ impl Site {
     }
 }
 
-/// Every place in a JSON value.
-pub fn pointers_of(value: &Value) -> Vec<String> {
-    fn walk(value: &Value, path: &str, found: &mut Vec<String>) {
-        let children: Vec<(String, &Value)> = match value {
-            Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), value)).collect(),
-            Value::Array(values) => values.iter().enumerate().map(|(at, value)| (at.to_string(), value)).collect(),
-            _ => Vec::new(),
-        };
-        for (name, value) in children {
-            let path = format!("{path}/{name}");
-            found.push(path.clone());
-            walk(value, &path, found);
-        }
-    }
-    let mut found = Vec::new();
-    walk(value, "", &mut found);
-    found
-}
-
 const NEW_KEY: &[&str] = &["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
 
 #[test]
