@@ -73,7 +73,7 @@ fn parsing(bench: &Bench, index: &str) {
     bench.measure("parse: every paragraph as a record", (count, "records"), || (), records);
     for (name, length) in [("parse: a .deb of 2 KB", 1 << 10), ("parse: a .deb of 8 MB", 8 << 20)] {
         let package = text::deb(length);
-        bench.measure(name, (package.len() as f64 / 1e6, "MB"), || (), |()| deb::read(&package[..]).unwrap());
+        bench.measure(name, (package.len() as f64 / 1e6, "MB"), || (), |()| deb::read(&package[..], deb::Depth::Whole).unwrap());
     }
 }
 

@@ -39,7 +39,7 @@ def promotions(run, repeats, rows):
     """A suite made from another one, and a suite that goes back to its first Release and forth again; publishing included."""
     tool = run.tool
     names = [f"copy{number}" for number in range(repeats)]
-    tool.configure("".join(f'\n[suites.{name}]\narchitectures = ["amd64", "all"]\ndescriptions = "long"\n' for name in names), "Add suites.")
+    tool.configure("".join(f'\n[suites.{name}]\narchitectures = ["amd64"]\ndescriptions = "long"\n' for name in names), "Add suites.")
     before = packages(tool, "trixie")
     last = sequence(tool)
     for name in names:

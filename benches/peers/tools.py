@@ -76,8 +76,10 @@ class Ddb(Tool):
     name = "ddb"
     title = "ddb, checkout"
     caveats = (
-        "ingest checks every member of every package, keeps an object of each and makes a Git commit; publish syncs what it writes",
-        "writes gz and xz made of blocks (see their sizes), by-hash, and pdiffs where they are on; lists arch:all packages in binary-all too",
+        "ingest keeps an object of each package and makes a Git commit; publish syncs what it writes. As the peers it reads the control"
+        " member alone (check-packages = \"control\"); by default ddb unpacks data.tar too, and refuses what dpkg could not unpack",
+        "writes gz and xz made of blocks (see their sizes), by-hash, and pdiffs where they are on",
+        "has no binary-all beside binary-amd64, as the peers have none: `all` is taken out of the suite's architectures",
         "a deploy writes the pointers and records of its packages into the checkout",
     )
 
@@ -111,7 +113,15 @@ class Ddb(Tool):
         self.run(self.program("ddb-deploy"), "init", self.archive, "--suite", "trixie", "--architecture", "amd64", "--origin", "Bench")
         self.published("key", "generate", "--name", "Bench", "--email", "bench@example.org")
         # As the peers: whole descriptions in Packages. (The default is Debian's way: the long text in Translation-en.)
-        self.configure('descriptions = "long"\n', "Keep descriptions whole.")
+        # And no binary-all, which repeats all that binary-amd64 has of arch:all: none of the peers writes that.
+        settings = self.archive / "ddb.toml"
+        text = settings.read_text(encoding="ascii")
+        without = text.replace('architectures = ["amd64", "all"]', 'architectures = ["amd64"]')
+        if without == text:
+            raise RuntimeError(f"{settings} has no architectures to change")
+        # And the data of packages unpacked by nobody.
+        settings.write_text('check-packages = "control"\n' + without, encoding="ascii")
+        self.configure('descriptions = "long"\n', "Keep descriptions whole, leave binary-all out, unpack no data.")
 
     def configure(self, more, message):
         """Appends to ddb.toml and commits that."""

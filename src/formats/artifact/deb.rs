@@ -1,7 +1,7 @@
 //! A .deb, .udeb or .ddeb as a stream: its control text and the paths that it installs (deb(5)).
 //!
-//! The whole file is read once and to its end: both tar members are unpacked and walked, so a cut-off or patched file is
-//! noticed wherever it was cut. Order is deb(5)'s: `debian-binary`, control.tar, data.tar; members whose name begins with
+//! The whole file is read once and to its end, so a cut-off file is noticed wherever it was cut. Both tar members are unpacked
+//! and walked, or the data passed over where only the control text is asked for. Order is deb(5)'s: `debian-binary`, control.tar, data.tar; members whose name begins with
 //! `_` may stand between, others only behind. Whether the control text makes sense is the matter of `control`.
 
 use std::cell::Cell;
@@ -95,26 +95,38 @@ pub enum DebError {
     TooManyPaths,
 }
 
+/// How much of a .deb is unpacked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Both tar members.
+    Whole,
+    /// control.tar; data.tar must be there in a compression that dpkg reads, and is passed over.
+    Control,
+}
+
 /// What a .deb holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DebContents {
     /// The control file verbatim, without empty lines around it and with one newline at its end.
     pub control: String,
-    /// What the package installs, folders left out, without leading `./`, in the order of data.tar.
+    /// What the package installs, folders left out, without leading `./`, in the order of data.tar; nothing where that was passed over.
     pub paths: Vec<String>,
 }
 
-/// Reads a whole .deb.
+/// Reads a .deb.
 ///
 /// # Errors
-/// It is cut off, malformed, over a limit of `words::limits`, or holds what dpkg would not unpack.
-pub fn read<R: Read>(reader: R) -> Result<DebContents, DebError> {
+/// It is cut off, malformed, over a limit of `words::limits`, or holds what dpkg would not unpack, as far as it is unpacked.
+pub fn read<R: Read>(reader: R, depth: Depth) -> Result<DebContents, DebError> {
     let mut archive = ar::Archive::open(reader)?;
     read_format_version(&mut archive)?;
     let member = next_main(&mut archive, "control.tar")?;
     let control = read_tar(&mut archive, &member, "control.tar", limits::CONTROL_TAR, read_control)?;
     let member = next_main(&mut archive, "data.tar")?;
-    let paths = read_tar(&mut archive, &member, "data.tar", limits::DATA_TAR, read_paths)?;
+    let paths = match depth {
+        Depth::Whole => read_tar(&mut archive, &member, "data.tar", limits::DATA_TAR, read_paths)?,
+        Depth::Control => packing_of(&member, "data.tar").map(|_| Vec::new())?,
+    };
     while let Some(extra) = archive.next_member()? {
         if extra.name == "debian-binary" || extra.name.starts_with("control.tar") || extra.name.starts_with("data.tar") {
             return Err(DebError::Repeated { member: extra.name });
@@ -178,10 +190,7 @@ fn read_tar<R: Read, T>(
         Fault::Tar(fault) => DebError::Member { member: member.name.clone(), fault },
         Fault::Deb(fault) => fault,
     };
-    let packing = member.name.strip_prefix(base).and_then(Packing::of_suffix);
-    let packing = packing
-        .filter(|packing| base == "data.tar" || !matches!(packing, Packing::Bzip2 | Packing::Lzma))
-        .ok_or_else(|| DebError::Compression { member: member.name.clone() })?;
+    let packing = packing_of(member, base)?;
     let taken = Cell::new(0);
     // A small member gets small buffers: clearing large ones costs more than unpacking it.
     let small = usize::try_from(member.size).unwrap_or(BUFFER).clamp(1 << 12, BUFFER);
@@ -194,6 +203,13 @@ fn read_tar<R: Read, T>(
         0 => Ok(value),
         _ => Err(DebError::Garbage { member: member.name.clone() }),
     }
+}
+
+fn packing_of(member: &ar::Member, base: &'static str) -> Result<Packing, DebError> {
+    let packing = member.name.strip_prefix(base).and_then(Packing::of_suffix);
+    packing
+        .filter(|packing| base == "data.tar" || !matches!(packing, Packing::Bzip2 | Packing::Lzma))
+        .ok_or_else(|| DebError::Compression { member: member.name.clone() })
 }
 
 /// What goes wrong while a tar member is walked.
@@ -250,6 +266,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Reads a whole .deb.
+    fn read(bytes: &[u8]) -> Result<DebContents, DebError> {
+        super::read(bytes, Depth::Whole)
+    }
+
     const BINARY: (&str, &[u8]) = ("debian-binary", b"2.0\n");
 
     /// Returns a .deb of these members behind `debian-binary`.
@@ -265,7 +286,7 @@ mod tests {
     fn control_and_paths_come_back() {
         let expected = DebContents { control: CONTROL.to_owned(), paths: vec!["usr/hello".to_owned(), "usr/link".to_owned()] };
         let (control, data) = (control_tar(CONTROL.as_bytes()), data_tar());
-        let check = |bytes: Vec<u8>| assert_eq!(read(bytes.as_slice()).unwrap(), expected);
+        let check = |bytes: Vec<u8>| assert_eq!(read(&bytes).unwrap(), expected);
         check(deb(CONTROL));
         check(deb(&format!("\n{CONTROL}\n\n")));
         check(deb(CONTROL.trim_end()));
@@ -275,6 +296,24 @@ mod tests {
         check(ar(&[("debian-binary", b"2.1\nmore\n"), ("control.tar", &control), ("data.tar", &data)]));
         let bare = Tar::new().file("control", CONTROL.as_bytes()).end();
         check(with(&[("control.tar", &bare), ("data.tar", &data)]));
+    }
+
+    #[test]
+    fn the_data_is_passed_over_where_only_the_control_text_is_asked_for() {
+        let control = control_tar(CONTROL.as_bytes());
+        let read = |members: &[(&str, &[u8])]| super::read(with(members).as_slice(), Depth::Control);
+        let expected = DebContents { control: CONTROL.to_owned(), paths: Vec::new() };
+        let (control, data) = (("control.tar", control.as_slice()), ("data.tar.xz", &b"this is no xz"[..]));
+        assert_eq!(read(&[control, data]).unwrap(), expected);
+        assert!(matches!(super::read(with(&[control, data]).as_slice(), Depth::Whole), Err(DebError::Member { .. })));
+        let fault = |members: &[(&str, &[u8])]| chain(&read(members).unwrap_err());
+        assert_eq!(fault(&[control]), "it has no data.tar");
+        assert_eq!(fault(&[control, data, data]), "its member data.tar.xz is one too many");
+        assert_eq!(fault(&[control, ("data.tar.zip", b"")]), "its member data.tar.zip is compressed in a way that dpkg does not read");
+        let whole = with(&[control, data]);
+        for end in 0..whole.len() {
+            assert!(super::read(whole.get(..end).unwrap(), Depth::Control).is_err(), "cut at {end} of {}", whole.len());
+        }
     }
 
     #[test]
@@ -369,7 +408,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for compression in ["none", "gzip", "xz", "zstd"] {
             let bytes = built(compression, folder.path());
-            let contents = read(bytes.as_slice()).unwrap();
+            let contents = read(&bytes).unwrap();
             assert_eq!(contents.control, CONTROL, "{compression}");
             assert_eq!(contents.paths, ["usr/share/doc/hello/noise"], "{compression}");
             for end in (0..bytes.len()).step_by(97).chain(bytes.len().saturating_sub(300)..bytes.len()) {
@@ -398,13 +437,13 @@ mod tests {
         lzma.write_all(&data_tar()).unwrap();
         for (name, packed) in [("data.tar.bz2", bzip2.finish().unwrap()), ("data.tar.lzma", lzma.finish().unwrap())] {
             let whole = with(&[("control.tar.gz", &control), (name, &packed)]);
-            assert_eq!(read(whole.as_slice()).unwrap().paths.len(), 2, "{name}");
+            assert_eq!(read(&whole).unwrap().paths.len(), 2, "{name}");
             let twice = [packed.clone(), packed.clone()].concat();
             let twice = with(&[("control.tar.gz", &control), (name, &twice)]);
             assert_eq!(fault(&twice), format!("garbage follows the compressed data of its member {name}"));
             for end in 0..packed.len() {
                 let cut = with(&[("control.tar.gz", &control), (name, packed.get(..end).unwrap())]);
-                assert!(read(cut.as_slice()).is_err(), "{name} cut at {end}");
+                assert!(read(&cut).is_err(), "{name} cut at {end}");
             }
         }
     }
@@ -416,7 +455,7 @@ mod tests {
         for (name, packed) in [("data.tar.gz", gzip(&data_tar())), ("data.tar.xz", xz(&data_tar())), ("data.tar.zst", zst)] {
             for end in 0..packed.len() {
                 let cut = with(&[("control.tar.gz", &control), (name, packed.get(..end).unwrap())]);
-                assert!(read(cut.as_slice()).is_err(), "{name} cut at {end}");
+                assert!(read(&cut).is_err(), "{name} cut at {end}");
             }
         }
     }
@@ -437,7 +476,7 @@ mod tests {
             let begin = (at * bytes.len() as f64) as usize;
             let end = (begin + length).min(bytes.len());
             bytes.splice(begin..end, new);
-            if let Ok(contents) = read(bytes.as_slice()) {
+            if let Ok(contents) = read(&bytes) {
                 let _ = super::super::control::Binary::parse(contents.control, &"hello_1.0-1_amd64.deb".parse().unwrap());
             }
         }

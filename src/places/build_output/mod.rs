@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::formats::artifact::control::Binary;
+use crate::formats::artifact::deb::Depth;
 use crate::formats::artifact::dsc::Dsc;
 use crate::formats::contents::FileList;
 use crate::places::sign::uploaders::Uploaders;
@@ -32,6 +33,8 @@ pub type Progress<'a> = &'a (dyn Fn(&str, usize) + Sync);
 pub struct ReadOptions<'a> {
     /// Digests that the facts carry beside MD5 and SHA-256.
     pub extra: ExtraDigests,
+    /// How much of a package is unpacked.
+    pub depth: Depth,
     /// Whose signatures count. Where given, every .changes must carry one, and every package be covered by one.
     pub uploaders: Option<&'a Uploaders>,
     /// The time at which signatures are judged.
@@ -80,7 +83,7 @@ pub struct OutputBinary {
     pub file: OutputFile,
     /// Its control paragraph.
     pub binary: Binary,
-    /// What it installs.
+    /// What it installs; nothing where only the control text was asked for.
     pub contents: FileList,
 }
 

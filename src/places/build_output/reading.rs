@@ -145,7 +145,7 @@ fn read_content(path: &Path, name: &FileName, kind: Kind, extra: ExtraDigests, o
     let capacity = usize::try_from(before.len()).unwrap_or(PIECE).saturating_add(1).clamp(1 << 12, PIECE);
     let mut reader = BufReader::with_capacity(capacity, Hashing { file, hasher: Hasher::new(extra) });
     let content = match kind {
-        Kind::Binary => read_binary(&mut reader, name),
+        Kind::Binary => read_binary(&mut reader, name, options.depth),
         Kind::Dsc | Kind::Changes | Kind::Buildinfo => {
             let mut text = Vec::new();
             reader.by_ref().take(limits::SIGNED_TEXT + 1).read_to_end(&mut text).map_err(ReadError::Read)?;
@@ -203,8 +203,8 @@ impl Read for Hashing {
     }
 }
 
-fn read_binary(reader: &mut impl Read, name: &FileName) -> Result<Content, String> {
-    let contents = deb::read(reader).map_err(|fault| in_one_line(&fault))?;
+fn read_binary(reader: &mut impl Read, name: &FileName, depth: deb::Depth) -> Result<Content, String> {
+    let contents = deb::read(reader, depth).map_err(|fault| in_one_line(&fault))?;
     let binary = Binary::parse(contents.control, name).map_err(|fault| in_one_line(&fault))?;
     Ok(Content::Binary { binary: Box::new(binary), files: FileList::of(&contents.paths) })
 }
@@ -245,6 +245,7 @@ fn verify(text: &[u8], payload: &str, options: &ReadOptions<'_>) -> Signer {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::formats::artifact::deb::Depth;
 
     #[test]
     fn what_took_the_place_of_a_file_after_it_was_listed_is_not_waited_for() {
@@ -261,8 +262,13 @@ mod tests {
 
     #[test]
     fn a_file_that_is_longer_than_it_says_has_changed() {
-        let options =
-            ReadOptions { extra: ExtraDigests::default(), uploaders: None, now: crate::words::date::Timestamp(0), progress: None };
+        let options = ReadOptions {
+            extra: ExtraDigests::default(),
+            depth: Depth::Whole,
+            uploaders: None,
+            now: crate::words::date::Timestamp(0),
+            progress: None,
+        };
         // The kernel says that its files are empty, as if they grew while they are read.
         let read = read_content(Path::new("/proc/version"), &"x.log".parse().unwrap(), Kind::Log, ExtraDigests::default(), &options);
         assert!(matches!(read, Err(ReadError::Changed)));

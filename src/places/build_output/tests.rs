@@ -65,7 +65,7 @@ impl Out {
     }
 
     fn read_with(&self, extra: ExtraDigests, uploaders: Option<&Uploaders>) -> Result<BuildOutput, Problems> {
-        read(self.path(), &ReadOptions { extra, uploaders, now: NOW, progress: None })
+        read(self.path(), &ReadOptions { extra, depth: Depth::Whole, uploaders, now: NOW, progress: None })
     }
 
     fn problems(&self) -> Vec<String> {
@@ -237,8 +237,10 @@ fn an_empty_folder_is_a_problem() {
     assert_eq!(out.problems(), expected);
     out.put(".gitkeep", b"").put("sub/.hidden", b"");
     assert_eq!(out.problems(), expected);
-    let missing =
-        read(&out.path().join("missing"), &ReadOptions { extra: ExtraDigests::default(), uploaders: None, now: NOW, progress: None });
+    let missing = read(
+        &out.path().join("missing"),
+        &ReadOptions { extra: ExtraDigests::default(), depth: Depth::Whole, uploaders: None, now: NOW, progress: None },
+    );
     assert_eq!(lines(&missing.unwrap_err()), [".: cannot be listed: No such file or directory (os error 2)"]);
 }
 
@@ -338,7 +340,11 @@ fn every_file_is_reported_as_progress_once() {
     let out = Out::whole();
     let seen = std::sync::Mutex::new(Vec::new());
     let progress = |name: &str, total: usize| seen.lock().unwrap().push((name.to_owned(), total));
-    read(out.path(), &ReadOptions { extra: ExtraDigests::default(), uploaders: None, now: NOW, progress: Some(&progress) }).unwrap();
+    read(
+        out.path(),
+        &ReadOptions { extra: ExtraDigests::default(), depth: Depth::Whole, uploaders: None, now: NOW, progress: Some(&progress) },
+    )
+    .unwrap();
     let mut seen = seen.into_inner().unwrap();
     seen.sort();
     let files = [DEBIAN.0, DSC, "hello_1.0-1_amd64.build", BUILDINFO, CHANGES, DEB, ORIG.0];

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::formats::artifact::deb::Depth;
 use crate::formats::sealed::SealedError;
 use crate::formats::statement::replay::{Conflict, Rules, Verdict};
 use crate::places::build_output::Problems;
@@ -29,7 +30,7 @@ use crate::places::store::StoreError;
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
 use crate::stories::lfs;
-use crate::words::archive::{Archive, ExtraDigest};
+use crate::words::archive::{Archive, ExtraDigest, PackageCheck};
 use crate::words::date::{Span, Timestamp};
 use crate::words::digest::ExtraDigests;
 use crate::words::name::{Codename, SourceName};
@@ -349,6 +350,14 @@ pub(crate) fn refused(out: &Path, problems: Problems) -> DeployError {
 fn extra_digests(archive: &Archive) -> ExtraDigests {
     let wanted = |digest| archive.suites.values().any(|suite| suite.package_digests.contains(&digest));
     ExtraDigests { sha1: wanted(ExtraDigest::Sha1), sha512: wanted(ExtraDigest::Sha512) }
+}
+
+/// Returns how much of a package is unpacked: all of it for `Contents`.
+fn depth(archive: &Archive) -> Depth {
+    match archive.check_packages {
+        PackageCheck::Control if !compose::wants_contents(archive) => Depth::Control,
+        _ => Depth::Whole,
+    }
 }
 
 /// Chooses the suite: the one named, else the only one, else the one that the .changes mean.

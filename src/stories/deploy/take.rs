@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::attest::{AttestError, Attested, Attestor, attest};
 use super::compose::{self, Files, Said};
-use super::{DeployError, Problem, choose_suite, extra_digests, refused};
+use super::{DeployError, Problem, choose_suite, depth, extra_digests, refused};
 use crate::formats::manifest::{Manifest, differences};
 use crate::formats::pool::pointer::Pointer;
 use crate::formats::sealed::Sealed;
@@ -147,7 +147,8 @@ impl Taking<'_> {
             }
             (self.listener)(Event::Part { name: name.to_owned() });
         };
-        let options = ReadOptions { extra: extra_digests(self.archive), uploaders, now: self.now, progress: Some(&progress) };
+        let (extra, depth) = (extra_digests(self.archive), depth(self.archive));
+        let options = ReadOptions { extra, depth, uploaders, now: self.now, progress: Some(&progress) };
         let output = build_output::read(dir, &options).map_err(|problems| refused(self.out, problems))?;
         (self.listener)(Event::End);
         Ok(output)

@@ -63,12 +63,33 @@ pub struct Archive {
     /// Whose provenance counts, for suites with `require-provenance`.
     #[serde(default, skip_serializing_if = "ProvenanceSettings::is_empty")]
     pub provenance: ProvenanceSettings,
+    /// How much of a package a deploy unpacks before it takes it.
+    #[serde(default, skip_serializing_if = "PackageCheck::is_whole")]
+    pub check_packages: PackageCheck,
     /// Public keyrings in this repository (paths such as `keys/uploaders/alice.asc`, or a folder) whose keys may upload.
     /// Where any is named, every .changes (or, without one, every .dsc) must carry a good signature by one of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uploaders: Vec<String>,
     /// What is published, by codename.
     pub suites: BTreeMap<Codename, Suite>,
+}
+
+/// How much of a package a deploy unpacks. Its digests are taken either way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PackageCheck {
+    /// All: a package that dpkg could not unpack is refused.
+    #[default]
+    Whole,
+    /// The control member alone, which is about as fast as hashing: its data is taken as the build left it. Where a suite has
+    /// `contents`, packages are unpacked wholly all the same.
+    Control,
+}
+
+impl PackageCheck {
+    fn is_whole(&self) -> bool {
+        *self == Self::Whole
+    }
 }
 
 /// Who publishes.

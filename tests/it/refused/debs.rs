@@ -30,6 +30,29 @@ fn debs_that_are_cut_off_or_no_archives_are_refused() {
     archive.refuses_file(DEB, &deb_of(&control_tar(CONTROL), cut), "cut off");
 }
 
+/// What `check-packages = "control"` gives up, and what it does not.
+#[test]
+fn with_the_control_member_alone_checked_the_data_is_taken_as_it_is() {
+    let archive = Watched::new();
+    let name = "hostname_3.23+nmu1_amd64.deb";
+    let real = std::fs::read(cache("out/small").join(name)).unwrap();
+    let mut flipped = real.clone();
+    flipped[real.len() - 2000] ^= 0x10;
+    archive.refuses_file(name, &flipped, "data.tar.xz");
+    let plain = std::fs::read_to_string(archive.sandbox.path("archive/ddb.toml")).unwrap();
+    let with = |more: &str, contents: &str| {
+        archive.sandbox.write("archive/ddb.toml", format!("{more}{plain}{contents}"));
+        archive.sandbox.git(&["commit", "--quiet", "--all", "--message", "Check otherwise."]).ok();
+    };
+    with("check-packages = \"control\"\n", "");
+    archive.accepts(&archive.out(&[(name, &flipped)]));
+    archive.refuses_file(name, &real[..real.len() - 1], "cut off");
+    archive.refuses_file(DEB, &deb(&CONTROL.replace("Version", "Verzion")), "Version");
+    // Contents are made of what is in the data.
+    with("check-packages = \"control\"\n", "contents = true\n");
+    archive.refuses_file(name, &flipped, "data.tar.xz");
+}
+
 #[test]
 fn members_that_are_missing_wrong_repeated_or_out_of_order_are_refused() {
     let archive = Watched::new();

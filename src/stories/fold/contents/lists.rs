@@ -79,7 +79,7 @@ impl<'a> Lists<'a> {
         };
         let inner = self.packages.open(&package.file.oid).map_err(|fault| failed(&fault))?;
         let mut reader = BufReader::with_capacity(1 << 18, Hashing { inner, hasher: OidHasher::default() });
-        let contents = deb::read(&mut reader);
+        let contents = deb::read(&mut reader, deb::Depth::Whole);
         // What the object is, before what it says.
         io::copy(&mut reader, &mut io::sink()).map_err(|fault| failed(&fault))?;
         let (oid, size) = reader.into_inner().hasher.finish();
