@@ -15,6 +15,7 @@ pub mod merkle;
 pub mod openssh;
 pub mod pdiff;
 pub mod pool;
+pub mod provenance;
 pub mod release;
 pub mod sealed;
 pub mod sigstore;

@@ -139,7 +139,8 @@ fn blob(key: &PublicKey) -> Vec<u8> {
     [string(ED25519.as_bytes()), string(key.as_bytes())].concat()
 }
 
-fn string(bytes: &[u8]) -> Vec<u8> {
+/// Returns a string of RFC 4251: its length, and its bytes.
+pub(super) fn string(bytes: &[u8]) -> Vec<u8> {
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     [length.to_be_bytes().as_slice(), bytes].concat()
 }

@@ -15,6 +15,7 @@ use crate::places::git::remote::RemoteError;
 use crate::places::transparency::LogError;
 use crate::stories::archive::OpenError;
 use crate::stories::deploy::DeployError;
+use crate::stories::deploy::attest::AttestError;
 use crate::stories::doctor::DoctorError;
 use crate::stories::export::ExportError;
 use crate::stories::fold::FoldError;
@@ -28,6 +29,7 @@ use crate::stories::lfs::fetch::FetchError;
 use crate::stories::lfs::install::InstallError;
 use crate::stories::monitor::MonitorError;
 use crate::stories::promote::PromoteError;
+use crate::stories::provenance::suite::SuiteError;
 use crate::stories::publish::PublishError;
 use crate::stories::publish::stage::StageError;
 use crate::stories::rebuild::RebuildError;
@@ -134,6 +136,15 @@ fn of_open(error: &OpenError) -> Exit {
     }
 }
 
+fn of_provenance(error: &SuiteError) -> Exit {
+    match error {
+        SuiteError::Open(error) => of_open(error),
+        SuiteError::Git(error) => of_git(error),
+        SuiteError::Store(_) => Exit::Failed,
+        SuiteError::Records { .. } => Exit::Archive,
+    }
+}
+
 impl From<InitError> for Failure {
     fn from(error: InitError) -> Self {
         let exit = match &error {
@@ -161,6 +172,8 @@ impl From<DeployError> for Failure {
             DeployError::Seal(_) => (Exit::Key, Vec::new()),
             DeployError::Turned { .. } => (Exit::Rejected, Vec::new()),
             DeployError::LayOut(_) => (Exit::Failed, Vec::new()),
+            DeployError::Attest(AttestError::Sign(_)) => (Exit::Key, Vec::new()),
+            DeployError::Attest(_) => (Exit::Failed, Vec::new()),
             DeployError::Refused { problems, .. } => (
                 Exit::Refused,
                 problems.iter().map(|problem| FailureProblem { file: problem.file.clone(), reason: problem.reason.clone() }).collect(),
@@ -225,6 +238,7 @@ impl From<PublishError> for Failure {
                 of_git(fault)
             }
             PublishError::Stage(StageError::Remote(fault)) => of_remote(fault),
+            PublishError::Provenance(fault) => of_provenance(fault),
             PublishError::Key(_) | PublishError::Sign(_) => Exit::Key,
             PublishError::Target(_) | PublishError::Fold(FoldError::Keep(_)) => Exit::Failed,
             PublishError::Contended { .. } => Exit::Contended,
@@ -234,7 +248,9 @@ impl From<PublishError> for Failure {
             _ => Exit::Archive,
         };
         let problems = match &error {
-            PublishError::Fold(FoldError::Records { problems, .. }) | PublishError::Objects { problems } => {
+            PublishError::Fold(FoldError::Records { problems, .. })
+            | PublishError::Objects { problems }
+            | PublishError::Provenance(SuiteError::Records { problems, .. }) => {
                 problems.iter().map(|problem| FailureProblem { file: problem.path.clone(), reason: problem.fault.clone() }).collect()
             }
             _ => Vec::new(),
@@ -267,6 +283,7 @@ impl From<PromoteError> for Failure {
             PromoteError::Git(fault) | PromoteError::Served(ServedError::Git(fault)) => of_git(fault),
             PromoteError::Remote(fault) => of_remote(fault),
             PromoteError::Store(_) => Exit::Failed,
+            PromoteError::Provenance(fault) => of_provenance(fault),
             PromoteError::Snapshot(_) | PromoteError::Itself { .. } | PromoteError::NoRelease { .. } => Exit::Usage,
             PromoteError::Served(_)
             | PromoteError::NoSuite { .. }
@@ -276,7 +293,7 @@ impl From<PromoteError> for Failure {
             | PromoteError::Pool { .. } => Exit::Archive,
         };
         let problems = match &error {
-            PromoteError::Pool { problems } => {
+            PromoteError::Pool { problems } | PromoteError::Provenance(SuiteError::Records { problems, .. }) => {
                 problems.iter().map(|problem| FailureProblem { file: problem.path.clone(), reason: problem.fault.clone() }).collect()
             }
             _ => Vec::new(),

@@ -8,6 +8,7 @@ pub mod failure;
 mod keys;
 mod logs;
 pub mod progress;
+mod provenance;
 pub mod publish;
 mod readers;
 pub mod schemas;

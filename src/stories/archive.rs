@@ -75,6 +75,14 @@ pub enum OpenError {
         /// The folder of the configuration.
         path: PathBuf,
     },
+    /// A file that `[provenance.projects]` names is not usable.
+    #[error("{path}, which [provenance.projects] of ddb.toml names: {fault}")]
+    Provenance {
+        /// The path.
+        path: String,
+        /// What is wrong.
+        fault: String,
+    },
     /// A file that ddb.toml names is missing.
     #[error("ddb.toml names {path} as {role}, but commit {commit} does not hold it")]
     NoFile {

@@ -16,6 +16,7 @@ use crate::formats::pool::path::PoolPath;
 use crate::formats::pool::pointer::Pointer;
 use crate::formats::release::{Listed, by_hash_paths};
 use crate::formats::suite::checks::{self, RecordProblem};
+use crate::formats::suite::place::RecordPlace;
 use crate::places::digest_of;
 use crate::places::git::GitError;
 use crate::places::git::read::{Snapshot, read_blobs};
@@ -31,7 +32,7 @@ use crate::stories::publish::stage::{self, StageError};
 use crate::words::archive::Archive;
 use crate::words::date::Timestamp;
 use crate::words::digest::{ExtraDigests, FileFacts, ObjectId};
-use crate::words::name::Codename;
+use crate::words::name::{Codename, SourceName};
 
 /// What is looked at.
 #[derive(Debug, Clone)]
@@ -167,6 +168,7 @@ fn check_pool(open: &OpenArchive, snapshot: &Snapshot<'_>, findings: &mut Vec<Fi
 
 fn check_records(snapshot: &Snapshot<'_>, archive: &Archive, pool: &Pool, findings: &mut Vec<Finding>) -> Result<usize, FsckError> {
     let mut count = 0;
+    let kept: BTreeSet<(&SourceName, &Pointer)> = pool.iter().map(|(path, pointer)| (path.source(), pointer)).collect();
     for codename in archive.suites.keys() {
         let records = match snapshot.record_bytes(codename) {
             Ok(records) => records,
@@ -177,7 +179,10 @@ fn check_records(snapshot: &Snapshot<'_>, archive: &Archive, pool: &Pool, findin
             Err(fault) => return Err(fault.into()),
         };
         count += records.len();
-        let problems: Vec<RecordProblem> = records.par_iter().flat_map_iter(|(place, bytes)| record_problems(place, bytes, pool)).collect();
+        let problems: Vec<RecordProblem> = records
+            .par_iter()
+            .flat_map_iter(|(place, bytes)| record_problems(place, bytes, pool).into_iter().chain(lost_provenance(place, bytes, &kept)))
+            .collect();
         findings.extend(problems.into_iter().map(|problem| Finding {
             kind: FindingKind::Record,
             path: problem.path,
@@ -187,7 +192,7 @@ fn check_records(snapshot: &Snapshot<'_>, archive: &Archive, pool: &Pool, findin
     Ok(count)
 }
 
-fn record_problems(place: &crate::formats::suite::place::RecordPlace, bytes: &[u8], pool: &Pool) -> Vec<RecordProblem> {
+fn record_problems(place: &RecordPlace, bytes: &[u8], pool: &Pool) -> Vec<RecordProblem> {
     let files = checks::read_at(place, bytes).and_then(|record| checks::files_named(place, &record));
     match files {
         Err(problem) => vec![problem],
@@ -197,6 +202,16 @@ fn record_problems(place: &crate::formats::suite::place::RecordPlace, bytes: &[u
             .map(|(path, wanted)| checks::disagreement(place, path, wanted, pool.get(path).map(|found| Ok(*found)).as_ref()))
             .collect(),
     }
+}
+
+/// Finds provenance that a record names and that is not kept among the files of its source.
+fn lost_provenance(place: &RecordPlace, bytes: &[u8], kept: &BTreeSet<(&SourceName, &Pointer)>) -> Vec<RecordProblem> {
+    let Ok(record) = checks::read_at(place, bytes) else { return Vec::new() };
+    let lost = record.provenance.iter().chain(&record.claims).filter(|object| !kept.contains(&(&place.source, *object)));
+    let fault = |object: &Pointer| {
+        format!("it names the provenance {}, which no file of {} in the pool is; deploy that build output again", object.oid, place.source)
+    };
+    lost.map(|object| RecordProblem { path: place.to_string(), fault: fault(object) }).collect()
 }
 
 fn check_objects(

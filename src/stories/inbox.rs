@@ -248,6 +248,7 @@ pub fn land_all(
         waiting.truncate(if alone { 1 } else { BATCH });
         let drained = drain(open, store, snapshot.commit(), &waiting, &refusals, None, committer).map_err(|fault| match fault {
             DrainError::Store(fault) => InboxError::Store(fault),
+            DrainError::Own(Unfit::Store(fault)) | DrainError::Unfit(Unfit::Store(fault)) => InboxError::Store(fault),
             DrainError::Own(Unfit::Open(fault)) | DrainError::Unfit(Unfit::Open(fault)) => InboxError::Open(fault),
             DrainError::Own(unfit) | DrainError::Unfit(unfit) => InboxError::Git(GitError::content(snapshot.commit(), "ddb.toml", &unfit)),
         })?;

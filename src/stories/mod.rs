@@ -18,6 +18,7 @@ pub mod landing;
 pub mod lfs;
 pub mod monitor;
 pub mod promote;
+pub mod provenance;
 pub mod publish;
 pub mod rebuild;
 pub mod serve;

@@ -20,8 +20,9 @@ use crate::places::sign::seal::{SealError, Sealer};
 use crate::places::sign::uploaders::Uploaders;
 use crate::places::store::{Intent, ObjectStore, Put, StoreError, in_parallel};
 use crate::stories::archive::{OpenArchive, OpenError, store_in};
+use crate::stories::deploy::attest::Attestor;
 use crate::stories::deploy::compose::{self, Files, Said};
-use crate::stories::deploy::take::{Manifests, Taking, Verify};
+use crate::stories::deploy::take::{Manifests, ReadOutput, Taking, Verify};
 use crate::stories::deploy::{DeployError, refused};
 use crate::stories::event::{Event, Listener};
 use crate::words::archive::{Archive, ArchiveError};
@@ -62,6 +63,8 @@ pub struct UploadRequest<'a> {
     pub job: Option<String>,
     /// Who signs the manifest.
     pub sealer: Option<&'a Sealer>,
+    /// Who signs provenance; claims are left to the deploy job.
+    pub attestor: Option<&'a Attestor>,
     /// The time, for the validity of signatures.
     pub now: Timestamp,
 }
@@ -188,23 +191,30 @@ pub fn upload(request: &UploadRequest<'_>, listener: Listener<'_>) -> Result<Upl
         uploaders: place.uploaders.as_ref().filter(|_| request.sealer.is_none()),
         now: request.now,
         lists: lists.as_deref(),
+        attestor: request.attestor,
+        work: &request.out,
         listener,
     };
-    let found = Uploaded::look(&request.out).unwrap_or_default();
+    let mut found = Uploaded::look(&request.out).unwrap_or_default();
     let to = request.to.as_deref().unwrap_or(&request.out);
     let before = earlier(request, to)?;
     uploaded::remove_unfinished(to).map_err(|source| UploadError::Io { operation: "clean up", path: to.to_owned(), source })?;
     let store = place.store.as_ref();
-    let (statement, files, _scratch) = if found.files.iter().any(|file| file.pointer.is_some()) {
+    let (read, _scratch) = if found.files.iter().any(|file| file.pointer.is_some()) {
         // A run that was killed, or one more file since: what was sent is read again, as its manifest alone proves nothing.
         Manifests::read(&taking, &found, Verify::Full)?;
         let scratch = taking.lay_out(&found, store, &request.out)?;
-        let (statement, files) = taking.read(scratch.folder(), taking.suite, taking.uploaders)?;
-        (statement, files, Some(scratch))
+        (taking.read(scratch.folder(), taking.suite, taking.uploaders)?, Some(scratch))
     } else {
-        let (statement, files) = taking.read(&request.out, taking.suite, taking.uploaders)?;
-        (statement, files, None)
+        (taking.read(&request.out, taking.suite, taking.uploaders)?, None)
     };
+    let ReadOutput { statement, files, attested } = read;
+    if request.to.is_none() && !attested.files.is_empty() {
+        // From here on it is as if the build had left it.
+        leave(&attested.files, &files, to)?;
+        let left = Uploaded::look(&request.out).map_err(|problems| refused(&request.out, problems))?;
+        found.files.extend(left.files.into_iter().filter(|file| attested.files.contains_key(&file.name)));
+    }
     // What is found now is what was read: a file that comes or changes later is not replaced.
     let (new_objects, new_bytes) = send(store, &files, listener)?;
     confirm(store, &files)?;
@@ -219,7 +229,12 @@ pub fn upload(request: &UploadRequest<'_>, listener: Listener<'_>) -> Result<Upl
     uploaded::write_manifest(to, &name, &sealed.encode()).map_err(failed("write", to.join(&name)))?;
     let pointers = manifest.pointers();
     let replaced = replace(&found.files, request, to, &pointers)?;
-    clean(&before, &name, to, request.to.is_some().then_some(&found))?;
+    if request.to.is_some() {
+        for (made, pointer) in &attested.files {
+            uploaded::write_manifest(to, made, &pointer.encode()).map_err(failed("write", to.join(made)))?;
+        }
+    }
+    clean(&before, (&name, &attested.files), to, request.to.is_some().then_some(&found))?;
     Ok(UploadAnswer {
         suite: manifest.statement.suite.clone(),
         builds: builds(&manifest.statement),
@@ -352,11 +367,31 @@ fn replace(files: &[Present], request: &UploadRequest<'_>, to: &Path, pointers: 
     Ok(replaced)
 }
 
+/// Puts provenance that was made beside the files that it is about.
+fn leave(made: &BTreeMap<String, Pointer>, files: &Files, to: &Path) -> Result<(), UploadError> {
+    for (name, pointer) in made {
+        let failed = |operation, path: &Path| {
+            let path = path.to_owned();
+            move |source| UploadError::Io { operation, path, source }
+        };
+        let Some(file) = files.get(pointer) else { continue };
+        let text = std::fs::read_to_string(file).map_err(failed("read", file))?;
+        uploaded::write_manifest(to, name, &text).map_err(failed("write", &to.join(name)))?;
+    }
+    Ok(())
+}
+
 /// Removes manifests that the new one stands for, and in a folder of their own pointers whose files are gone.
-fn clean(before: &Uploaded, manifest: &str, to: &Path, own: Option<&Uploaded>) -> Result<(), UploadError> {
+fn clean(
+    before: &Uploaded,
+    (manifest, made): (&str, &BTreeMap<String, Pointer>),
+    to: &Path,
+    own: Option<&Uploaded>,
+) -> Result<(), UploadError> {
     let old = before.manifests.iter().map(|file| &file.path).filter(|path| *path != Path::new(manifest));
     let kept: BTreeSet<&PathBuf> = own.iter().flat_map(|found| &found.files).map(|file| &file.path).collect();
-    let gone = before.files.iter().map(|file| &file.path).filter(|path| own.is_some() && !kept.contains(path));
+    let is_made = |path: &Path| path.to_str().is_some_and(|path| made.contains_key(path));
+    let gone = before.files.iter().map(|file| &file.path).filter(|path| own.is_some() && !kept.contains(path) && !is_made(path));
     for path in old.chain(gone) {
         let path = to.join(path);
         std::fs::remove_file(&path).map_err(|source| UploadError::Io { operation: "remove", path, source })?;

@@ -167,6 +167,53 @@ pub struct ProvenanceAnswer {
     pub buildinfo: Vec<String>,
     /// The first and the last Release of each suite that offered the file.
     pub releases: Vec<String>,
+    /// The provenance that the file's record names; `null` where it names none.
+    pub envelope: Option<EnvelopeAnswer>,
+}
+
+/// An in-toto statement about a file, in an envelope or a bundle. Evidence only where `project` says whose pinned signature it carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct EnvelopeAnswer {
+    /// SHA-256 of the envelope, bundle or statement.
+    pub sha256: Sha256,
+    /// Whether it names the file; `null` where it is not at hand or cannot be read.
+    pub names_file: Option<bool>,
+    /// Who signed: checked where `project` is not `null`, else as it says itself.
+    pub signed_by: Option<String>,
+    /// The project of ddb.toml whose keys or authorities accept it for this source package; `null`: it is information and no evidence.
+    pub project: Option<String>,
+    /// Why it is no evidence.
+    pub refused: Option<String>,
+    /// Who built: an address that means a runner.
+    pub builder: Option<String>,
+    /// The repository that was built.
+    pub repository: Option<String>,
+    /// Its branch or tag.
+    pub reference: Option<String>,
+    /// Its commit.
+    pub commit: Option<String>,
+    /// Web address of the CI job.
+    pub job: Option<String>,
+    /// The image that the job ran in, with its digest where known.
+    pub image: Option<String>,
+}
+
+impl Default for EnvelopeAnswer {
+    fn default() -> Self {
+        Self {
+            sha256: Sha256::of(b""),
+            names_file: None,
+            signed_by: None,
+            project: None,
+            refused: None,
+            builder: None,
+            repository: None,
+            reference: None,
+            commit: None,
+            job: None,
+            image: None,
+        }
+    }
 }
 
 /// What verifying found out.

@@ -8,6 +8,7 @@
 mod answer;
 mod apt_lists;
 mod clearsigned;
+mod envelope;
 mod failure;
 pub mod hook;
 
@@ -27,7 +28,8 @@ mod suite;
 use std::path::PathBuf;
 
 pub use answer::{
-    CheckedFiles, Class, FileAnswer, Finding, Listing, ProofAnswer, ProvenanceAnswer, SuiteAnswer, VerifyAnswer, VersionAnswer,
+    CheckedFiles, Class, EnvelopeAnswer, FileAnswer, Finding, Listing, ProofAnswer, ProvenanceAnswer, SuiteAnswer, VerifyAnswer,
+    VersionAnswer,
 };
 pub use failure::VerifyError;
 pub use openpgp::PinnedKeys;

@@ -1,5 +1,6 @@
 //! Where a file comes from, as the archive's own repository says: the commit that brought its pointer, that commit's
-//! trailers, the build evidence beside it, and the served Releases whose suites offered it.
+//! trailers, the build evidence beside it, the provenance that its record names (`envelope`), and the served Releases whose suites
+//! offered it.
 //!
 //! Git is only read, in process, and no hook or filter of the repository runs. What is said here is a claim of whoever may
 //! write to that repository; what clients got is proved by the signed Release alone.
@@ -9,8 +10,8 @@ use std::path::Path;
 use git2::{Commit, Delta, ObjectType, Oid, Repository, Sort, Tree};
 use serde::Deserialize;
 
-use super::VerifyError;
-use super::answer::ProvenanceAnswer;
+use super::answer::{EnvelopeAnswer, ProvenanceAnswer};
+use super::{VerifyError, envelope};
 use crate::words::date::Timestamp;
 use crate::words::digest::Sha256;
 
@@ -52,6 +53,7 @@ impl Look<'_> {
         let mut answer = ProvenanceAnswer {
             buildinfo: self.buildinfo(&commit, &path)?,
             releases: self.releases(&path)?,
+            envelope: self.envelope(&commit, &path)?,
             path,
             commit: commit.id().to_string(),
             committed: Timestamp(commit.time().seconds()).iso8601(),
@@ -160,14 +162,40 @@ impl Look<'_> {
 
     /// Tells whether a suite offered the file at a commit: a record of its source names its SHA-256.
     fn offers(&self, base: &str, codename: &str, path: &str) -> Result<bool, git2::Error> {
+        let Ok(commit) = Oid::from_str(base).and_then(|oid| self.git.find_commit(oid)) else { return Ok(false) };
+        let digest = self.sha256.to_hex();
+        Ok(self.records(&commit, codename, path)?.iter().any(|record| record.contains(&digest)))
+    }
+
+    /// Returns the provenance that a record names for the file: one of now, else one of when the file came; a signed one first.
+    fn envelope(&self, brought: &Commit<'_>, path: &str) -> Result<Option<EnvelopeAnswer>, git2::Error> {
+        let head = self.git.head()?.peel_to_commit()?;
+        let own = format!("\nSHA256: {}\n", self.sha256);
+        for commit in [&head, brought] {
+            let Ok(suites) = commit.tree()?.get_path(Path::new("suites")).and_then(|entry| self.git.find_tree(entry.id())) else {
+                continue;
+            };
+            let mut found = Vec::new();
+            for codename in suites.iter().filter_map(|entry| entry.name().ok().map(str::to_owned)) {
+                let records = self.records(commit, &codename, path)?;
+                found.extend(records.iter().filter(|record| record.contains(&own)).filter_map(|record| envelope::named(record)));
+            }
+            if let Some(named) = found.into_iter().min() {
+                let package = path.split('/').nth(3).unwrap_or_default();
+                return Ok(Some(envelope::judge(self.git, &head, package, &self.sha256, named)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the records of the source of a pool file in a suite at a commit.
+    fn records(&self, commit: &Commit<'_>, codename: &str, path: &str) -> Result<Vec<String>, git2::Error> {
         // pool/<component>/<prefix>/<source>/<file>
         let names: Vec<&str> = path.split('/').collect();
-        let [_, component, prefix, source, _] = names.as_slice() else { return Ok(false) };
-        let Ok(commit) = Oid::from_str(base).and_then(|oid| self.git.find_commit(oid)) else { return Ok(false) };
+        let [_, component, prefix, source, _] = names.as_slice() else { return Ok(Vec::new()) };
         let root = commit.tree()?;
-        let Ok(entry) = root.get_path(&Path::new("suites").join(codename).join(component)) else { return Ok(false) };
-        let digest = self.sha256.to_hex();
-        let mut folders = vec![self.git.find_tree(entry.id())?];
+        let Ok(entry) = root.get_path(&Path::new("suites").join(codename).join(component)) else { return Ok(Vec::new()) };
+        let (mut folders, mut texts) = (vec![self.git.find_tree(entry.id())?], Vec::new());
         while let Some(folder) = folders.pop() {
             for entry in folder.iter().filter(|entry| entry.kind() == Some(ObjectType::Tree)) {
                 let index = self.git.find_tree(entry.id())?;
@@ -178,13 +206,13 @@ impl Look<'_> {
                 }
                 let Ok(records) = index.get_path(&Path::new(prefix).join(source)) else { continue };
                 for record in self.git.find_tree(records.id())?.iter() {
-                    if record.kind() == Some(ObjectType::Blob) && self.text(record.id())?.contains(&digest) {
-                        return Ok(true);
+                    if record.kind() == Some(ObjectType::Blob) {
+                        texts.push(self.text(record.id())?);
                     }
                 }
             }
         }
-        Ok(false)
+        Ok(texts)
     }
 
     fn text(&self, blob: Oid) -> Result<String, git2::Error> {

@@ -38,6 +38,7 @@ mod monitor;
 mod pdiff;
 mod pipeline;
 mod promoting;
+mod provenance;
 mod publishing;
 mod readers;
 mod real_index;

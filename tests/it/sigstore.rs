@@ -1,7 +1,7 @@
 //! Releases in a real log of Sigstore, with and without timestamps: what is published with a bundle, what stops a publish, and
 //! whether cosign has the same opinion.
 
-mod agreeing;
+pub mod agreeing;
 mod both;
 mod failing;
 pub mod site;

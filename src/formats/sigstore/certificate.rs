@@ -49,6 +49,10 @@ const UNDERSTOOD: [ObjectIdentifier; 4] = [
 const ISSUER: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.8");
 const OLD_ISSUER: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.1");
 
+/// Fulcio's "Source Repository URI" and "Source Repository Ref" of a build job (`oid-info.md`), UTF8Strings in DER.
+const REPOSITORY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.12");
+const REFERENCE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.14");
+
 /// A certificate that was read and not checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
@@ -232,6 +236,26 @@ impl Certificate {
             (None, None) => None,
         };
         text.ok_or_else(|| refused("it does not say who vouched for its name"))
+    }
+
+    /// Returns the address of the repository that a build job ran for, such as `https://gitlab.com/debian/hello`; `None` where
+    /// it is not said.
+    pub fn repository(&self) -> Option<String> {
+        self.said(REPOSITORY)
+    }
+
+    /// Returns the branch or tag that a build job ran for, such as `refs/heads/main`; `None` where it is not said.
+    pub fn reference(&self) -> Option<String> {
+        self.said(REFERENCE)
+    }
+
+    /// Returns the text of an extension that stands there once.
+    fn said(&self, oid: ObjectIdentifier) -> Option<String> {
+        let mut found = self.parsed.tbs_certificate.extensions.iter().flatten().filter(|extension| extension.extn_id == oid);
+        match (found.next(), found.next()) {
+            (Some(extension), None) => Utf8StringRef::from_der(extension.extn_value.as_bytes()).ok().map(|text| text.as_str().to_owned()),
+            _ => None,
+        }
     }
 }
 

@@ -187,6 +187,17 @@ impl LogEntry {
         Ok(entry)
     }
 
+    /// Reads an entry as it stands in a bundle of another kind than that of a Release.
+    ///
+    /// # Errors
+    /// It is not an entry of the kind that is made here.
+    pub(crate) fn of(entry: &serde_json::Value) -> Result<Self, SigstoreError> {
+        let read: Result<Self, _> = serde_json::from_value(entry.clone());
+        let entry = read.map_err(|fault| SigstoreError::malformed("the log's entry", fault))?;
+        entry.check()?;
+        Ok(entry)
+    }
+
     /// Checks what the types do not say: kind and lengths.
     pub(super) fn check(&self) -> Result<(), SigstoreError> {
         let wrong = |fault: &str| SigstoreError::malformed("the log's entry", fault);

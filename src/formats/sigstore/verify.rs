@@ -127,7 +127,8 @@ impl Trust {
         }
     }
 
-    fn check_certificate(&self, certificate: &Certificate, time: Timestamp) -> Result<(), SigstoreError> {
+    /// Checks that one of the certificate authorities gave a certificate that signs code at a time.
+    pub(crate) fn check_certificate(&self, certificate: &Certificate, time: Timestamp) -> Result<(), SigstoreError> {
         let mut last = SigstoreError::Certificate { fault: "no certificate authority is trusted".to_owned() };
         for authority in &self.root.certificate_authorities {
             match certificate.check(Purpose::CodeSigning, time, authority, &[]) {
@@ -138,7 +139,8 @@ impl Trust {
         Err(last)
     }
 
-    fn logged(&self, entry: &LogEntry, leaf: &[u8], times: &[Timestamp]) -> Result<Logged, SigstoreError> {
+    /// Checks that an entry is this leaf, and in a log whose key was good at these times.
+    pub(crate) fn logged(&self, entry: &LogEntry, leaf: &[u8], times: &[Timestamp]) -> Result<Logged, SigstoreError> {
         if entry.canonicalized_body.0 != leaf {
             return Err(SigstoreError::OtherEntry { difference: "not this digest, signature and key" });
         }

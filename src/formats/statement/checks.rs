@@ -5,6 +5,7 @@
 
 use super::{Binary, Build, SourcePackage, Statement, source_version_of};
 use crate::formats::pool::path::PoolPath;
+use crate::formats::pool::pointer::Pointer;
 use crate::formats::suite::record::Record;
 use crate::words::deb822::Paragraph;
 use crate::words::name::SourceName;
@@ -35,7 +36,18 @@ pub fn check(statement: &Statement) -> Result<(), String> {
 fn check_build(build: &Build) -> Result<(), String> {
     build.binaries.iter().try_for_each(|binary| check_binary(build, binary))?;
     build.source_package.iter().try_for_each(|source| check_source(build, source))?;
-    build.evidence.iter().try_for_each(|file| belongs(&file.path, &build.source))
+    build.evidence.iter().chain(&build.provenance).try_for_each(|file| belongs(&file.path, &build.source))?;
+    build.records().try_for_each(|(file, record)| check_provenance(build, &file.path, record))
+}
+
+/// What a record says of provenance must come with the statement.
+fn check_provenance(build: &Build, path: &PoolPath, record: &str) -> Result<(), String> {
+    let record = read(path, record)?;
+    let comes = |object: &Pointer| build.provenance.iter().any(|file| Pointer::from(&file.facts) == *object);
+    match record.provenance.iter().chain(&record.claims).find(|object| !comes(object)) {
+        Some(object) => Err(format!("the record of {path} names provenance {}, which does not come with it", object.oid)),
+        None => Ok(()),
+    }
 }
 
 fn belongs(path: &PoolPath, source: &SourceName) -> Result<(), String> {
@@ -91,7 +103,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::formats::statement::PooledFile;
     use crate::formats::suite::record;
-    use crate::words::digest::{ExtraDigests, FileFacts};
+    use crate::words::digest::{ExtraDigests, FileFacts, Sha256};
 
     /// A statement with a binary package and a log.
     pub(crate) fn statement() -> Statement {
@@ -115,6 +127,7 @@ pub(crate) mod tests {
             source_package: None,
             binaries: vec![binary],
             evidence: vec![file("hello_1.log")],
+            provenance: Vec::new(),
         };
         Statement { suite: "trixie".parse().unwrap(), builds: vec![build], job: None, signed_by: Vec::new() }
     }
@@ -139,6 +152,10 @@ pub(crate) mod tests {
         refused("another source", &|statement| statement.builds[0].version = "2".parse().unwrap());
         refused("not a file of source", &|statement| {
             statement.builds[0].evidence[0].path = "pool/main/b/bash/hello_1.log".parse().unwrap();
+        });
+        refused("names provenance", &|statement| {
+            let record = &mut statement.builds[0].binaries[0].record;
+            record::add_object(record, record::PROVENANCE, &Pointer { oid: Sha256::of(b"x"), size: 1 });
         });
         refused("Filename is missing", &|statement| statement.builds[0].binaries[0].record = "Package: hello\n".to_owned());
     }

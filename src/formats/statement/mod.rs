@@ -53,6 +53,10 @@ pub struct Build {
     /// .changes, .buildinfo and logs: kept in the pool, offered by no index.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<PooledFile>,
+    /// Where the files come from: signed envelopes or bundles, or what a CI job claimed, as the records name them. Kept in the pool as
+    /// evidence is, as long as a record names it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub provenance: Vec<PooledFile>,
 }
 
 /// A file and its place in the pool.
@@ -131,13 +135,20 @@ impl Statement {
             let source = build.source_package.iter();
             let parts = source.clone().flat_map(|source| source.parts.iter().filter(|part| part.here));
             let parts = parts.map(|part| (&part.path, Pointer { oid: part.sha256, size: part.size }));
-            let files = build.binaries.iter().map(|binary| &binary.file).chain(source.map(|source| &source.file)).chain(&build.evidence);
+            let files = build.binaries.iter().map(|binary| &binary.file).chain(source.map(|source| &source.file));
+            let files = files.chain(&build.evidence).chain(&build.provenance);
             files.map(|file| (&file.path, Pointer::from(&file.facts))).chain(parts)
         })
     }
 }
 
 impl Build {
+    /// Returns the records with the files that they are about.
+    pub fn records(&self) -> impl Iterator<Item = (&PooledFile, &str)> {
+        let binaries = self.binaries.iter().map(|binary| (&binary.file, binary.record.as_str()));
+        binaries.chain(self.source_package.iter().map(|source| (&source.file, source.record.as_str())))
+    }
+
     /// Returns the architectures that the build speaks for, beside source and all.
     pub fn architectures(&self) -> impl Iterator<Item = &Architecture> {
         let mut seen = std::collections::BTreeSet::new();

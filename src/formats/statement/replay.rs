@@ -5,6 +5,8 @@
 //! - A source or arch:all record stays while some architecture still offers a binary of that source version.
 //! - Same name, same bytes: nothing to do. Same name, other bytes: evidence is kept beside the first; source and arch:all files
 //!   that another architecture's build already brought are kept as they are, with a note; anything else is refused.
+//! - A record that differs in its provenance alone stays as it is, unless signed provenance comes to one that has none. Provenance
+//!   goes into the pool where a record names it.
 //!
 //! Nothing is removed from the pool: what a suite no longer offers can be offered again, and a name never means other bytes.
 
@@ -17,7 +19,9 @@ use serde::{Deserialize, Serialize};
 use super::{Binary, Build, PooledFile, SourcePackage, Statement, source_version_of};
 use crate::formats::pool::path::PoolPath;
 use crate::formats::pool::pointer::Pointer;
+use crate::formats::provenance::evidence;
 use crate::formats::suite::place::{IndexName, RecordPlace};
+use crate::formats::suite::record::{self, without_provenance};
 use crate::words::deb822::Paragraph;
 use crate::words::digest::Sha256;
 use crate::words::name::{Architecture, Codename, FileName, SourceName};
@@ -220,6 +224,7 @@ impl State {
         if before.0 != self.records || !landing.superseded {
             self.keep_evidence(&build.evidence, &mut landing);
         }
+        self.keep_provenance(&build.provenance, &mut landing);
         let changed = before.0 != self.records || before.1 != self.pool;
         let verdict = match (changed, landing.superseded) {
             (true, _) => Verdict::Landed,
@@ -311,7 +316,9 @@ impl State {
         let coming = Pointer::from(&file.facts);
         let first = self.pool.get(&file.path).copied().filter(|first| *first != coming);
         let Some(first) = first else {
-            self.records.insert(place.clone(), record.to_owned());
+            let replace = rules.on_conflict == OnConflict::Replace;
+            let text = self.records.get(place).map_or_else(|| record.to_owned(), |known| renewed(record, known, &coming.oid, replace));
+            self.records.insert(place.clone(), text);
             landing.added.insert(place.clone(), files);
             return;
         };
@@ -400,6 +407,18 @@ impl State {
         of_source.map(|(place, text)| source_version(place, text)).collect()
     }
 
+    /// Keeps the provenance that records name, beside what is kept already.
+    fn keep_provenance(&mut self, provenance: &[PooledFile], landing: &mut Landing) {
+        for file in provenance {
+            let digest = file.facts.sha256.to_hex();
+            let named = self.records.values().any(|text| text.contains(&digest));
+            let kept = self.pool.values().any(|pointer| pointer.oid == file.facts.sha256);
+            if named && !kept {
+                self.keep_evidence(std::slice::from_ref(file), landing);
+            }
+        }
+    }
+
     fn keep_evidence(&mut self, evidence: &[PooledFile], landing: &mut Landing) {
         for file in evidence {
             let coming = Pointer::from(&file.facts);
@@ -422,6 +441,22 @@ impl State {
     }
 }
 
+/// Returns what becomes of the record of a file that the suite offers already: the new one, with the provenance of the known one.
+/// Signed provenance takes the place of none or of claims, and with `replace` of any other.
+fn renewed(record: &str, known: &str, oid: &Sha256, replace: bool) -> String {
+    let signed = |text: &str| Paragraph::of_checked(text).get(record::PROVENANCE).is_some();
+    let is_known = record == known || known.contains(&format!("\nSHA256: {oid}\n"));
+    if !is_known || (signed(record) && (replace || !signed(known))) {
+        return record.to_owned();
+    }
+    let ((bare, _), (known_bare, lines)) = (without_provenance(record), without_provenance(known));
+    match lines.is_empty() {
+        _ if bare == known_bare => known.to_owned(),
+        true => record.to_owned(),
+        false => bare + &lines,
+    }
+}
+
 fn source_version(place: &RecordPlace, text: &str) -> Version {
     match place.index {
         IndexName::Source => place.version.clone(),
@@ -433,7 +468,8 @@ fn source_version(place: &RecordPlace, text: &str) -> Version {
 fn with_digest(path: &PoolPath, oid: &Sha256) -> Option<PoolPath> {
     let name = path.file().as_str();
     let digest: String = oid.to_hex().chars().take(12).collect();
-    let ending = [".changes", ".buildinfo", ".log", ".build"].iter().filter_map(|ending| name.rfind(ending)).max().unwrap_or(name.len());
+    let endings = [".changes", ".buildinfo", ".log", ".build", ".provenance.json"];
+    let ending = endings.iter().chain(&evidence::ENDINGS).filter_map(|ending| name.rfind(ending)).max().unwrap_or(name.len());
     let (stem, ending) = name.split_at_checked(ending)?;
     format!("{stem}.{digest}{ending}").parse::<FileName>().ok().map(|file| path.beside(file))
 }

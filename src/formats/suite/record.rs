@@ -2,10 +2,12 @@
 //!
 //! It is the verbatim control (or .dsc) paragraph followed by ddb's own fields, which begin with `Filename`: where the file
 //! lies, its size and digests, for a package the SHA-256 of its file list (`contents::file_list`) where a suite of the archive
-//! wants Contents, and for a source the Section and Priority of its .changes. Incoming paragraphs may not hold
+//! wants Contents, for a source the Section and Priority of its .changes, and where a build brought any, the SHA-256 and size of its
+//! provenance. Incoming paragraphs may not hold
 //! `Filename`, so the two parts never mix. Indices are rendered from records alone; no .deb is opened for that.
 
 use crate::formats::pool::path::{PoolPath, PoolPathError};
+use crate::formats::pool::pointer::Pointer;
 use crate::words::deb822::{Deb822Error, Field, Paragraph};
 use crate::words::digest::{DigestError, FileFacts, Sha256};
 use crate::words::limits;
@@ -46,7 +48,21 @@ pub enum RecordError {
         /// The value.
         text: String,
     },
+    /// A field that names an object is not a digest and a size.
+    #[error("its {field} \"{text}\" is not a sha256 and a size")]
+    Object {
+        /// The field.
+        field: &'static str,
+        /// The value.
+        text: String,
+    },
 }
+
+/// The field with the digest and size of signed provenance.
+pub const PROVENANCE: &str = "Provenance";
+
+/// The field with the digest and size of what a CI job claimed and nobody signed.
+pub const CLAIMS: &str = "Provenance-Claims";
 
 /// The field with the digest of a package's file list.
 pub const FILE_LIST: &str = "File-List";
@@ -73,6 +89,24 @@ pub fn write_binary_with_list(control: &str, path: &PoolPath, facts: &FileFacts,
         text.push_str(&format!("{FILE_LIST}: {list}\n"));
     }
     text
+}
+
+/// Adds the object that says where a package comes from, in the field `PROVENANCE` or `CLAIMS`; leaves the text as it is where it
+/// has such a field already, its control paragraph's own.
+pub fn add_object(text: &mut String, field: &str, object: &Pointer) {
+    if Paragraph::of_checked(text).get(field).is_none() {
+        text.push_str(&format!("{field}: {} {}\n", object.oid, object.size));
+    }
+}
+
+/// Returns a record without what it says of provenance, and the lines that do.
+pub fn without_provenance(text: &str) -> (String, String) {
+    // ddb's own part begins with Filename, and each of its fields is one line.
+    let own = text.rfind("\nFilename: ").map_or(0, |at| at + 1);
+    let (control, own) = text.split_at_checked(own).unwrap_or(("", text));
+    let is_provenance = |line: &&str| [PROVENANCE, CLAIMS].iter().any(|field| line.split(':').next() == Some(*field));
+    let (lines, others): (Vec<&str>, Vec<&str>) = own.split_inclusive('\n').partition(is_provenance);
+    (std::iter::once(control).chain(others).collect(), lines.concat())
 }
 
 /// Returns the text of a source package's record: its .dsc paragraph, where the .dsc lies, and its Section and Priority.
@@ -115,6 +149,10 @@ pub struct Record<'a> {
     pub facts: FileFacts,
     /// The SHA-256 of a package's file list.
     pub list: Option<Sha256>,
+    /// Signed provenance: an envelope or a bundle among the evidence in the pool.
+    pub provenance: Option<Pointer>,
+    /// What a CI job claimed: a statement that nobody signed, there too.
+    pub claims: Option<Pointer>,
 }
 
 impl<'a> Record<'a> {
@@ -142,7 +180,9 @@ impl<'a> Record<'a> {
         };
         let path = need("Filename")?.parse().map_err(RecordError::Filename)?;
         let list = get(FILE_LIST).map(|text| digest(FILE_LIST, text)).transpose()?;
-        Ok(Self { control: control.to_vec(), own: own.to_vec(), path, facts, list })
+        let object = |field: &'static str| get(field).map(|text| object(field, text)).transpose();
+        let (provenance, claims) = (object(PROVENANCE)?, object(CLAIMS)?);
+        Ok(Self { control: control.to_vec(), own: own.to_vec(), path, facts, list, provenance, claims })
     }
 
     /// Returns the verbatim fields of the control or .dsc paragraph, in its order.
@@ -160,6 +200,11 @@ impl<'a> Record<'a> {
         let own = |name: &str| self.own.iter().find(|field| field.name == name).map(|field| field.value().to_owned());
         Placement { section: own("Section"), priority: own("Priority") }
     }
+}
+
+fn object(field: &'static str, text: &str) -> Result<Pointer, RecordError> {
+    let read = text.split_once(' ').and_then(|(oid, size)| Some(Pointer { oid: oid.parse().ok()?, size: size.parse().ok()? }));
+    read.ok_or_else(|| RecordError::Object { field, text: text.to_owned() })
 }
 
 fn digest<D: std::str::FromStr<Err = DigestError>>(field: &'static str, text: &str) -> Result<D, RecordError> {
@@ -196,6 +241,31 @@ mod tests {
         assert_eq!(listed(&write_binary("Package: hello\n", &path, &facts)), None);
         let wrong = format!("{}File-List: x\n", write_binary("Package: hello\n", &path, &facts));
         assert!(Record::parse(wrong.as_bytes()).unwrap_err().to_string().contains("File-List"));
+    }
+
+    #[test]
+    fn a_record_may_name_where_its_package_comes_from() {
+        let path: PoolPath = "pool/main/h/hello/hello_1_amd64.deb".parse().unwrap();
+        let plain = write_binary("Package: hello\nDescription: x\n Provenance: y\n", &path, &FileFacts::of(b"", ExtraDigests::default()));
+        let object = Pointer { oid: Sha256::of(b"envelope"), size: 8 };
+        let with = |field: &str, text: &str| {
+            let mut text = text.to_owned();
+            add_object(&mut text, field, &object);
+            text
+        };
+        let signed = with(PROVENANCE, &plain);
+        let record = Record::parse(signed.as_bytes()).unwrap();
+        assert_eq!((record.provenance, record.claims), (Some(object), None));
+        assert_eq!(Record::parse(with(CLAIMS, &plain).as_bytes()).unwrap().claims, Some(object));
+        for text in [signed.clone(), with(CLAIMS, &signed), plain.clone()] {
+            let (bare, lines) = without_provenance(&text);
+            assert_eq!((&bare, bare.clone() + &lines), (&plain, text));
+        }
+        assert_eq!(with(PROVENANCE, &signed), signed, "there is one already");
+        let theirs = plain.replace("Package: hello\n", "Package: hello\nprovenance: theirs\n");
+        assert_eq!(with(PROVENANCE, &theirs), theirs, "a paragraph cannot hold two");
+        let wrong = format!("{plain}Provenance: x\n");
+        assert!(Record::parse(wrong.as_bytes()).unwrap_err().to_string().contains("\"x\" is not a sha256 and a size"));
     }
 
     #[test]

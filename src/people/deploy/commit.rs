@@ -1,6 +1,7 @@
 //! `ddb-deploy commit`: its options, what it takes from a CI job, and what it prints.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
@@ -11,6 +12,7 @@ use crate::people::environment;
 use crate::people::exit::Exit;
 use crate::people::failure::Failure;
 use crate::people::progress::Progress;
+use crate::people::provenance::{ProvenanceOptions, without_credentials};
 use crate::people::uploader::UploaderKey;
 use crate::stories::deploy::{BuildState, CommitAnswer, CommitRequest, PushMode, Verify, commit};
 use crate::stories::event::Event;
@@ -57,6 +59,8 @@ pub(super) struct Commit {
     wait: Span,
     #[command(flatten)]
     uploader: UploaderKey,
+    #[command(flatten)]
+    provenance: ProvenanceOptions,
     /// Exit with 10 instead of 0 when everything had landed before
     #[arg(long)]
     detailed_exit_code: bool,
@@ -113,6 +117,7 @@ pub(super) fn run(common: &Common, options: Commit) -> Result<Exit, Failure> {
         local_objects: options.local_objects,
         park: options.park,
         wait: options.wait,
+        attestor: options.provenance.attestor()?.map(Arc::new),
         now,
     };
     let sealer = options.uploader.sealer(now)?;
@@ -137,13 +142,6 @@ pub(super) fn job() -> Result<Option<String>, Failure> {
         return Err(Failure::usage("CI_JOB_URL holds a line break or another control character, which could forge a commit message"));
     }
     Ok(job.map(|url| without_credentials(&url)))
-}
-
-/// Returns an address without user name and password, which do not belong into history.
-fn without_credentials(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    format!("{scheme}://{}{path}", authority.rsplit_once('@').map_or(authority, |(_, host)| host))
 }
 
 impl Answer for CommitAnswer {

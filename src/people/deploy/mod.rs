@@ -93,7 +93,9 @@ Examples:
     /// Store build output as objects, pointers and records in one commit
     #[command(after_help = "\
 The suite is --suite, else DDB_SUITE, else the only one of ddb.toml, else the one that Distribution in .changes means. \
-PACKAGE and VERSION in the environment, where set, must name what is in OUT; CI_JOB_URL goes into the commit message.
+PACKAGE and VERSION in the environment, where set, must name what is in OUT; CI_JOB_URL goes into the commit message. \
+Records name where packages come from: the envelope or bundle in OUT that names them (*.intoto.jsonl, *.sigstore.json), else one \
+that DDB_PROVENANCE_KEY signs, else what the CI job claims.
 
 Examples:
   $ ddb-deploy -C archive commit out/
@@ -112,7 +114,8 @@ Examples:
     /// Send build output to the object store, leaving pointers and a manifest in place of the files
     #[command(after_help = "\
 For the build job: `commit` takes the folder later as it takes files. Every file is checked as by `commit`, but for what needs \
-the branch. A run that was killed is run again. DDB_UPLOADER_KEY, where set, signs the manifest.
+the branch. A run that was killed is run again. DDB_UPLOADER_KEY, where set, signs the manifest, and \
+DDB_PROVENANCE_KEY where the packages come from.
 
 Examples:
   $ ddb-deploy -C archive upload out/ --to uploaded/

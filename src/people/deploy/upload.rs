@@ -11,6 +11,7 @@ use crate::people::environment;
 use crate::people::exit::Exit;
 use crate::people::failure::Failure;
 use crate::people::progress::Progress;
+use crate::people::provenance::ProvenanceOptions;
 use crate::people::uploader::UploaderKey;
 use crate::stories::upload::{Settings, UploadAnswer, UploadRequest, upload};
 
@@ -30,12 +31,16 @@ pub(super) struct Upload {
     store: Option<PathBuf>,
     #[command(flatten)]
     key: UploaderKey,
+    #[command(flatten)]
+    provenance: ProvenanceOptions,
 }
 
 pub(super) fn run(common: &Common, options: Upload) -> Result<Exit, Failure> {
     let progress = Progress::new(common.verbose);
     let now = environment::now(common.now);
     let sealer = options.key.sealer(now)?;
+    // What nobody signed is claimed by the deploy job.
+    let attestor = options.provenance.attestor()?.filter(|attestor| attestor.key.is_some());
     let settings = match options.store {
         Some(file) => Settings::File(file),
         None => Settings::Archive { folder: common.archive.clone(), branch: common.branch.clone() },
@@ -49,6 +54,7 @@ pub(super) fn run(common: &Common, options: Upload) -> Result<Exit, Failure> {
         version: environment::variable("VERSION"),
         job: job()?,
         sealer: sealer.as_ref(),
+        attestor: attestor.as_ref(),
         now,
     };
     answer::print(&upload(&request, &|event| progress.show(event))?, common.json);

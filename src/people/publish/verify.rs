@@ -11,7 +11,8 @@ use crate::people::environment;
 use crate::people::exit::Exit;
 use crate::people::failure::Failure;
 use crate::verify::{
-    CheckedFiles, Class, FileAnswer, PinnedKeys, SigstorePins, SigsumPins, SuiteAnswer, VerifyAnswer, VerifyError, VerifyRequest, verify,
+    CheckedFiles, Class, EnvelopeAnswer, FileAnswer, PinnedKeys, SigstorePins, SigsumPins, SuiteAnswer, VerifyAnswer, VerifyError,
+    VerifyRequest, verify,
 };
 use crate::words::date::Span;
 
@@ -254,8 +255,32 @@ fn of_file(file: &FileAnswer) -> String {
         known.uploaders.iter().for_each(|uploader| line(&format!("  signed by the uploader {uploader}")));
         known.buildinfo.iter().for_each(|buildinfo| line(&format!("  build evidence {buildinfo}")));
         known.releases.iter().for_each(|releases| line(&format!("  offered by {releases}")));
+        known.envelope.iter().flat_map(of_envelope).for_each(|said| line(&format!("  {said}")));
     }
     text
+}
+
+/// Says what provenance shows, and what it only claims.
+fn of_envelope(envelope: &EnvelopeAnswer) -> Vec<String> {
+    let mut lines = Vec::new();
+    let by = envelope.signed_by.as_deref().unwrap_or("nobody");
+    lines.push(match (&envelope.project, &envelope.refused) {
+        (Some(project), _) => format!("provenance {}: names this file, signed for the project {project} by {by}", envelope.sha256),
+        (None, refused) => {
+            let reason = refused.as_deref().unwrap_or("nobody who is pinned signed it");
+            format!("provenance {}: claims only, not evidence, signed by {by}: {reason}", envelope.sha256)
+        }
+    });
+    if envelope.names_file == Some(false) {
+        lines.push("  it does not name this file".to_owned());
+    }
+    let EnvelopeAnswer { builder, repository, reference, commit, job, image, .. } = envelope;
+    for (what, value) in
+        [("repository", repository), ("ref", reference), ("commit", commit), ("job", job), ("builder", builder), ("image", image)]
+    {
+        lines.extend(value.iter().map(|value| format!("  {what} {value}")));
+    }
+    lines
 }
 
 /// Escapes control characters: what a foreign archive says must not steer a terminal.

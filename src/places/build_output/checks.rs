@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::reading::{Content, ReadFile, Unread};
 use super::walk::Kind;
-use super::{BuildOutput, EvidenceKind, OutputBinary, OutputEvidence, OutputFile, OutputPart, OutputSource, Problem, ReadOptions};
+use super::{
+    BuildOutput, EvidenceKind, OutputBinary, OutputEvidence, OutputFile, OutputPart, OutputProvenance, OutputSource, Problem, ReadOptions,
+};
 use crate::formats::artifact::changes::Changes;
 use crate::formats::artifact::dsc::Dsc;
 use crate::formats::artifact::listing::Listed;
@@ -187,7 +189,7 @@ fn builds(files: &Files) -> Builds {
             Content::Dsc { dsc, .. } => (&dsc.source, &dsc.version, &dsc.version),
             Content::Changes { changes, .. } => (&changes.source, &changes.source_version, &changes.version),
             Content::Buildinfo(build) => (&build.source, &build.source_version, &build.version),
-            Content::Log | Content::Other => continue,
+            Content::Log | Content::Provenance { .. } | Content::Other => continue,
         };
         let versions = builds.entry((source.clone(), source_version.clone())).or_default();
         versions.extend([source_version, version].map(|version| version.without_epoch().to_owned()));
@@ -245,6 +247,9 @@ fn add(output: &mut BuildOutput, read: &ReadFile, files: &Files, builds: &Builds
             None if builds.is_empty() && files.values().any(|file| file.content.is_err()) => {}
             None => refuse(read, "is a log of an unknown build; begin its name with SOURCE_VERSION, or remove it".to_owned()),
         },
+        Ok(Content::Provenance { subjects, signed }) => {
+            output.provenance.push(OutputProvenance { file, subjects: subjects.clone(), signed: *signed });
+        }
         Ok(Content::Binary { .. } | Content::Other) | Err(_) => {}
     }
 }
@@ -282,4 +287,5 @@ fn by_path(output: &mut BuildOutput) {
     output.binaries.sort_by(|left, right| left.file.path.cmp(&right.file.path));
     output.sources.sort_by(|left, right| left.file.path.cmp(&right.file.path));
     output.evidence.sort_by(|left, right| left.file.path.cmp(&right.file.path));
+    output.provenance.sort_by(|left, right| left.file.path.cmp(&right.file.path));
 }

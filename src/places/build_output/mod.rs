@@ -1,7 +1,7 @@
 //! Reads what a build left in `out/`: every file once, all checks that need no archive, all problems together.
 //!
 //! Known files are .deb, .udeb, .ddeb, .dsc, whatever a .dsc lists, .changes, .buildinfo and logs (`*.log`, `*.build`, also
-//! compressed), flat or in sub-folders. Names that begin with a dot are left out (`.gitkeep`, editors' files): none of the
+//! compressed) and provenance (`*.intoto.jsonl`, `*.sigstore.json`, see `formats::provenance`), flat or in sub-folders. Names that begin with a dot are left out (`.gitkeep`, editors' files): none of the
 //! above has one. Links, devices and fifos are refused and never opened. Either the whole folder is good, or nothing of it
 //! is returned. What an upload left there (pointers and a manifest, see `uploaded`) is found and not read as a build.
 //! Suites, pool and conflicts are not known here.
@@ -141,6 +141,17 @@ pub struct OutputEvidence {
     pub source_version: Version,
 }
 
+/// A file that says where others come from. Nobody has checked who signed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputProvenance {
+    /// The envelope or bundle.
+    pub file: OutputFile,
+    /// The digests of the files that it names.
+    pub subjects: BTreeSet<Sha256>,
+    /// Whether it carries any signature.
+    pub signed: bool,
+}
+
 /// A whole build output. Lists are in the order of paths.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BuildOutput {
@@ -150,6 +161,8 @@ pub struct BuildOutput {
     pub sources: Vec<OutputSource>,
     /// .changes, .buildinfo and logs.
     pub evidence: Vec<OutputEvidence>,
+    /// Envelopes and bundles that the build job left.
+    pub provenance: Vec<OutputProvenance>,
     /// Every `Distribution` of the .changes.
     pub distributions: BTreeSet<String>,
     /// Fingerprints of the uploaders whose signatures counted.

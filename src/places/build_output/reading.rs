@@ -3,6 +3,7 @@
 //! Descriptions (.dsc, .changes, .buildinfo) come first, because they decide which digests the other files need. A file is
 //! opened without following a link and without waiting for a fifo; one that changes while it is read is a problem.
 
+use std::collections::BTreeSet;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -21,7 +22,9 @@ use crate::formats::artifact::deb;
 use crate::formats::artifact::dsc::Dsc;
 use crate::formats::artifact::listing::Listed;
 use crate::formats::contents::FileList;
-use crate::words::digest::{ExtraDigests, FileFacts, Hasher};
+use crate::formats::provenance::evidence::Evidence;
+use crate::formats::provenance::{self, ProvenanceError};
+use crate::words::digest::{ExtraDigests, FileFacts, Hasher, Sha256};
 use crate::words::limits;
 use crate::words::name::FileName;
 
@@ -65,6 +68,7 @@ pub(super) enum Content {
     Changes { changes: Box<Changes>, signer: Signer },
     Buildinfo(Box<Buildinfo>),
     Log,
+    Provenance { subjects: BTreeSet<Sha256>, signed: bool },
     Other,
 }
 
@@ -75,7 +79,7 @@ impl Content {
             Self::Dsc { dsc, .. } => &dsc.files,
             Self::Changes { changes, .. } => &changes.files,
             Self::Buildinfo(buildinfo) => &buildinfo.files,
-            Self::Binary { .. } | Self::Log | Self::Other => &[],
+            Self::Binary { .. } | Self::Log | Self::Provenance { .. } | Self::Other => &[],
         }
     }
 }
@@ -151,6 +155,12 @@ fn read_content(path: &Path, name: &FileName, kind: Kind, extra: ExtraDigests, o
             read_description(&text, name, kind, options)
         }
         Kind::Log => Ok(Content::Log),
+        Kind::Provenance => {
+            // One byte more than any may have is refused as too long.
+            let mut bytes = Vec::new();
+            reader.by_ref().take(provenance::LONGEST as u64 + 1).read_to_end(&mut bytes).map_err(ReadError::Read)?;
+            read_provenance(&bytes).map_err(|fault| in_one_line(&fault))
+        }
         Kind::Manifest | Kind::Other => Ok(Content::Other),
     };
     io::copy(&mut reader, &mut io::sink()).map_err(ReadError::Read)?;
@@ -197,6 +207,12 @@ fn read_binary(reader: &mut impl Read, name: &FileName, depth: deb::Depth) -> Re
     let contents = deb::read(reader, depth).map_err(|fault| in_one_line(&fault))?;
     let binary = Binary::parse(contents.control, name).map_err(|fault| in_one_line(&fault))?;
     Ok(Content::Binary { binary: Box::new(binary), files: FileList::of(&contents.paths) })
+}
+
+fn read_provenance(bytes: &[u8]) -> Result<Content, ProvenanceError> {
+    let evidence = Evidence::parse(bytes)?;
+    let subjects = evidence.statement()?.subjects.into_iter().filter_map(|subject| subject.sha256).collect();
+    Ok(Content::Provenance { subjects, signed: !evidence.envelope.signatures().is_empty() })
 }
 
 fn read_description(text: &[u8], name: &FileName, kind: Kind, options: &ReadOptions<'_>) -> Result<Content, String> {

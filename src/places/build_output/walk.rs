@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Problem, in_one_line};
 use crate::formats::manifest;
+use crate::formats::provenance::evidence;
 use crate::words::name::FileName;
 
 /// Deepest nesting of folders.
@@ -23,6 +24,8 @@ pub(super) enum Kind {
     Changes,
     Buildinfo,
     Log,
+    /// A signed envelope or bundle that says where the files come from.
+    Provenance,
     /// What an upload left; not part of the build.
     Manifest,
     /// A part of a source, if a .dsc lists it.
@@ -111,6 +114,9 @@ fn kind_of(name: &FileName) -> Kind {
     if plain.ends_with(".log") || plain.ends_with(".build") {
         return Kind::Log;
     }
+    if evidence::is_named(name) {
+        return Kind::Provenance;
+    }
     match name.rsplit_once('.').map(|(_, ending)| ending) {
         Some("deb" | "udeb" | "ddeb") => Kind::Binary,
         Some("dsc") => Kind::Dsc,
@@ -141,6 +147,9 @@ mod tests {
             ("a_1.orig.tar.gz", Kind::Other),
             ("a_1.orig.tar.gz.asc", Kind::Other),
             ("ddb-manifest-0123456789abcdef", Kind::Manifest),
+            ("a_1_amd64.intoto.jsonl", Kind::Provenance),
+            ("a.sigstore.json", Kind::Provenance),
+            ("a.json", Kind::Other),
             ("README", Kind::Other),
             ("deb", Kind::Other),
         ] {

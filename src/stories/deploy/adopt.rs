@@ -129,6 +129,7 @@ fn as_commit(request: &AdoptRequest, out: &Path) -> CommitRequest {
         local_objects: false,
         park: false,
         wait: Span::of_seconds(0),
+        attestor: None,
         author: request.author.clone(),
         now: request.now,
     }

@@ -69,6 +69,7 @@ fn build_of<'a>(builds: &'a mut Builds, source: &SourceName, version: &Version) 
         source_package: None,
         binaries: Vec::new(),
         evidence: Vec::new(),
+        provenance: Vec::new(),
     })
 }
 
@@ -145,10 +146,14 @@ fn source_component(builds: &Builds, file: &OutputFile, dsc: &Dsc, section: Opti
 fn add_evidence(builds: &mut Builds, files: &mut Files, output: OutputEvidence) {
     let OutputEvidence { file, source, source_version, .. } = output;
     let build = build_of(builds, &source, &source_version);
-    let of_source = build.source_package.as_ref().map(|package| package.component().clone());
-    let component =
-        of_source.or_else(|| build.binaries.first().map(|binary| binary.file.path.component().clone())).unwrap_or_else(Component::main);
+    let component = component_of(build);
     build.evidence.push(pooled(files, &component, &source, &file));
+}
+
+/// Returns the component that what is kept about a build lies in.
+pub(crate) fn component_of(build: &Build) -> Component {
+    let of_source = build.source_package.as_ref().map(|package| package.component().clone());
+    of_source.or_else(|| build.binaries.first().map(|binary| binary.file.path.component().clone())).unwrap_or_else(Component::main)
 }
 
 /// Checks that the build output is what the CI job says it built.

@@ -17,6 +17,7 @@ use crate::places::store::{Intent, ObjectStore, Put, StoreError, in_parallel};
 use crate::stories::archive::OpenArchive;
 use crate::stories::event::{Event, Listener};
 use crate::stories::landing::chain::{Chain, Replayed, Unfit};
+use crate::stories::provenance::Envelopes;
 
 /// A statement on its way: what lands it, what it says, and where the bytes of its objects are.
 pub(super) struct Job<'a> {
@@ -41,12 +42,18 @@ impl Job<'_> {
         store_objects(self.store, &replayed.edits, &replayed.pool, self.files, self.listener)
     }
 
+    /// Returns where the provenance of the statement is.
+    pub(super) fn envelopes(&self) -> Envelopes<'_> {
+        Envelopes::with_files(self.store, self.files)
+    }
+
     /// Returns the error that a statement which does not fit means.
     pub(super) fn refused(&self, unfit: Unfit) -> DeployError {
         match unfit {
             Unfit::Suite(problems) => DeployError::Refused { out: self.request.out.clone(), problems },
             Unfit::Conflicts(conflicts) => DeployError::Rejected { conflicts },
             Unfit::Open(fault) => fault.into(),
+            Unfit::Store(fault) => fault.into(),
         }
     }
 }
@@ -58,7 +65,7 @@ pub(super) fn land(job: &Job<'_>) -> Result<CommitAnswer, DeployError> {
     let (commit, (before, replayed, new)) = open.repository.land(&open.branch, "ddb-deploy commit", |tip| {
         let tip = tip.ok_or_else(|| GitError::NoBranch { path: open.repository.root().to_owned(), branch: open.branch.clone() })?;
         let mut chain = Chain::at(open, tip)?;
-        let replayed = chain.replay(statement, request.rules).map_err(|unfit| job.refused(unfit))?;
+        let replayed = chain.replay(statement, request.rules, job.envelopes()).map_err(|unfit| job.refused(unfit))?;
         if request.dry_run {
             return Ok::<_, DeployError>((None, (tip, replayed, New::default())));
         }

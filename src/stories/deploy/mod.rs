@@ -5,12 +5,14 @@
 //! before.
 
 pub mod adopt;
+pub mod attest;
 pub(crate) mod compose;
 mod group;
 mod land;
 pub(crate) mod take;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -35,6 +37,7 @@ use crate::words::name::{Codename, SourceName};
 use crate::words::version::Version;
 
 pub use crate::formats::statement::fit::Problem;
+use attest::{AttestError, Attestor};
 use land::Job;
 pub use take::{UploadsAnswer, Verify};
 
@@ -71,6 +74,8 @@ pub struct CommitRequest {
     pub park: bool,
     /// How long to wait for the branch, or for whoever lands what is parked.
     pub wait: Span,
+    /// Who says where files come from of which the build job left no provenance.
+    pub attestor: Option<Arc<Attestor>>,
     /// Who commits.
     pub author: Author,
     /// The time, for the validity of signatures.
@@ -248,6 +253,9 @@ pub enum DeployError {
     /// What an upload left cannot be taken in this way.
     #[error("{0}")]
     Verify(String),
+    /// Provenance cannot be made.
+    #[error(transparent)]
+    Attest(AttestError),
     /// The uploaded files cannot be laid out for reading.
     #[error(transparent)]
     LayOut(#[from] LayOutError),
@@ -296,6 +304,7 @@ fn commit_once(request: &CommitRequest, sealer: Option<&Sealer>, listener: Liste
     let uploaders = open.uploaders(&tip, &archive)?;
     let store = open.store_to_fill(&archive)?;
     let lists = if compose::wants_contents(&archive) && !request.dry_run { Some(open.lists(&archive, store.as_ref())?) } else { None };
+    let work = open.repository.git_dir().join("ddb");
     let taking = take::Taking {
         out: &request.out,
         suite: request.suite.as_deref(),
@@ -304,9 +313,11 @@ fn commit_once(request: &CommitRequest, sealer: Option<&Sealer>, listener: Liste
         uploaders: uploaders.as_ref(),
         now: request.now,
         lists: lists.as_deref(),
+        attestor: request.attestor.as_deref(),
+        work: &work,
         listener,
     };
-    let taken = take::take(&taking, request.verify, store.as_ref(), &open.repository.git_dir().join("ddb"))?;
+    let taken = take::take(&taking, request.verify, store.as_ref())?;
     let job = Job { open: &open, store: store.as_ref(), request, statement: &taken.statement, files: &taken.files, listener };
     let answer = match open.remote.clone() {
         Some(remote) => {

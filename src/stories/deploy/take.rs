@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::attest::{AttestError, Attested, Attestor, attest};
 use super::compose::{self, Files, Said};
 use super::{DeployError, Problem, choose_suite, depth, extra_digests, refused};
 use crate::formats::manifest::{Manifest, differences};
@@ -65,6 +66,10 @@ pub(crate) struct Taking<'a> {
     pub(crate) now: Timestamp,
     /// Where file lists are kept; none where no suite wants Contents, or nothing is to be written.
     pub(crate) lists: Option<&'a dyn ObjectStore>,
+    /// Who says where files come from of which nothing in the build output does.
+    pub(crate) attestor: Option<&'a Attestor>,
+    /// A folder in which files may be made that are needed for a moment.
+    pub(crate) work: &'a Path,
     pub(crate) listener: Listener<'a>,
 }
 
@@ -77,33 +82,50 @@ pub(crate) struct Taken {
     pub(crate) uploads: Option<UploadsAnswer>,
     /// Holds fetched files as long as they may be needed.
     _scratch: Option<Scratch>,
+    _attested: Option<Attested>,
 }
 
-/// Takes a build output in whatever form it is; `work` is a folder in which fetched files may be laid out.
-pub(crate) fn take(taking: &Taking<'_>, verify: Verify, store: &dyn ObjectStore, work: &Path) -> Result<Taken, DeployError> {
+/// What was read.
+pub(crate) struct ReadOutput {
+    pub(crate) statement: Statement,
+    /// The file of each object.
+    pub(crate) files: Files,
+    /// The provenance that was made.
+    pub(crate) attested: Attested,
+}
+
+/// Takes a build output in whatever form it is.
+pub(crate) fn take(taking: &Taking<'_>, verify: Verify, store: &dyn ObjectStore) -> Result<Taken, DeployError> {
     match Uploaded::look(taking.out) {
         Ok(uploaded) if !uploaded.is_plain() => {
             let manifests = Manifests::read(taking, &uploaded, verify)?;
             match verify {
-                Verify::Full => taking.fetched(&uploaded, &manifests, store, work),
+                Verify::Full => taking.fetched(&uploaded, &manifests, store),
                 Verify::Head => taking.believed(&uploaded, manifests, store),
             }
         }
         // What cannot be looked at is said when the files are read, with everything else.
         _ => {
-            let (statement, files) = taking.read(taking.out, taking.suite, taking.uploaders)?;
-            Ok(Taken { statement, files, uploads: None, _scratch: None })
+            let ReadOutput { statement, files, attested } = taking.read(taking.out, taking.suite, taking.uploaders)?;
+            Ok(Taken { statement, files, uploads: None, _scratch: None, _attested: Some(attested) })
         }
     }
 }
 
 impl Taking<'_> {
     /// Reads files and composes what they say.
-    pub(crate) fn read(&self, dir: &Path, suite: Option<&str>, uploaders: Option<&Uploaders>) -> Result<(Statement, Files), DeployError> {
-        let output = self.read_files(dir, uploaders)?;
+    pub(crate) fn read(&self, dir: &Path, suite: Option<&str>, uploaders: Option<&Uploaders>) -> Result<ReadOutput, DeployError> {
+        let mut output = self.read_files(dir, uploaders)?;
         let suite = choose_suite(suite, self.archive, &output.distributions)?;
         self.keep_lists(&output)?;
-        compose::statement(&suite, self.archive, output, self.said).map_err(|problems| self.refused(problems))
+        let left = std::mem::take(&mut output.provenance);
+        let composed = compose::statement(&suite, self.archive, output, self.said);
+        let (mut statement, mut files) = composed.map_err(|problems| self.refused(problems))?;
+        let attested = attest(&mut statement, &mut files, left, self.attestor, self.work).map_err(|fault| match fault {
+            AttestError::Problems(problems) => self.refused(problems),
+            fault => DeployError::Attest(fault),
+        })?;
+        Ok(ReadOutput { statement, files, attested })
     }
 
     /// Keeps the file list of each package, beside the objects: harmless where nothing comes of the deploy, and made again from the
@@ -151,13 +173,13 @@ impl Taking<'_> {
     }
 
     /// Takes an upload by reading everything again.
-    fn fetched(&self, uploaded: &Uploaded, manifests: &Manifests, store: &dyn ObjectStore, work: &Path) -> Result<Taken, DeployError> {
-        let scratch = self.lay_out(uploaded, store, work)?;
+    fn fetched(&self, uploaded: &Uploaded, manifests: &Manifests, store: &dyn ObjectStore) -> Result<Taken, DeployError> {
+        let scratch = self.lay_out(uploaded, store, self.work)?;
         // Who signed a manifest has signed for every file that it names.
         let sealed = manifests.all_sealed() && uploaded.files.iter().all(|file| manifests.names(&file.name));
         let uploaders = self.uploaders.filter(|_| !sealed);
         let suite = manifests.suite.as_str();
-        let (mut statement, files) = self.read(scratch.folder(), Some(suite), uploaders)?;
+        let ReadOutput { mut statement, files, attested } = self.read(scratch.folder(), Some(suite), uploaders)?;
         let problems: Vec<Problem> = manifests
             .found
             .iter()
@@ -177,7 +199,7 @@ impl Taking<'_> {
         let has_unchecked = self.uploaders.is_none() && manifests.found.iter().any(|found| found.sealed.signature().is_some());
         let not_checked = has_unchecked.then(|| unchecked.to_owned()).into_iter().collect();
         let uploads = manifests.answer(uploaded, Verify::Full, not_checked);
-        Ok(Taken { statement, files, uploads: Some(uploads), _scratch: Some(scratch) })
+        Ok(Taken { statement, files, uploads: Some(uploads), _scratch: Some(scratch), _attested: Some(attested) })
     }
 
     /// Takes an upload as its signed manifests say.
@@ -220,7 +242,7 @@ impl Taking<'_> {
         if !problems.is_empty() {
             return Err(self.refused(problems));
         }
-        Ok(Taken { statement, files, uploads: Some(uploads), _scratch: None })
+        Ok(Taken { statement, files, uploads: Some(uploads), _scratch: None, _attested: None })
     }
 }
 
@@ -379,6 +401,11 @@ fn unite(build: &mut Build, other: Build) {
     for file in other.evidence {
         if build.evidence.iter().all(|known| known.path != file.path) {
             build.evidence.push(file);
+        }
+    }
+    for file in other.provenance {
+        if build.provenance.iter().all(|known| known.facts.sha256 != file.facts.sha256) {
+            build.provenance.push(file);
         }
     }
 }

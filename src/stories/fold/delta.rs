@@ -321,6 +321,7 @@ impl Delta {
             texts: BTreeMap::new(),
             contents: None,
             encoders: Encoders::new(),
+            provenance: None,
         }
     }
 }

@@ -61,6 +61,7 @@ impl Chosen {
             texts: BTreeMap::new(),
             contents: None,
             encoders: Encoders::new(),
+            provenance: None,
         }
     }
 }

@@ -7,9 +7,13 @@ use crate::formats::pool::pointer::Pointer;
 use crate::formats::statement::fit::{Problem, check_suite};
 use crate::formats::statement::replay::{self, Conflict, Outcome, Rules};
 use crate::formats::statement::{Statement, message};
+use crate::formats::suite::checks;
+use crate::formats::suite::place::RecordPlace;
 use crate::places::git::land::Edits;
 use crate::places::git::{Author, GitError, Oid};
+use crate::places::store::StoreError;
 use crate::stories::archive::{OpenArchive, OpenError};
+use crate::stories::provenance::{Envelopes, Judge, policy};
 use crate::words::archive::Archive;
 use crate::words::name::SourceName;
 
@@ -33,7 +37,7 @@ pub struct Replayed {
 /// Why a statement does not land.
 #[derive(Debug, thiserror::Error)]
 pub enum Unfit {
-    /// The suite is not there any more, or lacks a component or an architecture.
+    /// The suite is not there any more, lacks a component or an architecture, or requires other provenance.
     #[error("the suite does not take it")]
     Suite(Vec<Problem>),
     /// Names are taken by other bytes, or a .dsc names files that are nowhere.
@@ -42,6 +46,9 @@ pub enum Unfit {
     /// The archive cannot be read.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The store cannot be asked for provenance.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl From<GitError> for Unfit {
@@ -74,18 +81,43 @@ impl<'a> Chain<'a> {
         self.open.repository.hydrate(files.into_iter().map(|(_, blob)| blob))
     }
 
-    /// Replays a statement on the newest commit; nothing is written.
+    /// Replays a statement on the newest commit; nothing is written. Envelopes are looked at where a suite requires provenance.
     ///
     /// # Errors
     /// It does not fit.
-    pub fn replay(&self, statement: &Statement, rules: Rules) -> Result<Replayed, Unfit> {
+    pub fn replay(&self, statement: &Statement, rules: Rules, envelopes: Envelopes<'_>) -> Result<Replayed, Unfit> {
         check_suite(statement, &self.archive).map_err(Unfit::Suite)?;
         let snapshot = self.open.repository.snapshot(self.tip)?;
         let state = snapshot.tip_of(statement.builds.iter().map(|build| &build.source))?;
         let mut outcome = replay::replay(statement, &state, rules).map_err(Unfit::Conflicts)?;
         let edits = std::mem::take(&mut outcome.edits);
         let edits = edits.into_iter().map(|(path, content)| (path, content.map(String::into_bytes))).collect();
+        self.check_provenance(&edits, envelopes)?;
         Ok(Replayed { outcome, edits, pool: state.pool })
+    }
+
+    /// Checks the provenance of every record that comes into a suite which requires it.
+    fn check_provenance(&self, edits: &Edits, envelopes: Envelopes<'_>) -> Result<(), Unfit> {
+        if !self.archive.suites.values().any(|suite| suite.require_provenance) {
+            return Ok(());
+        }
+        let requires = |place: &RecordPlace| self.archive.suite(&place.codename).is_some_and(|suite| suite.require_provenance);
+        let coming = edits.iter().filter_map(|(path, content)| Some((path.parse::<RecordPlace>().ok()?, content.as_deref()?)));
+        let mut coming = coming.filter(|(place, _)| requires(place)).peekable();
+        if coming.peek().is_none() {
+            return Ok(());
+        }
+        let policy = policy(&self.open.repository.snapshot(self.tip)?, &self.archive)?;
+        let judge = Judge::new(&policy, envelopes);
+        let mut problems = Vec::new();
+        for (place, bytes) in coming {
+            let (file, fault) = match checks::read_at(&place, bytes) {
+                Ok(record) => (record.path.file().to_string(), judge.fault(&place.source, &record)?),
+                Err(problem) => (problem.path, Some(problem.fault)),
+            };
+            problems.extend(fault.map(|reason| Problem { file, reason }));
+        }
+        if problems.is_empty() { Ok(()) } else { Err(Unfit::Suite(problems)) }
     }
 
     /// Commits what a replay changed, `None` where that is nothing. `trailers` are lines that end the message.

@@ -1,7 +1,7 @@
 //! `ddb-publish promote`: a suite offers what another one offers, or what it offered itself at an older state.
 //!
-//! Records are not read and not written: the trees that hold them are named at another path, in one commit that is landed by
-//! compare-and-swap as any other. So a suite of 70,000 packages costs what one of 10 costs.
+//! Records are not written, and read only where the suite requires provenance: the trees that hold them are named at another
+//! path, in one commit that is landed by compare-and-swap as any other. So a suite of 70,000 packages costs what one of 10 costs.
 
 mod origin;
 mod pool;
@@ -25,6 +25,7 @@ use crate::places::store::{ObjectStore, StoreError};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::deploy::BuildState;
 use crate::stories::event::{Event, Listener};
+use crate::stories::provenance::suite::{self, SuiteError};
 use crate::stories::served::ServedError;
 use crate::stories::served::snapshot::SnapshotFault;
 use crate::words::archive::{Archive, Suite};
@@ -169,6 +170,9 @@ pub enum PromoteError {
         /// The source packages.
         sources: Vec<SourceName>,
     },
+    /// The suite requires provenance that what is promoted has not.
+    #[error(transparent)]
+    Provenance(#[from] SuiteError),
     /// Pool files that the older state names cannot come back.
     #[error("{} file{} of the older state cannot come back; nothing was promoted", problems.len(), if problems.len() == 1 { "" } else { "s" })]
     Pool {
@@ -288,8 +292,8 @@ fn behind(fault: &GitError, listener: Listener<'_>) -> Vec<String> {
 fn step(request: &PromoteRequest, open: &OpenArchive, tip: Oid, store: &dyn ObjectStore) -> Result<Step, PromoteError> {
     let tip = open.repository.snapshot(tip)?;
     let archive = open.configuration(&tip)?;
-    let (from, _) = suite(&archive, &request.from.suite)?;
-    let (to, to_suite) = suite(&archive, &request.to)?;
+    let (from, _) = named(&archive, &request.from.suite)?;
+    let (to, to_suite) = named(&archive, &request.to)?;
     if from == to && request.from.at.is_none() {
         return Err(PromoteError::Itself { codename: from.clone() });
     }
@@ -303,6 +307,8 @@ fn step(request: &PromoteRequest, open: &OpenArchive, tip: Oid, store: &dyn Obje
             open.repository.snapshot(edition.base)?
         }
     };
+    let wanted = request.sources.as_ref();
+    suite::check_coming(&open.repository, (&origin, from), (&tip, to), &archive, wanted, store)?;
     let ways = Ways { request, origin: &origin, from, tip: &tip, to, to_suite };
     let mut edits = TreeEdits::new();
     let (packages, notes) = match &request.sources {
@@ -346,7 +352,7 @@ fn step(request: &PromoteRequest, open: &OpenArchive, tip: Oid, store: &dyn Obje
     Ok(Step { edits, message: message(&answer), answer })
 }
 
-fn suite<'a>(archive: &'a Archive, name: &str) -> Result<(&'a Codename, &'a Suite), PromoteError> {
+fn named<'a>(archive: &'a Archive, name: &str) -> Result<(&'a Codename, &'a Suite), PromoteError> {
     let found = archive.suite_for_distribution(name).and_then(|codename| archive.suites.get_key_value(codename));
     found.ok_or_else(|| PromoteError::NoSuite { name: name.to_owned(), known: archive.suites.keys().cloned().collect() })
 }

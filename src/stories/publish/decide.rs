@@ -1,7 +1,7 @@
 //! Whether a new Release is needed, and what its Date is.
 //!
 //! A Release is made anew when it would say something else (but for its dates), when other keys are to sign it, or when it is
-//! to be renewed. Date never goes back: apt silently keeps what it has when it does.
+//! to be renewed, or when the policy on provenance changed. Date never goes back: apt silently keeps what it has when it does.
 
 use super::stage::Staged;
 use super::{DistsRequest, Edition, PublishError};
@@ -42,7 +42,8 @@ pub(super) fn decide(request: &DistsRequest, last: Option<&Staged>, edition: &Ed
     if !edition.release.content_equals(&last.parsed) || signatures.served.keyring != Sha256::of(edition.keyring.as_bytes()) {
         return Decision::New;
     }
-    if signatures.served.signed_by != edition.signers {
+    // The branch then says under which policy the suite was found good, so that the next publish need not judge all of it again.
+    if signatures.served.signed_by != edition.signers || edition.other_policy {
         return Decision::New;
     }
     // A suite whose `valid-for` changed differs although the indices are the same.

@@ -13,6 +13,7 @@ use crate::places::git::Oid;
 use crate::places::store::ObjectStore;
 use crate::stories::event::{Event, Listener};
 use crate::stories::fold::{self, Bytes, Fold, FoldError, Last, Wanted, fold};
+use crate::stories::provenance::suite;
 use crate::words::archive::Archive;
 use crate::words::date::Timestamp;
 use crate::words::digest::Sha256;
@@ -29,6 +30,8 @@ pub(super) struct Edition {
     pub(super) signers: Vec<String>,
     /// What clients hold against them now, in sentences.
     pub(super) refused_signers: Vec<String>,
+    /// Whether the last Release was made under another policy on provenance.
+    pub(super) other_policy: bool,
     codename: Codename,
     /// The store of blocks.
     blocks: Box<dyn ObjectStore>,
@@ -63,6 +66,7 @@ impl Edition {
             Some(newest) => stage::folded(&open.repository, &codename, newest)?,
             None => None,
         };
+        let policy = last.as_ref().and_then(|last| last.record.provenance);
         let last = nearest(request, places, &archive, &snapshot.oid_of(&format!("suites/{codename}"))?, last)?;
         // Contents that are due may have been made from an older commit than the rest.
         let last = match last {
@@ -70,7 +74,10 @@ impl Edition {
             last => last,
         };
         let wanted = Wanted { repack: request.repack, now: date, ..Wanted::default() };
-        let fold = fold(&open.repository, &snapshot, &archive, &codename, last.as_ref(), &bytes, wanted)?;
+        let provenance = suite::check(&open.repository, &snapshot, &archive, &codename, last.as_ref(), places.store)?;
+        let mut fold = fold(&open.repository, &snapshot, &archive, &codename, last.as_ref(), &bytes, wanted)?;
+        fold.record.provenance = provenance;
+        let other_policy = policy != provenance;
         let known = || archive.suites.keys().cloned().collect();
         let suite = archive.suite(&codename).ok_or_else(|| FoldError::NoSuite { codename: codename.clone(), known: known() })?;
         let release = Release::new(&archive.archive, &codename, suite, date, fold.listed.clone());
@@ -82,7 +89,21 @@ impl Edition {
         let refused = certificates.iter().filter_map(|(path, certificate)| Some((path, certificate.may_sign(request.now).err()?)));
         let refused_signers = refused.map(|(path, refusal)| format!("{path}: clients may refuse the archive: {refusal}")).collect();
         let (again, again_with_contents) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { archive, fold, base, release, keyring, signers, refused_signers, codename, blocks, lists, again, again_with_contents })
+        Ok(Self {
+            archive,
+            fold,
+            base,
+            release,
+            keyring,
+            signers,
+            refused_signers,
+            other_policy,
+            codename,
+            blocks,
+            lists,
+            again,
+            again_with_contents,
+        })
     }
 
     /// Gives the Release another date.

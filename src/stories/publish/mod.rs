@@ -34,6 +34,7 @@ use crate::stories::event::{Event, Listener};
 use crate::stories::fold::FoldError;
 use crate::stories::inbox::{self, InboxError};
 use crate::stories::key::KeyError;
+use crate::stories::provenance::suite::SuiteError;
 use crate::words::archive::{Archive, LogKind};
 use crate::words::date::{Span, Timestamp};
 use crate::words::digest::Sha256;
@@ -152,6 +153,9 @@ pub enum PublishError {
     /// The suite cannot be folded.
     #[error(transparent)]
     Fold(#[from] FoldError),
+    /// The suite requires provenance that records have not, or that cannot be judged.
+    #[error(transparent)]
+    Provenance(#[from] SuiteError),
     /// Objects are missing in the store.
     #[error("{} missing in the object store, nothing was published", if problems.len() == 1 { "1 object is".to_owned() } else { format!("{} objects are", problems.len()) })]
     Objects {
@@ -210,6 +214,7 @@ impl PublishError {
             Self::Key(_)
                 | Self::Sign(_)
                 | Self::Fold(FoldError::Records { .. })
+                | Self::Provenance(SuiteError::Records { .. })
                 | Self::Objects { .. }
                 | Self::Target(TargetError::Object { .. })
         )

@@ -180,7 +180,7 @@ impl SigsumSettings {
 }
 
 /// Checks the path of a public file that belongs into `keys/` of the repository.
-fn key_file(key: &str, path: &str) -> Result<(), String> {
+pub(super) fn key_file(key: &str, path: &str) -> Result<(), String> {
     one_line(key, Some(path))?;
     let odd = |name: &str| name.is_empty() || name == "." || name == "..";
     match path.strip_prefix("keys/") {

@@ -11,12 +11,14 @@ use super::name::Codename;
 
 mod logs;
 mod places;
+mod provenance;
 mod suite;
 
 pub use logs::{LogKind, LogMode, LogSettings, SigstoreSettings, SigsumSettings};
 pub use places::{
     BucketSettings, GitLfsSettings, InboxSettings, LfsSettings, Links, RemoteSettings, StoreSettings, TargetMode, TargetSettings,
 };
+pub use provenance::{ProvenanceProject, ProvenanceSettings};
 pub use suite::{BlockSize, Compression, Descriptions, ExtraDigest, OverrideFiles, Suite};
 
 /// Why a text is not a usable `ddb.toml`.
@@ -58,6 +60,9 @@ pub struct Archive {
     /// Transparency logs that every Release is put into before clients see it.
     #[serde(default)]
     pub logs: LogSettings,
+    /// Whose provenance counts, for suites with `require-provenance`.
+    #[serde(default, skip_serializing_if = "ProvenanceSettings::is_empty")]
+    pub provenance: ProvenanceSettings,
     /// How much of a package a deploy unpacks before it takes it.
     #[serde(default, skip_serializing_if = "PackageCheck::is_whole")]
     pub check_packages: PackageCheck,
@@ -161,9 +166,13 @@ impl Archive {
         self.target.check(&self.store)?;
         self.remote.check()?;
         self.logs.check()?;
+        self.provenance.check()?;
         let mut names = BTreeSet::new();
         for (codename, suite) in &self.suites {
             suite.check().map_err(|fault| format!("suites.{codename}: {fault}"))?;
+            if suite.require_provenance && self.provenance.is_empty() {
+                return Err(format!("suites.{codename}: require-provenance needs [provenance.projects], or nothing could ever satisfy it"));
+            }
             let own = std::iter::once(codename.as_str()).chain(suite.suite.as_deref().filter(|name| *name != codename.as_str()));
             for name in own.chain(suite.distributions.iter().map(String::as_str)) {
                 if !names.insert(name) {
@@ -235,6 +244,16 @@ mod tests {
             &format!("[logs.sigstore]\nurl = \"https://x/\"\nkey = \"s.pub\"\ntrusted-root = \"keys/r\"\n{SMALL}"),
             "must be a file in keys/",
         );
+        check(&format!("{SMALL}require-provenance = true\n"), "needs [provenance.projects]");
+        let project = |lines: &str| format!("[provenance.projects.\"a/b\"]\n{lines}{SMALL}");
+        check(&project(""), "missing field `sources`");
+        check(&project("sources = []\nkeys = [\"keys/a\"]\n"), "sources is empty");
+        check(&project("sources = [\"A b\"]\nkeys = [\"keys/a\"]\n"), "valid source");
+        check(&project("sources = [\"*\"]\n"), "it needs keys");
+        check(&project("sources = [\"*\"]\nkeys = [\"a.pub\"]\n"), "must be a file in keys/");
+        check(&project("sources = [\"*\"]\nkeys = [\"keys/a\"]\nrefs = [\"main\"]\n"), "does not begin with refs/");
+        check(&project("sources = [\"*\"]\nkeys = [\"keys/a\"]\nissuer = \"x\"\n"), "mean nothing without trusted-root");
+        check(&project("sources = [\"*\"]\ntrusted-root = \"keys/r\"\nissuer = \"x\"\n"), "needs issuer, repository and refs");
         check(&format!("{SMALL}valid-for = \"7\"\n"), "length of time");
         check(&format!("{SMALL}[suites.trixie.overrides.contrib]\n"), "no component contrib");
     }

@@ -80,6 +80,10 @@ pub struct Suite {
     /// How long a by-hash file stays at least after it was last current.
     #[serde(default = "default_keep")]
     pub keep_for: Span,
+    /// Publishes only records whose provenance was signed by somebody whom `[provenance.projects]` names for their source package;
+    /// deploys without are refused.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub require_provenance: bool,
     /// Override files of each component, in Debian's format, as paths in this repository.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub overrides: BTreeMap<Component, OverrideFiles>,

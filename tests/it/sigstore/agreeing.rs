@@ -30,16 +30,17 @@ fn data(name: &str) -> Vec<u8> {
 }
 
 /// Numbers that look random and are the same in every run.
-struct Numbers(u64);
+pub struct Numbers(pub u64);
 
 impl Numbers {
-    fn below(&mut self, limit: usize) -> usize {
+    pub fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % limit
     }
 }
 
-fn pointers(value: &Value, path: &str, found: &mut Vec<String>) {
+/// Every place in a JSON value.
+pub fn pointers(value: &Value, path: &str, found: &mut Vec<String>) {
     let children: Vec<(String, &Value)> = match value {
         Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), value)).collect(),
         Value::Array(values) => values.iter().enumerate().map(|(at, value)| (at.to_string(), value)).collect(),

@@ -63,6 +63,7 @@ fn build(version: &str, dsc: Option<&str>, binaries: &[(&str, &str, &str)]) -> B
             .map(|(package, architecture, content)| binary(package, version, version, architecture, content))
             .collect(),
         evidence: Vec::new(),
+        provenance: Vec::new(),
     }
 }
 
@@ -324,4 +325,52 @@ proptest! {
         prop_assert_eq!(archive.offers(), expected);
         prop_assert!(!round(&mut archive).contains(&Verdict::Landed));
     }
+}
+
+/// The same build with provenance of this content, signed or only claimed.
+fn coming_from(mut build: Build, content: &str, field: &str) -> Build {
+    let file = pooled("foo_1_amd64.intoto.json", content);
+    for binary in &mut build.binaries {
+        record::add_object(&mut binary.record, field, &Pointer::from(&file.facts));
+    }
+    build.provenance.push(file);
+    build
+}
+
+#[test]
+fn the_first_provenance_stays_unless_signed_provenance_comes_to_a_package_that_has_none() {
+    let plain = build("1", None, &[("foo", "amd64", "deb")]);
+    let claimed = |content: &str| coming_from(plain.clone(), content, record::CLAIMS);
+    let signed = |content: &str| coming_from(plain.clone(), content, record::PROVENANCE);
+    let kept = |archive: &Archive| archive.tip.keys().filter(|path| path.contains("intoto")).count();
+
+    let mut archive = Archive::default();
+    assert_eq!(archive.land(&claimed("first job")), Verdict::Landed);
+    assert_eq!((archive.land(&claimed("its second try")), kept(&archive)), (Verdict::AlreadyLanded, 1));
+    assert_eq!((archive.land(&plain), kept(&archive)), (Verdict::AlreadyLanded, 1));
+    assert_eq!((archive.land(&signed("a")), kept(&archive)), (Verdict::Landed, 2));
+    let before = archive.clone();
+    assert_eq!(archive.land(&signed("a")), Verdict::AlreadyLanded);
+    assert_eq!(archive.land(&signed("b")), Verdict::AlreadyLanded);
+    assert_eq!(archive.land(&claimed("c")), Verdict::AlreadyLanded);
+    assert_eq!(archive, before);
+    // A key that is not trusted any more: the new signature is asked for.
+    let rules = Rules { on_conflict: OnConflict::Replace, downgrade: false };
+    assert_eq!(archive.try_land(&signed("b"), rules).unwrap().verdict, Verdict::Landed);
+    assert_eq!(kept(&archive), 3);
+    // What says less takes nothing away, and what else is new in a record comes with what was known.
+    for less in [&plain, &claimed("d")] {
+        assert_eq!(archive.try_land(less, rules).unwrap().verdict, Verdict::AlreadyLanded);
+    }
+    let mut listed = plain.clone();
+    listed.binaries[0].record.push_str(&format!("File-List: {}\n", Sha256::of(b"list")));
+    assert_eq!(archive.land(&listed), Verdict::Landed);
+    let record = archive.tip.iter().find(|(path, _)| path.starts_with("suites/")).unwrap().1;
+    let b = format!("Provenance: {} 1\n", Sha256::of(b"b"));
+    assert!(record.contains("File-List: ") && record.ends_with(&b), "{record}");
+
+    // What no record names is not kept.
+    let mut newer = Archive::default();
+    newer.land(&build("2", None, &[("foo", "amd64", "newer")]));
+    assert_eq!((newer.land(&signed("a")), kept(&newer)), (Verdict::Superseded, 0));
 }

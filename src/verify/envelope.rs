@@ -1,0 +1,134 @@
+//! The signed provenance that a repository's record names for a file: read from the objects at hand, and judged by the keys and
+//! authorities that the repository's ddb.toml pins.
+//!
+//! Whose keys these are is for whoever pinned them: here the repository is believed, as with everything else that it says.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use git2::{Commit, Repository};
+
+use super::answer::EnvelopeAnswer;
+use crate::formats::provenance::LONGEST;
+use crate::formats::provenance::claims::{Claims, Image};
+use crate::formats::provenance::evidence::Evidence;
+use crate::formats::provenance::in_toto::Statement;
+use crate::formats::provenance::policy::Policy;
+use crate::words::archive::Archive;
+use crate::words::digest::Sha256;
+
+/// An object that a record names: its digest, and whether it is said to be signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Named {
+    /// Signed ones come first.
+    pub(super) unsigned: bool,
+    pub(super) sha256: Sha256,
+}
+
+/// Returns the provenance that the text of a record names.
+pub(super) fn named(record: &str) -> Option<Named> {
+    // ddb's own fields begin with Filename, and each is one line.
+    let own = record.get(record.rfind("\nFilename: ")?..)?;
+    let object = |field: &str| {
+        let value = own.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(": "))?;
+        value.split(' ').next()?.parse::<Sha256>().ok()
+    };
+    let claims = || object("Provenance-Claims").map(|sha256| Named { unsigned: true, sha256 });
+    object("Provenance").map(|sha256| Named { unsigned: false, sha256 }).or_else(claims)
+}
+
+/// Reads and judges provenance for a file of a source package.
+pub(super) fn judge(git: &Repository, head: &Commit<'_>, package: &str, file: &Sha256, named: Named) -> EnvelopeAnswer {
+    let mut answer = EnvelopeAnswer::of(named.sha256);
+    let archive = blob(git, head, "ddb.toml").and_then(|bytes| Archive::parse(std::str::from_utf8(&bytes).ok()?).ok());
+    let Some(bytes) = object(git, archive.as_ref(), &named.sha256) else {
+        answer.refused = Some("it is not at hand; `ddb-deploy fetch` brings the objects of a source package".to_owned());
+        return answer;
+    };
+    let evidence = Evidence::parse(&bytes);
+    let statement = match &evidence {
+        Ok(evidence) => evidence.statement(),
+        // What nobody signed is the bare statement.
+        Err(fault) => Statement::parse(&bytes).map_err(|_| fault.clone()),
+    };
+    let statement = match statement {
+        Ok(statement) => statement,
+        Err(fault) => {
+            answer.refused = Some(fault.to_string());
+            return answer;
+        }
+    };
+    answer.names_file = Some(statement.names(file));
+    answer.say(statement.claims);
+    let Ok(evidence) = evidence else {
+        answer.refused = Some("nobody signed it".to_owned());
+        return answer;
+    };
+    answer.signed_by = (!evidence.envelope.signatures().is_empty()).then(|| evidence.claimed_signer());
+    let policy = archive.ok_or_else(|| "the repository's ddb.toml cannot be read".to_owned()).and_then(|archive| {
+        let read = |path: &str| Some((path.to_owned(), blob(git, head, path)?));
+        let files: BTreeMap<String, Vec<u8>> = archive.provenance.files().into_iter().filter_map(read).collect();
+        Policy::read(&archive.provenance, &files).map_err(|(path, fault)| format!("{path}: {fault}"))
+    });
+    let approved = policy.and_then(|policy| policy.approve(package, &bytes).map_err(|fault| fault.to_string()));
+    match approved.and_then(|approved| approved.names(file).map(|()| approved).map_err(|fault| fault.to_string())) {
+        Ok(approved) => {
+            answer.signed_by = Some(approved.signer);
+            answer.project = Some(approved.project);
+        }
+        Err(fault) => answer.refused = Some(fault),
+    }
+    answer
+}
+
+fn blob(git: &Repository, commit: &Commit<'_>, path: &str) -> Option<Vec<u8>> {
+    let entry = commit.tree().ok()?.get_path(std::path::Path::new(path)).ok()?;
+    Some(git.find_blob(entry.id()).ok()?.content().to_vec())
+}
+
+/// Returns an object that lies in the repository or in the folder that ddb.toml names, if it is what its name says.
+fn object(git: &Repository, archive: Option<&Archive>, sha256: &Sha256) -> Option<Vec<u8>> {
+    let hex = sha256.to_hex();
+    let below = format!("{}/{}/{hex}", hex.get(..2)?, hex.get(2..4)?);
+    let root = git.workdir().unwrap_or_else(|| git.path());
+    let named = archive.and_then(|archive| archive.store.path.as_ref()).map(|path| root.join(path));
+    let folders: Vec<PathBuf> = named.into_iter().chain([git.commondir().join("lfs/objects")]).collect();
+    folders.iter().find_map(|folder| {
+        let mut bytes = Vec::new();
+        std::fs::File::open(folder.join(&below)).ok()?.take(LONGEST as u64 + 1).read_to_end(&mut bytes).ok()?;
+        (Sha256::of(&bytes) == *sha256).then_some(bytes)
+    })
+}
+
+impl EnvelopeAnswer {
+    fn of(sha256: Sha256) -> Self {
+        Self { sha256, ..Self::default() }
+    }
+
+    fn say(&mut self, claims: Claims) {
+        let Claims { builder, repository, reference, commit, job, image, started: _ } = claims;
+        (self.builder, self.repository, self.reference, self.commit, self.job) = (builder, repository, reference, commit, job);
+        self.image = image.map(|Image { name, sha256 }| match sha256 {
+            Some(sha256) => format!("{name}@sha256:{sha256}"),
+            None => name,
+        });
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_names_it_among_ddbs_own_fields_alone() {
+        let (a, b) = (Sha256::of(b"a"), Sha256::of(b"b"));
+        let own = format!("Package: x\nProvenance: {a} 1\nDescription: y\nFilename: pool/x\nSize: 1\n");
+        assert_eq!(named(&own), None);
+        assert_eq!(named(&format!("{own}Provenance-Claims: {b} 1\n")), Some(Named { unsigned: true, sha256: b }));
+        let both = format!("{own}Provenance: {a} 1\nProvenance-Claims: {b} 1\n");
+        assert_eq!(named(&both), Some(Named { unsigned: false, sha256: a }));
+        assert_eq!(named("no record"), None);
+    }
+}
