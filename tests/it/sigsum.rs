@@ -7,6 +7,7 @@ mod failing;
 pub mod site;
 mod stopped;
 pub mod suite;
+mod tokens;
 
 use std::path::Path;
 
