@@ -4,6 +4,10 @@ mod attacks;
 mod hook;
 mod hook_alone;
 mod lists;
+mod mirror;
+mod onlookers;
+mod planted;
+mod stolen;
 
 use std::path::PathBuf;
 
