@@ -395,6 +395,9 @@ fn finish(
 /// Publishes the newest commit after a served Release (or the first one).
 fn advance(request: &DistsRequest, places: &Places<'_>, last: Option<Staged>, listener: Listener<'_>) -> Result<Turn, PublishError> {
     let base = places.open.tip()?.commit();
+    if let Some(last) = &last {
+        warn_of_rewritten(request, places, last, base, listener)?;
+    }
     let mut edition = Edition::at(request, places, base, request.now, last.as_ref(), listener)?;
     let decision = decide::decide(request, last.as_ref(), &edition);
     match (decision, last) {
@@ -415,6 +418,25 @@ fn advance(request: &DistsRequest, places: &Places<'_>, last: Option<Staged>, li
             serve_logged(request, places, &edition, (signed, logged), &staged, true, listener)
         }
     }
+}
+
+/// Says where the branch does not contain the commit that the last Release was made of: somebody rewrote its history. A clone that
+/// does not have the whole history cannot tell.
+fn warn_of_rewritten(
+    request: &DistsRequest,
+    places: &Places<'_>,
+    last: &Staged,
+    tip: Oid,
+    listener: Listener<'_>,
+) -> Result<(), PublishError> {
+    let (repository, base) = (&places.open.repository, last.base(&request.codename)?);
+    if base != tip && !repository.is_ancestor(base, tip)? && repository.expect_whole().is_ok() {
+        listener(Event::Warning(format!(
+            "{} does not contain {base}, which Release {} of {} was made of: its history was rewritten since",
+            places.open.branch, last.inputs.sequence, request.codename
+        )));
+    }
+    Ok(())
 }
 
 /// Dates, signs and stages a new Release; `None` where another publisher was faster.
