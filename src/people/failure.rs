@@ -118,7 +118,7 @@ fn of_git(error: &GitError) -> Exit {
 fn of_remote(error: &RemoteError) -> Exit {
     match error {
         RemoteError::Git(error) => of_git(error),
-        RemoteError::Diverged { .. } => Exit::Archive,
+        RemoteError::Diverged { .. } | RemoteError::Rewritten { .. } => Exit::Archive,
         RemoteError::Program(_)
         | RemoteError::NoCredential { .. }
         | RemoteError::Denied { .. }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::Args;
 
 use super::environment;
+use crate::formats::sigsum::Policy;
+use crate::formats::sigsum::token::Tokens;
 use crate::places::credentials::{self, Secret};
 use crate::places::git::read::Snapshot;
 use crate::places::transparency::LogError;
@@ -48,7 +50,7 @@ fn sigsum(snapshot: &Snapshot<'_>, settings: &SigsumSettings, keys: &LogKeys) ->
     let (policy, public) = sigsum_trust(snapshot, settings)?;
     let seconds = u64::try_from(settings.timeout.seconds()).unwrap_or_default();
     let authorities = credentials::given().authorities;
-    let (submit, token) = (keys.submit_key()?, token(settings)?);
+    let (submit, token) = (keys.submit_key()?, token(settings, &policy)?);
     let log = SigsumLog::new(policy, public, submit, token, Duration::from_secs(seconds), authorities.as_deref())?;
     Ok(ConfiguredLog { log: Box::new(log), mode: settings.mode, staple: settings.staple })
 }
@@ -88,11 +90,10 @@ fn key(problem: String) -> LogError {
     LogError::Key { kind: LogKind::Sigsum, problem }
 }
 
-fn token(settings: &SigsumSettings) -> Result<Option<Token>, PublishError> {
-    if let Some(token) = environment::variable(SIGSUM_TOKEN) {
-        let usable = token.trim().split(' ').count() == 2 && token.trim().bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
-        let wrong = || key(format!("{SIGSUM_TOKEN} is not \"DOMAIN SIGNATURE\", as `sigsum-token create` prints it"));
-        return if usable { Ok(Some(Token::Made(Secret::new(token)))) } else { Err(wrong().into()) };
+fn token(settings: &SigsumSettings, policy: &Policy) -> Result<Option<Token>, PublishError> {
+    if let Some(text) = environment::variable(SIGSUM_TOKEN) {
+        let tokens = Tokens::parse(&text, policy.logs()).map_err(|fault| key(format!("{SIGSUM_TOKEN}: {fault}")))?;
+        return Ok(Some(Token::Made(tokens)));
     }
     let Some(text) = environment::variable(SIGSUM_TOKEN_KEY) else { return Ok(None) };
     let missing = || key(format!("{SIGSUM_TOKEN_KEY} is set, and logs.sigsum.token-domain of ddb.toml does not name its domain"));

@@ -259,7 +259,8 @@ impl Files {
         let history = history_of(&root, &whole.release);
         for (kind, proof) in &whole.proofs {
             self.put(Class::Signature, format!("{root}/{}", kind.file()), proof.clone());
-            self.put(Class::ByHash, format!("{history}.{}", kind.ending()), proof.clone());
+            let first = whole.first.get(kind).unwrap_or(proof);
+            self.put(Class::ByHash, format!("{history}.{}", kind.ending()), first.clone());
             self.put(Class::ByHash, format!("{history}.release"), whole.release.clone());
         }
         self.put(Class::Signature, format!("{root}/Release.gpg"), whole.signatures.detached.clone());

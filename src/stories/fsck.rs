@@ -344,10 +344,10 @@ fn check_published(
         compare(format!("{root}/InRelease"), &signatures.in_release)?;
         compare(format!("{root}/Release.gpg"), &signatures.detached)?;
     }
-    let history = history(&root, &served.release);
+    let (history, first) = (history(&root, &served.release), stage::first_proofs(repository, served.commit)?);
     for (kind, proof) in &served.proofs {
         compare(format!("{root}/{}", kind.file()), proof)?;
-        compare(format!("{history}.{}", kind.ending()), proof)?;
+        compare(format!("{history}.{}", kind.ending()), first.get(kind).unwrap_or(proof))?;
         compare(format!("{history}.release"), &served.release)?;
     }
     for (path, listed) in &served.parsed.files {

@@ -100,13 +100,31 @@ fn bring_up_to_date(folder: &Path, purpose: Purpose, branch: Option<&str>) -> Re
     repository.follow(&branch, tip, "ddb fetch")?;
     for (name, commit) in repository.refs_below(&remote.tracking("refs/heads/ddb/releases/"))? {
         let short = name.rsplit_once("/ddb/releases/").map(|(_, short)| short).unwrap_or_default();
-        repository.follow(&format!("refs/heads/ddb/releases/{short}"), commit, "ddb fetch")?;
+        follow_releases(&repository, &remote, &format!("refs/heads/ddb/releases/{short}"), commit).map_err(OpenError::Remote)?;
     }
     // A branch that was named is this job's choice, and no other's.
     if named.is_none() {
         repository.point_head_at(&branch)?;
     }
     Ok(())
+}
+
+/// Lets a branch of Releases of ddb's own clone follow the remote's. Such a branch only grows, since ddb alone writes it: a clone
+/// remembers where it was.
+fn follow_releases(repository: &Repository, remote: &Remote, reference: &str, new: Oid) -> Result<(), RemoteError> {
+    let grown = |own| repository.is_ancestor(own, new);
+    let seen = match repository.tip(reference)? {
+        Some(own) if !grown(own)? => own,
+        _ => return Ok(repository.follow(reference, new, "ddb fetch")?),
+    };
+    // Another process may have pushed and fetched since this one did.
+    match remote.list(&[reference])?.get(reference) {
+        Some(now) if *now == new => {
+            let (reference, url, clone) = (reference.to_owned(), remote.describe(), repository.git_dir().to_owned());
+            Err(RemoteError::Rewritten { reference, url, seen, now: new, clone })
+        }
+        _ => Ok(()),
+    }
 }
 
 impl OpenArchive {
@@ -215,7 +233,8 @@ impl OpenArchive {
             (None, None) => Ok(()),
             (None, Some(others)) => Ok(self.repository.follow(reference, others, "ddb fetch")?),
             (Some(own), None) => remote.compare_and_swap(reference, None, own).map(drop),
-            (Some(own), Some(others)) if remote.is_managed() || self.repository.is_ancestor(own, others)? => {
+            (Some(_), Some(others)) if remote.is_managed() => follow_releases(&self.repository, remote, reference, others),
+            (Some(own), Some(others)) if self.repository.is_ancestor(own, others)? => {
                 Ok(self.repository.follow(reference, others, "ddb fetch")?)
             }
             (Some(own), Some(others)) if self.repository.is_ancestor(others, own)? => {

@@ -14,7 +14,7 @@ use super::{VerifyError, VerifyRequest, proofs};
 
 /// Checks every Release in the folder, or those of one location and of some suites, with the indices beside it.
 pub(super) fn check(request: &VerifyRequest, folder: &Path, said: &(dyn Fn(String) + Sync)) -> Result<VerifyAnswer, VerifyError> {
-    let site = Site::of(&folder.display().to_string(), None)?;
+    let site = Site::of(&folder.display().to_string(), None, request.patience)?;
     let fault = |source| VerifyError::Read { path: folder.to_owned(), source };
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(fault)? {

@@ -16,6 +16,7 @@ mod indices;
 mod issuers;
 mod memory;
 mod openpgp;
+mod pace;
 mod paragraphs;
 mod pool;
 mod proofs;
@@ -55,6 +56,8 @@ pub struct VerifyRequest {
     pub sigstore: Option<SigstorePins>,
     /// Where this verifier keeps what it saw.
     pub memory: PathBuf,
+    /// How long a server may say nothing. After that it must send a kilobyte a second.
+    pub patience: Span,
     /// How old a Release may be, beside its Valid-Until.
     pub max_age: Option<Span>,
     /// Check every pool file.
@@ -85,7 +88,7 @@ pub fn verify(request: &VerifyRequest, said: &(dyn Fn(String) + Sync)) -> Result
         return apt_lists::check(request, folder, said);
     }
     let location = request.location.as_deref().ok_or(VerifyError::NoLocation)?;
-    let site = Site::of(location, request.authorities.as_deref())?;
+    let site = Site::of(location, request.authorities.as_deref(), request.patience)?;
     let wanted = pool::Wanted::of(request)?;
     let mut answer = VerifyAnswer::of(site.to_string());
     let mut matches = Vec::new();

@@ -144,6 +144,12 @@ pub(super) fn answer(request: &VerifyRequest, wanted: &Wanted, matches: Vec<Matc
                 asked.path.display().to_string(),
                 stranger(asked, &matches, provenance.as_ref()),
             ));
+        } else if let (Some(repository), None) = (&request.repository, &provenance) {
+            let reason = format!(
+                "is published, and no commit of {} brought it: fetch there, and if that does not help, its history was rewritten",
+                repository.display()
+            );
+            answer.findings.push(Finding::new(Class::NotPublished, asked.path.display().to_string(), reason));
         }
         answer.files.push(FileAnswer {
             file: asked.path.display().to_string(),

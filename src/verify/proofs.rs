@@ -1,7 +1,8 @@
 //! Proofs of transparency logs, checked offline against pinned keys and a pinned policy.
 //!
 //! A proof is looked for where clients get it for nothing, stapled to the signature, then beside Release, then in the history by
-//! checksum. Every proof that is there must be good; one is enough. A bundle of Sigstore is never stapled.
+//! checksum. Every proof that clients are given must be good; one is enough. The history keeps the first proof for ever: where that
+//! is of a log which does not count any more, and a newer proof is good, it is only noted. A bundle of Sigstore is never stapled.
 
 use super::answer::{Class, ProofAnswer};
 use super::site::{Missing, Site};
@@ -11,6 +12,7 @@ use crate::formats::sigstore::public_key;
 use crate::formats::sigstore::trusted_root::TrustedRoot;
 use crate::formats::sigstore::verify::{Signer, Trust, Verified as Shown};
 use crate::formats::sigsum::{Policy, PublicKey, Verified, staple, verify};
+use crate::words::date::Span;
 use crate::words::digest::Sha256;
 
 /// Largest proof in bytes.
@@ -101,6 +103,7 @@ pub(super) fn sigstore(look: &mut Look, pins: Option<&SigstorePins>, signed: &Si
         found = true;
         match pins.trust.verify(signed.text.as_bytes(), &bundle) {
             Ok(shown) => answer.get_or_insert(of_bundle(&shown)).found.push(path.clone()),
+            Err(fault) if *path == history && answer.is_some() => note_first(look, path, &fault.to_string()),
             Err(fault) => look.find(Class::Proof, path, format!("is no good Sigstore bundle of this Release: {fault}")),
         }
     }
@@ -117,6 +120,32 @@ fn of_bundle(shown: &Shown) -> ProofAnswer {
     ProofAnswer { log: "sigstore".to_owned(), found: Vec::new(), witnesses: Vec::new(), entry: format!("{entries}{times}") }
 }
 
+/// Says that the history has a proof that does not count, which is no fault where a newer one does.
+fn note_first(look: &mut Look, path: &str, reason: &str) {
+    look.note(format!("{path} is the first proof of this Release and does not count now: {reason}"));
+}
+
+/// How far the clocks of witnesses may be off. A cosignature's time has no other use: a proof does not grow old.
+const OFF: Span = Span::of_seconds(3600);
+
+/// Checks that the witnesses saw the tree after the Release was made and before now.
+fn check_times(look: &mut Look, path: &str, verified: &Verified) {
+    let (Some(seen), Some((date, now))) = (verified.seen(), look.dated) else { return };
+    if seen.plus(OFF) < date {
+        let reason = format!(
+            "is of {}, and the witnesses of its proof saw it by {}: it was made out in advance, or clocks are wrong",
+            date.iso8601(),
+            seen.iso8601()
+        );
+        look.find(Class::Freshness, path, reason);
+    }
+    if let Some((name, time)) = verified.witnesses.iter().find(|(_, time)| *time > now.plus(OFF)) {
+        let reason =
+            format!("has a proof that the witness {name} saw at {}, which lies in the future; is the clock right?", time.iso8601());
+        look.find(Class::Freshness, path, reason);
+    }
+}
+
 /// Says what nobody would notice where no log is asked for.
 pub(super) fn note_missing_pins(look: &mut Look) {
     look.note(
@@ -127,7 +156,7 @@ pub(super) fn note_missing_pins(look: &mut Look) {
 /// Checks the Sigsum proofs of a signed Release. `folder` is where Release is; `None` for apt's lists, which keep no other files.
 pub(super) fn sigsum(look: &mut Look, pins: Option<&SigsumPins>, path: &str, signed: &Signed, place: Option<(&Site, &str)>) {
     let Some(pins) = pins else { return };
-    let mut proofs = Vec::new();
+    let (mut proofs, mut history) = (Vec::new(), None);
     match staple::stapled(signed.signature.as_bytes()) {
         Ok(stapled) => proofs.extend(stapled.map(|proof| (path.to_owned(), proof))),
         // An archive with Release.gpg in binary form.
@@ -135,8 +164,8 @@ pub(super) fn sigsum(look: &mut Look, pins: Option<&SigsumPins>, path: &str, sig
         Err(fault) => look.find(Class::Proof, path, fault.to_string()),
     }
     if let Some((site, folder)) = place {
-        let history = format!("{folder}/tlog/{}.proof", Sha256::of(signed.text.as_bytes()));
-        for path in [format!("{folder}/Release.proof"), history] {
+        let first = history.insert(format!("{folder}/tlog/{}.proof", Sha256::of(signed.text.as_bytes()))).clone();
+        for path in [format!("{folder}/Release.proof"), first] {
             match site.read(&path, PROOF) {
                 Ok(proof) => proofs.push((path, proof)),
                 Err(Missing::Absent) => {}
@@ -152,10 +181,12 @@ pub(super) fn sigsum(look: &mut Look, pins: Option<&SigsumPins>, path: &str, sig
         match pins.check(signed.text.as_bytes(), &proof) {
             Ok(verified) => {
                 let entry = format!("leaf {} of a tree of {} in the log {}", verified.index, verified.size, verified.log.hash());
+                check_times(look, &path, &verified);
                 let witnesses = verified.witnesses.into_iter().map(|(name, _)| name).collect();
                 let first = ProofAnswer { log: "sigsum".to_owned(), found: Vec::new(), witnesses, entry };
                 answer.get_or_insert(first).found.push(path);
             }
+            Err(reason) if answer.is_some() && history.as_ref() == Some(&path) => note_first(look, &path, &reason),
             Err(reason) => look.find(Class::Proof, path, format!("is no good Sigsum proof of this Release: {reason}")),
         }
     }

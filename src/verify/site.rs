@@ -1,6 +1,7 @@
 //! Where the published tree is: a folder, or an address that is read with GET.
 //!
-//! An address may hold a password; messages name it without.
+//! An address may hold a password; messages name it without. A server may be somebody's who wants to be waited for: it must go on
+//! sending, and one that keeps us waiting too often is not asked any more.
 
 use std::fmt;
 use std::fs::File;
@@ -12,11 +13,13 @@ use ureq::Agent;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
 use super::VerifyError;
+use super::pace::Pace;
+use crate::words::date::Span;
 
 /// A published tree, read-only.
 pub(super) enum Site {
     Folder(PathBuf),
-    Address { url: String, agent: Agent },
+    Address { url: String, agent: Agent, pace: Pace },
 }
 
 /// A published tree for whoever compares it with something else.
@@ -61,14 +64,14 @@ impl Missing {
 /// How often a request is tried.
 const TRIES: u32 = 3;
 
-/// How long a server may say nothing.
-const SILENCE: Duration = Duration::from_secs(60);
-
 impl Site {
-    pub(super) fn of(location: &str, authorities: Option<&Path>) -> Result<Self, VerifyError> {
+    /// Takes an address or a folder; `patience` is how long a server may say nothing.
+    pub(super) fn of(location: &str, authorities: Option<&Path>, patience: Span) -> Result<Self, VerifyError> {
         if location.starts_with("http://") || location.starts_with("https://") {
-            let agent = agent(authorities).map_err(VerifyError::Https)?;
-            return Ok(Self::Address { url: location.trim_end_matches('/').to_owned(), agent });
+            let patience = Duration::from_secs(u64::try_from(patience.seconds()).unwrap_or_default().max(1));
+            let agent = agent(authorities, patience).map_err(VerifyError::Https)?;
+            let url = location.trim_end_matches('/').to_owned();
+            return Ok(Self::Address { url, agent, pace: Pace::new(patience) });
         }
         let path = Path::new(location.strip_prefix("file://").unwrap_or(location));
         let found = path.is_dir().then(|| path.canonicalize().ok()).flatten();
@@ -88,19 +91,27 @@ impl Site {
                 Err(fault) if fault.kind() == io::ErrorKind::NotFound => Err(Missing::Absent),
                 Err(fault) => Err(Missing::Unreachable(fault.to_string())),
             },
-            Self::Address { url, agent } => {
+            Self::Address { url, agent, pace } => {
                 let address = format!("{url}/{}", encoded(path));
                 let mut fault = Missing::Absent;
                 for attempt in 1..=TRIES {
+                    if pace.is_over() {
+                        return Err(Missing::Unreachable("it was not asked for: the server keeps us waiting".to_owned()));
+                    }
                     fault = match agent.get(&address).call() {
                         Ok(answer) => match answer.status().as_u16() {
-                            200 => return Ok(Box::new(answer.into_body().into_reader())),
+                            200 => return Ok(Box::new(pace.of(answer.into_body().into_reader()))),
                             404 | 410 => return Err(Missing::Absent),
                             // Some object stores answer so for what is not there.
                             403 => return Err(Missing::Absent),
                             status => Missing::Unreachable(format!("the server answers {status}")),
                         },
-                        Err(fault) => Missing::Unreachable(fault.to_string()),
+                        Err(fault) => {
+                            if matches!(fault, ureq::Error::Timeout(_)) {
+                                pace.give_up();
+                            }
+                            Missing::Unreachable(fault.to_string())
+                        }
                     };
                     if attempt < TRIES {
                         std::thread::sleep(Duration::from_millis(200) * attempt);
@@ -157,13 +168,13 @@ fn encoded(path: &str) -> String {
     text
 }
 
-fn agent(authorities: Option<&Path>) -> io::Result<Agent> {
+fn agent(authorities: Option<&Path>, patience: Duration) -> io::Result<Agent> {
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(5)
-        .timeout_connect(Some(SILENCE / 2))
-        .timeout_per_read(Some(SILENCE))
-        .timeout_recv_response(Some(SILENCE))
+        .timeout_connect(Some(patience))
+        .timeout_per_read(Some(patience))
+        .timeout_recv_response(Some(patience))
         // What is fetched is hashed as it is stored.
         .accept_encoding("identity")
         .user_agent(concat!("ddb-verify/", env!("CARGO_PKG_VERSION")))

@@ -8,7 +8,7 @@ use super::pool::{self, Match, Wanted};
 use super::release::{self, Release};
 use super::site::{Missing, Site};
 use super::{VerifyError, VerifyRequest, clearsigned, indices, memory, proofs};
-use crate::words::date::Span;
+use crate::words::date::{Span, Timestamp};
 use crate::words::digest::Sha256;
 
 /// How far the clock of the archive may be ahead of ours: apt's own `Acquire::Max-FutureTime`.
@@ -19,6 +19,8 @@ pub(super) struct Look {
     pub(super) answer: SuiteAnswer,
     pub(super) findings: Vec<Finding>,
     pub(super) matches: Vec<Match>,
+    /// The Release's Date, and the time of this look.
+    pub(super) dated: Option<(Timestamp, Timestamp)>,
     in_release: Option<Vec<u8>>,
     seen: Option<memory::Seen>,
 }
@@ -46,7 +48,7 @@ impl Look {
             pool: Default::default(),
             notes: Vec::new(),
         };
-        Self { answer, findings: Vec::new(), matches: Vec::new(), in_release: None, seen: None }
+        Self { answer, findings: Vec::new(), matches: Vec::new(), dated: None, in_release: None, seen: None }
     }
 
     pub(super) fn find(&mut self, class: Class, file: impl Into<String>, reason: impl Into<String>) {
@@ -64,7 +66,12 @@ impl Look {
             std::thread::sleep(std::time::Duration::from_secs(1));
         }
         let path = format!("dists/{}/InRelease", self.answer.suite);
-        site.read(&path, release::LIMIT).ok() != self.in_release
+        match site.read(&path, release::LIMIT) {
+            Ok(bytes) => self.in_release.as_ref() != Some(&bytes),
+            Err(Missing::Absent) => self.in_release.is_some(),
+            // Nobody knows; what was found stays.
+            Err(Missing::Unreachable(_)) => false,
+        }
     }
 
     /// Returns what is wrong with InRelease itself: that another one took its place since does not make it good.
@@ -141,6 +148,7 @@ impl Look {
         self.answer.codename.clone_from(&release.codename);
         self.answer.date = Some(release.date.iso8601());
         self.answer.valid_until = release.valid_until.map(|until| until.iso8601());
+        self.dated = Some((release.date, request.now));
         self.age(request, path, &release);
         let before = memory::recall(&request.memory, location, &self.answer.suite)?;
         match &before {

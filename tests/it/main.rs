@@ -15,6 +15,7 @@
 
 mod adopting;
 mod apt;
+mod attack_table;
 mod ceph;
 mod client;
 mod command_line;

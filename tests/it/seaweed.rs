@@ -23,7 +23,7 @@ pub const WRITER: (&str, &str) = ("ddb-writer", "ddb-writer-secret");
 pub const READER: (&str, &str) = ("ddb-reader", "ddb-reader-secret");
 
 /// Buckets that anybody may read.
-pub const PUBLIC: [&str; 4] = ["public-pool", "public-direct", "public-served", "public-pipeline"];
+pub const PUBLIC: [&str; 5] = ["public-pool", "public-direct", "public-served", "public-pipeline", "public-attacked"];
 
 /// How long a server may take until it answers, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);

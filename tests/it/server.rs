@@ -1,4 +1,5 @@
-//! A web server for a published tree: what clients asked for is written down, and answers can be changed on the way.
+//! A web server for a published tree: what clients asked for is written down, and answers can be changed on the way, also to
+//! what only somebody sends who means ill: without an end, byte by byte, from elsewhere.
 //!
 //! Just enough of HTTP/1.1 for apt: GET, kept connections, pipelined requests, percent-encoded paths.
 
@@ -17,8 +18,25 @@ pub struct Server {
 #[derive(Default)]
 struct State {
     root: PathBuf,
-    changed: BTreeMap<String, Option<Vec<u8>>>,
+    changed: BTreeMap<String, Answer>,
     log: Vec<(String, u16)>,
+}
+
+/// What is answered in the place of a file.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// That there is no such file.
+    Absent,
+    /// Bytes without an end.
+    Endless,
+    /// The file's bytes, five a second.
+    Drip,
+    /// The first bytes of the file; then the connection is closed.
+    Cut(usize),
+    /// Another address.
+    Redirect(String),
 }
 
 impl Server {
@@ -44,12 +62,17 @@ impl Server {
 
     /// Answers with these bytes instead of the file's.
     pub fn change(&self, path: &str, bytes: Vec<u8>) {
-        self.state.lock().unwrap().changed.insert(path.to_owned(), Some(bytes));
+        self.answer(path, Answer::Bytes(bytes));
+    }
+
+    /// Answers with this instead of the file's bytes.
+    pub fn answer(&self, path: &str, answer: Answer) {
+        self.state.lock().unwrap().changed.insert(path.to_owned(), answer);
     }
 
     /// Answers as if there were no such file.
     pub fn hide(&self, path: &str) {
-        self.state.lock().unwrap().changed.insert(path.to_owned(), None);
+        self.answer(path, Answer::Absent);
     }
 
     /// Answers with what is in the folder again.
@@ -79,24 +102,63 @@ fn answer_all(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
             }
         }
         let path = decode(first.split(' ').nth(1).unwrap_or_default().trim_start_matches('/'));
-        let body = state.lock().unwrap().body(&path);
-        let (status, text) = if body.is_some() { (200, "OK") } else { (404, "Not Found") };
+        let (answer, file) = state.lock().unwrap().find(&path);
+        let status = match &answer {
+            Answer::Absent => 404,
+            Answer::Redirect(_) => 302,
+            _ => 200,
+        };
         state.lock().unwrap().log.push((path, status));
-        let body = body.unwrap_or_default();
-        let mut answer = format!("HTTP/1.1 {status} {text}\r\nContent-Length: {}\r\n\r\n", body.len()).into_bytes();
-        answer.extend(body);
-        (&mut &*stream).write_all(&answer)?;
+        if !send(stream, answer, file)? {
+            return Ok(());
+        }
     }
     Ok(())
 }
 
-impl State {
-    fn body(&self, path: &str) -> Option<Vec<u8>> {
-        match self.changed.get(path) {
-            Some(changed) => changed.clone(),
-            None if path.split('/').any(|part| part == "..") => None,
-            None => std::fs::read(self.root.join(path)).ok(),
+/// Sends an answer; tells whether the connection is of use afterwards.
+fn send(mut stream: &TcpStream, answer: Answer, file: Vec<u8>) -> std::io::Result<bool> {
+    let head = |status: &str, length: usize| format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n");
+    match answer {
+        Answer::Bytes(body) => {
+            stream.write_all(&[format!("{}\r\n", head("200 OK", body.len())).as_bytes(), &body].concat())?;
+            Ok(true)
         }
+        Answer::Absent => stream.write_all(format!("{}\r\n", head("404 Not Found", 0)).as_bytes()).map(|()| true),
+        Answer::Redirect(to) => stream.write_all(format!("{}Location: {to}\r\n\r\n", head("302 Found", 0)).as_bytes()).map(|()| true),
+        Answer::Cut(length) => {
+            stream.write_all(&[format!("{}\r\n", head("200 OK", file.len())).as_bytes(), &file[..length]].concat())?;
+            Ok(false)
+        }
+        Answer::Drip => {
+            stream.write_all(format!("{}\r\n", head("200 OK", file.len())).as_bytes())?;
+            for byte in file {
+                std::thread::sleep(std::time::Duration::from_millis(200));
+                stream.write_all(&[byte])?;
+            }
+            Ok(true)
+        }
+        Answer::Endless => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")?;
+            stream.write_all(&file)?;
+            loop {
+                stream.write_all(&[b'\n'; 1 << 16])?;
+            }
+        }
+    }
+}
+
+impl State {
+    /// Returns what is answered, and the file's own bytes.
+    fn find(&self, path: &str) -> (Answer, Vec<u8>) {
+        let outside = path.split('/').any(|part| part == "..");
+        let file = if outside { None } else { std::fs::read(self.root.join(path)).ok() };
+        let answer = match (self.changed.get(path), &file) {
+            (Some(changed), _) => changed.clone(),
+            (None, Some(file)) => Answer::Bytes(file.clone()),
+            (None, None) => Answer::Absent,
+        };
+        (answer, file.unwrap_or_default())
     }
 }
 

@@ -4,9 +4,13 @@
 mod agreeing;
 mod bucket;
 mod failing;
+mod lying;
 pub mod site;
 mod stopped;
 pub mod suite;
+mod together;
+mod tokens;
+mod witnesses;
 
 use std::path::Path;
 

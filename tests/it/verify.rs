@@ -1,9 +1,14 @@
 //! `ddb-publish verify` and the apt hook against archives that somebody attacks: each attack is mounted, and each is named.
 
 mod attacks;
+mod history;
 mod hook;
 mod hook_alone;
 mod lists;
+mod mirror;
+mod onlookers;
+mod planted;
+mod stolen;
 
 use std::path::PathBuf;
 

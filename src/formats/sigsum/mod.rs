@@ -10,6 +10,7 @@ pub mod leaf;
 pub mod policy;
 pub mod proof;
 pub mod staple;
+pub mod token;
 pub mod tree_head;
 pub mod verify;
 

@@ -20,7 +20,7 @@ use crate::places::cache::Cache;
 use crate::places::sign::keys::Passphrase;
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
-use crate::stories::publish::{DistsAnswer, DistsRequest, Places, PublishError, PublishOutcome, dists};
+use crate::stories::publish::{DistsAnswer, DistsRequest, Places, PublishError, PublishOutcome, Together, begin, dists, dists_after};
 use crate::stories::upstream::Purpose;
 use crate::words::archive::Archive;
 use crate::words::date::Span;
@@ -103,20 +103,33 @@ pub(super) fn run(common: &Common, options: Dists) -> Result<ExitCode, Failure> 
     let passphrases = options.secrets.passphrases()?;
     let mut suites = Vec::new();
     let mut failed: Option<Failure> = None;
+    // Where there are several, the logs are asked about all of them at once.
+    let (mut waiting, mut staged) = (Vec::new(), Vec::new());
+    let several = codenames.len() > 1 && !options.dry_run;
     for codename in codenames {
-        match publish_suite(common, &options, &open, &archive, &codename, &passphrases, &progress) {
+        let begun = match several {
+            true => with_suite(common, &options, &open, &archive, &codename, &passphrases, &progress, begin),
+            false => Ok(None),
+        };
+        match begun {
+            Ok(begun) => {
+                waiting.extend(begun);
+                staged.push(codename);
+            }
+            Err(failure) => fail(&mut failed, failure),
+        }
+    }
+    let together = Together::ask(&open, &waiting, &|event| progress.show(event));
+    for codename in staged {
+        let story = |request: &DistsRequest, places: &Places<'_>, listener: Listener<'_>| dists_after(request, places, &together, listener);
+        match with_suite(common, &options, &open, &archive, &codename, &passphrases, &progress, story) {
             Ok(answer) => {
                 for note in &answer.notes {
                     progress.show(Event::Warning(note.clone()));
                 }
                 suites.push(answer);
             }
-            // One suite that cannot be published does not hold up the others.
-            Err(failure) => {
-                if let Some(earlier) = failed.replace(failure) {
-                    earlier.report(false);
-                }
-            }
+            Err(failure) => fail(&mut failed, failure),
         }
     }
     match failed {
@@ -125,6 +138,13 @@ pub(super) fn run(common: &Common, options: Dists) -> Result<ExitCode, Failure> 
             answer::print(&DistsAnswers { suites, failure: failure.clone() }, common.json);
             Ok(failure.map_or_else(|| Exit::Done.into(), |failure| failure.report(false)))
         }
+    }
+}
+
+/// Goes on after a suite that cannot be published, which does not hold up the others; the last failure is the run's.
+fn fail(failed: &mut Option<Failure>, failure: Failure) {
+    if let Some(earlier) = failed.replace(failure) {
+        earlier.report(false);
     }
 }
 
@@ -151,15 +171,12 @@ pub(super) fn publish_suite(
     with_suite(common, options, open, archive, codename, passphrases, progress, dists)
 }
 
-/// What is done with a suite and its places.
-pub(super) type Story = fn(&DistsRequest, &Places<'_>, Listener<'_>) -> Result<DistsAnswer, PublishError>;
-
 /// Does something with one suite that is published.
 ///
 /// # Errors
 /// It cannot be done.
 #[expect(clippy::too_many_arguments, reason = "what a command line has, and what is done with it")]
-pub(super) fn with_suite(
+pub(super) fn with_suite<T>(
     common: &Common,
     options: &Dists,
     open: &OpenArchive,
@@ -167,8 +184,8 @@ pub(super) fn with_suite(
     codename: &Codename,
     passphrases: &[Passphrase],
     progress: &Progress,
-    story: Story,
-) -> Result<DistsAnswer, Failure> {
+    story: impl Fn(&DistsRequest, &Places<'_>, Listener<'_>) -> Result<T, PublishError>,
+) -> Result<T, Failure> {
     let target = open.target(archive, options.target.as_deref())?;
     let local = || {
         let root = target.local_root().map(|root| std::path::absolute(root).unwrap_or_else(|_| root.to_owned()));

@@ -64,6 +64,9 @@ pub(super) struct Verify {
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true, default_missing_value = "/var/lib/apt/lists",
         conflicts_with_all = ["pool", "packages", "files"])]
     lists: Option<PathBuf>,
+    /// Give up on a server that says nothing for so long, or sends less than 1 kB a second after that
+    #[arg(long, value_name = "SPAN", default_value = "1m")]
+    timeout: Span,
     /// Where this verifier keeps what it saw, for the next time; default is ddb/verify in $XDG_STATE_HOME or ~/.local/state
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -84,6 +87,7 @@ pub(super) fn run(common: &Common, options: Verify) -> Result<ExitCode, Failure>
         sigstore,
         sigsum: sigsum(options.sigsum_policy.as_deref(), &options.sigsum_keys)?,
         memory: memory.ok_or_else(|| Failure::usage("neither --state nor HOME says where to keep what was seen"))?,
+        patience: options.timeout,
         max_age: options.max_age,
         pool: options.pool,
         packages: options.packages,

@@ -1,24 +1,27 @@
 //! Log before serve: no client gets a Release whose required proofs are not there.
 //!
 //! A Release is logged after it was staged, so that every entry of our keys in a log belongs to a Release on the branch, and before
-//! anything flips. All logs are asked side by side. What one gave is kept on the branch when another fails, so that the next
-//! run, on any machine, asks only for the rest, with the same bytes.
+//! anything flips. All logs are asked side by side. What they gave is kept on the branch before anything is served, also when another
+//! fails, so that the next run, on any machine, asks only for the rest, with the same bytes.
 
 use std::thread::ScopedJoinHandle;
 
-use super::stage::{self, Proofs, Staged};
+use super::stage::{self, Proofs, StageError, Staged};
 use super::{DistsRequest, Places, PublishError};
 use crate::formats::openssh;
 use crate::formats::sigstore;
 use crate::formats::sigstore::signing_config::SigningConfig;
 use crate::formats::sigstore::trusted_root::TrustedRoot;
 use crate::formats::sigsum::{Policy, PublicKey};
+use crate::places::git::Oid;
 use crate::places::git::read::Snapshot;
 use crate::places::transparency::rekor::Services;
 use crate::places::transparency::{LogError, Proof, TransparencyLog};
+use crate::stories::archive::OpenArchive;
 use crate::stories::event::{Event, Listener};
 use crate::words::archive::{Archive, LogKind, LogMode, SigstoreSettings, SigsumSettings};
 use crate::words::date::Timestamp;
+use crate::words::digest::Sha256;
 
 /// A log, and what ddb.toml says about it. Those that are off are left out.
 pub struct ConfiguredLog {
@@ -35,9 +38,22 @@ pub type FindLogs<'a> = dyn Fn(&Snapshot<'_>, &Archive) -> Result<Vec<Configured
 
 /// What all logs gave for a Release, before it is decided what that means.
 pub(super) struct Asked {
+    release: Sha256,
     proofs: Proofs,
     faults: Vec<(LogMode, LogKind, LogError)>,
     staple: Option<LogKind>,
+}
+
+impl Asked {
+    /// Returns the proofs that logs gave.
+    pub(super) fn proofs(&self) -> &Proofs {
+        &self.proofs
+    }
+
+    /// Tells whether the logs were asked about this Release.
+    pub(super) fn is_about(&self, release: &[u8]) -> bool {
+        self.release == Sha256::of(release)
+    }
 }
 
 /// What clients get from the logs of a Release.
@@ -82,7 +98,7 @@ pub(super) fn prove(logs: &[ConfiguredLog], release: &[u8], kept: &Proofs) -> As
         let asked: Vec<_> = logs.iter().map(|log| (log, scope.spawn(|| ask(log)))).collect();
         asked.into_iter().map(|(log, asked)| (log, joined(asked))).collect::<Vec<_>>()
     });
-    let mut asked = Asked { proofs: Proofs::new(), faults: Vec::new(), staple: None };
+    let mut asked = Asked { release: Sha256::of(release), proofs: Proofs::new(), faults: Vec::new(), staple: None };
     for (log, answer) in answers {
         let kind = log.log.kind();
         match answer {
@@ -112,7 +128,7 @@ pub(super) fn settle(
     asked: Asked,
     listener: Listener<'_>,
 ) -> Result<Logged, PublishError> {
-    let Asked { proofs, faults, staple } = asked;
+    let Asked { proofs, faults, staple, .. } = asked;
     let (required, others): (Vec<_>, Vec<_>) = faults.into_iter().partition(|(mode, ..)| *mode == LogMode::Required);
     let note = |(_, kind, fault): &(LogMode, LogKind, LogError)| {
         let (codename, sequence) = (&request.codename, staged.inputs.sequence);
@@ -122,22 +138,35 @@ pub(super) fn settle(
     let mut required = required.into_iter();
     let Some((_, _, fault)) = required.next() else { return Ok(Logged { proofs, staple, notes }) };
     required.for_each(|(_, _, fault)| listener(Event::Warning(fault.to_string())));
-    keep(request, places, staged, &proofs, listener);
+    keep(request, places.open, staged, &proofs, listener);
     Err(fault.into())
 }
 
 /// Keeps on the branch what logs gave for a Release that cannot be served now, so that the next run asks only for the rest: some
 /// logs make another entry each time. That this fails is said, and is not why the publish fails.
-pub(super) fn keep(request: &DistsRequest, places: &Places<'_>, staged: &Staged, proofs: &Proofs, listener: Listener<'_>) {
-    if proofs.iter().all(|(kind, proof)| staged.proofs.get(kind) == Some(proof)) {
-        return;
-    }
-    if let Err(fault) = stage::keep_proofs(places.open, &request.codename, staged, None, proofs, &request.author) {
+pub(super) fn keep(request: &DistsRequest, open: &OpenArchive, staged: &Staged, proofs: &Proofs, listener: Listener<'_>) {
+    if let Err(fault) = kept(request, open, staged, proofs) {
         listener(Event::Warning(format!(
             "the proofs of Release {} of {} were not kept, the next run asks for them again: {fault}",
             staged.inputs.sequence, request.codename
         )));
     }
+}
+
+/// Keeps on the branch what logs gave for a staged Release and returns the commit that has it, which may be the staged one itself;
+/// `None` where the branch moved meanwhile. Clients see no proof that is not there: a run that is stopped while it serves is
+/// followed by one that serves the same proof, under the same name in the history.
+pub(super) fn kept(request: &DistsRequest, open: &OpenArchive, staged: &Staged, proofs: &Proofs) -> Result<Option<Oid>, StageError> {
+    if proofs.iter().all(|(kind, proof)| staged.proofs.get(kind) == Some(proof)) {
+        return Ok(Some(staged.commit));
+    }
+    stage::keep_proofs(open, &request.codename, staged, None, proofs, &request.author)
+}
+
+/// Tells whether the newest commit requires a proof that these are not: a log may have become required while others were waited for.
+pub(super) fn are_enough(places: &Places<'_>, release: &[u8], proofs: &Proofs) -> Result<bool, PublishError> {
+    let good = |log: &ConfiguredLog| proofs.get(&log.log.kind()).is_some_and(|proof| log.log.check(release, proof).is_ok());
+    Ok(logs(places)?.iter().filter(|log| log.mode == LogMode::Required).all(good))
 }
 
 /// Reads what the configuration of a Sigsum log names in a commit: the policy and the public key that submits.

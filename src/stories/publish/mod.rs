@@ -11,12 +11,14 @@ pub mod logging;
 mod pending;
 mod plan;
 pub mod stage;
+mod together;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use pending::{LogAnswer, LogState, ProofState, pending, state};
 pub use plan::{KEYRING, history};
+pub use together::{Together, Waiting, begin};
 
 use crate::formats::release::{Release, ReleaseError};
 use crate::formats::suite::checks::RecordProblem;
@@ -284,6 +286,19 @@ enum Turn {
 /// # Errors
 /// See `PublishError`; clients then see what they saw before, and the next run goes on.
 pub fn dists(request: &DistsRequest, places: &Places<'_>, listener: Listener<'_>) -> Result<DistsAnswer, PublishError> {
+    dists_after(request, places, &Together::default(), listener)
+}
+
+/// Publishes a suite after the logs were asked about its Release together with others.
+///
+/// # Errors
+/// See `PublishError`.
+pub fn dists_after(
+    request: &DistsRequest,
+    places: &Places<'_>,
+    together: &Together,
+    listener: Listener<'_>,
+) -> Result<DistsAnswer, PublishError> {
     let mut finished: Option<DistsAnswer> = None;
     let mut request = request.clone();
     land_inbox(&request, places, listener)?;
@@ -293,7 +308,9 @@ pub fn dists(request: &DistsRequest, places: &Places<'_>, listener: Listener<'_>
         let turn = match newest {
             Some(staged) if staged.signatures.is_none() && !request.dry_run => {
                 // Somebody was stopped between staging and serving. Their Release goes first, then ours if anything is left.
-                match finish(&request, places, &staged, listener) {
+                match finish(&request, places, &staged, together, listener) {
+                    // What this run staged itself is what it was to publish.
+                    Ok(Turn::Done(answer)) if together.has_staged(&request.codename, &staged) => Turn::Done(answer),
                     Ok(Turn::Done(answer)) => {
                         finished = Some(*answer);
                         continue;
@@ -338,24 +355,35 @@ fn requests(places: &Places<'_>) -> Requests {
 }
 
 /// Serves a Release that was staged and not served; where its bytes cannot be made again, leaves it behind by staging anew.
-fn finish(request: &DistsRequest, places: &Places<'_>, staged: &Staged, listener: Listener<'_>) -> Result<Turn, PublishError> {
+fn finish(
+    request: &DistsRequest,
+    places: &Places<'_>,
+    staged: &Staged,
+    together: &Together,
+    listener: Listener<'_>,
+) -> Result<Turn, PublishError> {
     listener(Event::Detail(format!("Release {} of {} was staged and not served; it goes first", staged.inputs.sequence, request.codename)));
     let base = staged.base(&request.codename)?;
     let mut edition = Edition::at(request, places, base, staged.inputs.date, Some(staged), listener)?;
     if edition.release.text().as_bytes() == staged.release {
-        let logs = logging::logs(places)?;
-        logging::say(&logs, listener);
-        let (signed, logged) = std::thread::scope(|scope| {
-            let logged = scope.spawn(|| logging::prove(&logs, &staged.release, &staged.proofs));
-            (sign(request, places, &edition), logging::joined(logged))
-        });
+        let (signed, logged) = match together.take(&request.codename, staged) {
+            Some(asked) => (sign(request, places, &edition), asked),
+            None => {
+                let logs = logging::logs(places)?;
+                logging::say(&logs, listener);
+                std::thread::scope(|scope| {
+                    let logged = scope.spawn(|| logging::prove(&logs, &staged.release, &staged.proofs));
+                    (sign(request, places, &edition), logging::joined(logged))
+                })
+            }
+        };
         // Also where it cannot be signed: what the logs gave is kept.
         let logged = logging::settle(request, places, staged, logged, listener);
         return match (signed, logged) {
             (Ok(signed), logged) => serve_logged(request, places, &edition, (signed, logged?), staged, false, listener),
             (Err(fault), logged) => {
                 if let Ok(logged) = logged {
-                    logging::keep(request, places, staged, &logged.proofs, listener);
+                    logging::keep(request, places.open, staged, &logged.proofs, listener);
                 }
                 Err(fault)
             }
@@ -372,6 +400,9 @@ fn finish(request: &DistsRequest, places: &Places<'_>, staged: &Staged, listener
 /// Publishes the newest commit after a served Release (or the first one).
 fn advance(request: &DistsRequest, places: &Places<'_>, last: Option<Staged>, listener: Listener<'_>) -> Result<Turn, PublishError> {
     let base = places.open.tip()?.commit();
+    if let Some(last) = &last {
+        warn_of_rewritten(request, places, last, base, listener)?;
+    }
     let mut edition = Edition::at(request, places, base, request.now, last.as_ref(), listener)?;
     let decision = decide::decide(request, last.as_ref(), &edition);
     match (decision, last) {
@@ -392,6 +423,25 @@ fn advance(request: &DistsRequest, places: &Places<'_>, last: Option<Staged>, li
             serve_logged(request, places, &edition, (signed, logged), &staged, true, listener)
         }
     }
+}
+
+/// Says where the branch does not contain the commit that the last Release was made of: somebody rewrote its history. A clone that
+/// does not have the whole history cannot tell.
+fn warn_of_rewritten(
+    request: &DistsRequest,
+    places: &Places<'_>,
+    last: &Staged,
+    tip: Oid,
+    listener: Listener<'_>,
+) -> Result<(), PublishError> {
+    let (repository, base) = (&places.open.repository, last.base(&request.codename)?);
+    if base != tip && !repository.is_ancestor(base, tip)? && repository.expect_whole().is_ok() {
+        listener(Event::Warning(format!(
+            "{} does not contain {base}, which Release {} of {} was made of: its history was rewritten since",
+            places.open.branch, last.inputs.sequence, request.codename
+        )));
+    }
+    Ok(())
 }
 
 /// Dates, signs and stages a new Release; `None` where another publisher was faster.
@@ -420,7 +470,7 @@ fn sign(request: &DistsRequest, places: &Places<'_>, edition: &Edition) -> Resul
     Ok(SignedRelease::sign(signer.as_ref(), edition.release.text().as_bytes(), request.now)?)
 }
 
-/// Serves a staged Release, and keeps what the logs gave where that fails.
+/// Serves a staged Release, whose proofs are on the branch before they are anywhere else.
 fn serve_logged(
     request: &DistsRequest,
     places: &Places<'_>,
@@ -430,12 +480,10 @@ fn serve_logged(
     fresh: bool,
     listener: Listener<'_>,
 ) -> Result<Turn, PublishError> {
-    let proofs = logged.proofs.clone();
-    let turn = serve(request, places, edition, (signed, logged), staged.commit, fresh, listener);
-    if turn.is_err() {
-        logging::keep(request, places, staged, &proofs, listener);
+    match logging::kept(request, places.open, staged, &logged.proofs)? {
+        Some(commit) => serve(request, places, edition, (signed, logged), commit, fresh, listener),
+        None => Ok(Turn::Again),
     }
-    turn
 }
 
 /// Applies the plan of a staged and signed Release and marks it served; `fresh` says that this run has staged it.
@@ -463,8 +511,14 @@ fn serve(
     let Some(staged) = stage::newest(repository, &request.codename)?.filter(|staged| staged.commit == commit) else {
         return Ok(Turn::Again);
     };
+    // Whoever waited for the logs may find that another one is required meanwhile: the next turn asks it.
+    if !logging::are_enough(places, &staged.release, &proofs)? {
+        return Ok(Turn::Again);
+    }
     let newest = || is_newest(request, places, commit);
-    let steps = plan::publish(request, places, edition, (&signatures, &proofs), fresh)?;
+    let first = stage::first_proofs(repository, commit)?;
+    let with = plan::With { signatures: &signatures, proofs: &proofs, first: &first };
+    let steps = plan::publish(request, places, edition, with, fresh)?;
     listener(Event::Begin { step: "publishing", parts: steps.steps().len() });
     let applied = steps.apply(places.target, places.store, &|step| listener(Event::Part { name: step.path.clone() }), &newest);
     listener(Event::End);
@@ -536,7 +590,9 @@ fn serve_again(
     if !is_newest(request, places, commit) {
         return Ok(Turn::Again);
     }
-    let steps = plan::publish(request, places, &edition, (&signatures, &proofs), false)?;
+    let first = stage::first_proofs(&places.open.repository, commit)?;
+    let with = plan::With { signatures: &signatures, proofs: &proofs, first: &first };
+    let steps = plan::publish(request, places, &edition, with, false)?;
     let outcome = match (steps.is_empty(), request.dry_run) {
         (true, _) => PublishOutcome::Unchanged,
         (false, true) => PublishOutcome::Planned,
@@ -560,7 +616,9 @@ fn plan_only(request: &DistsRequest, places: &Places<'_>, edition: &Edition, las
         detached: Vec::new(),
         served: Served { at: request.now, signed_by: Vec::new(), keyring: Sha256::of(b""), swept: 0 },
     };
-    let steps = plan::publish(request, places, edition, (&unsigned, &Proofs::new()), true)?;
+    let none = Proofs::new();
+    let with = plan::With { signatures: &unsigned, proofs: &none, first: &none };
+    let steps = plan::publish(request, places, edition, with, true)?;
     let sequence = last.map_or(1, |last| last.inputs.sequence + 1);
     Ok(Turn::Done(Box::new(answer(request, places, edition, sequence, PublishOutcome::Planned, &steps))))
 }

@@ -98,12 +98,21 @@ impl Wanted {
     }
 }
 
+/// What clients get with a Release.
+pub(super) struct With<'a> {
+    pub(super) signatures: &'a Signatures,
+    /// The proofs that lie beside it.
+    pub(super) proofs: &'a Proofs,
+    /// The proofs that its history by checksum has for ever: the first that were kept.
+    pub(super) first: &'a Proofs,
+}
+
 /// Returns the steps that bring the tree to this Release; `fresh` says that this run has staged it.
 pub(super) fn publish(
     request: &DistsRequest,
     places: &Places<'_>,
     edition: &Edition,
-    (signatures, proofs): (&Signatures, &Proofs),
+    With { signatures, proofs, first }: With<'_>,
     fresh: bool,
 ) -> Result<Plan, PublishError> {
     let known = Known::of(request, places, edition, fresh)?;
@@ -138,13 +147,16 @@ pub(super) fn publish(
         Wanted::bytes(Class::InRelease, format!("{root}/InRelease"), &signatures.in_release, signed),
     ]);
     let history = history(&root, release.as_bytes());
+    let known_of = |kind, proof: &[u8]| known.proof(&release, kind, proof);
     for (kind, proof) in proofs {
-        let known = known.proof(&release, *kind, proof);
+        let known = known_of(*kind, proof);
         wanted.push(Wanted::bytes(Class::Signature, format!("{root}/{}", kind.file()), proof, known));
+        let proof = first.get(kind).unwrap_or(proof);
+        let known = known_of(*kind, proof);
         wanted.push(Wanted::bytes(Class::ByHash, format!("{history}.{}", kind.ending()), proof, known));
     }
     if let Some((kind, proof)) = proofs.first_key_value() {
-        let known = known.proof(&release, *kind, proof);
+        let known = known_of(*kind, proof);
         wanted.push(Wanted::bytes(Class::ByHash, format!("{history}.release"), release.as_bytes(), known));
     }
     let steps = lacking(places, &known, wanted)?.into_iter().filter_map(|wanted| wanted.step(places, edition).transpose());
@@ -294,7 +306,8 @@ fn earlier(request: &DistsRequest, places: &Places<'_>, newest: &Staged, swept: 
     let found = walk(repository)?;
     let oldest = found.last().map_or(newest.inputs.sequence, |oldest| oldest.inputs.sequence);
     let Some(remote) = places.open.remote.as_ref().filter(|_| oldest > swept + 1) else { return Ok(found) };
-    let commits = u32::try_from(2 * (newest.inputs.sequence - swept) + 2).unwrap_or(u32::MAX);
+    // One that is staged, one that keeps proofs, one that is served.
+    let commits = u32::try_from(3 * (newest.inputs.sequence - swept) + 2).unwrap_or(u32::MAX);
     let _held = repository.hold_remote()?;
     remote.fetch_to(&[&stage::branch(codename)], Depth::Commits(commits)).map_err(OpenError::Remote)?;
     Ok(walk(&Repository::open(repository.git_dir())?)?)

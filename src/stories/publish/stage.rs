@@ -1,9 +1,9 @@
 //! The branch `ddb/releases/<codename>`: every Release that was ever staged, in order, and whether it was served.
 //!
 //! A staged commit holds `Release`, `inputs.json`, and what the next fold starts from: `fold.json` and, for each index, a sheet
-//! below `sheets/`, which names the blocks that it is joined from. When clients see it, a second commit adds `InRelease`, `Release.gpg`,
-//! `served.json` and the proofs of transparency logs, such as `Release.proof`. A proof that is there before, because another log
-//! gave none, or that comes later gets a commit of its own. The branch moves by compare-and-swap: that is what keeps
+//! below `sheets/`, which names the blocks that it is joined from. Proofs of transparency logs, such as `Release.proof`, get a commit of
+//! their own before anything is served. When clients see the Release, another commit adds `InRelease`, `Release.gpg` and
+//! `served.json`. A proof that comes later gets a commit of its own too. The branch moves by compare-and-swap: that is what keeps
 //! two publishers apart on every kind of published tree.
 
 use std::collections::BTreeMap;
@@ -259,6 +259,27 @@ pub fn proofs_when_served(repository: &Repository, codename: &Codename, staged: 
         (commit, proofs) = (parent, earlier.proofs);
     }
     Ok(Proofs::new())
+}
+
+/// Returns the first proof of each kind that was ever kept of the Release at a commit: what the history by checksum has for ever,
+/// also where a log that counts now gave another one since. A shallow clone that ends too early has the first that it knows.
+///
+/// # Errors
+/// Git cannot be read.
+pub fn first_proofs(repository: &Repository, commit: Oid) -> Result<Proofs, GitError> {
+    let release = repository.snapshot(commit)?.file("Release")?;
+    let (mut next, mut first) = (Some(commit), Proofs::new());
+    while let Some(commit) = next {
+        let Ok(snapshot) = repository.snapshot(commit) else { break };
+        if snapshot.file("Release")? != release {
+            break;
+        }
+        for kind in LogKind::ALL {
+            first.extend(snapshot.file(kind.file())?.map(|proof| (kind, proof)));
+        }
+        next = repository.parent(commit)?;
+    }
+    Ok(first)
 }
 
 /// Returns the Release at a commit of the branch.

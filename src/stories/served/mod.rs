@@ -69,6 +69,8 @@ pub struct Whole {
     pub signatures: Signatures,
     /// The proofs of transparency logs.
     pub proofs: Proofs,
+    /// Those that its history by checksum has: the first ones.
+    pub first: Proofs,
     /// The configuration that it was made with.
     pub archive: Archive,
     /// The certificates that clients got with it.
@@ -92,6 +94,7 @@ impl Whole {
             parsed: staged.parsed,
             signatures,
             proofs: staged.proofs,
+            first: stage::first_proofs(&open.repository, edition.commit)?,
             archive,
             keyring,
         })
@@ -109,7 +112,8 @@ impl Whole {
         if self.proofs.is_empty() || Sha256::of(&self.release).to_hex() != digest {
             return None;
         }
-        let proof = self.proofs.iter().find(|(kind, _)| kind.ending() == ending).map(|(_, proof)| proof.as_slice());
+        let kind = self.proofs.keys().find(|kind| kind.ending() == ending);
+        let proof = kind.and_then(|kind| self.first.get(kind)).map(Vec::as_slice);
         if ending == "release" { Some(&self.release) } else { proof }
     }
 

@@ -47,7 +47,7 @@ fn with_the_control_member_alone_checked_the_data_is_taken_as_it_is() {
     with("check-packages = \"control\"\n", "");
     archive.accepts(&archive.out(&[(name, &flipped)]));
     archive.refuses_file(name, &real[..real.len() - 1], "cut off");
-    archive.refuses_file(DEB, deb(&CONTROL.replace("Version", "Verzion")), "Version");
+    archive.refuses_file(DEB, &deb(CONTROL.replace("Version", "Verzion")), "Version");
     // Contents are made of what is in the data.
     with("check-packages = \"control\"\n", "contents = true\n");
     archive.refuses_file(name, &flipped, "data.tar.xz");

@@ -76,6 +76,18 @@ impl<'a> Log<'a> {
         self.path(file).display().to_string()
     }
 
+    /// The log's public key as a policy names it.
+    pub fn key(&self) -> String {
+        self.hex("log")
+    }
+
+    /// Lets the log ask another witness too, by its line of a policy. Each of them is enough for it.
+    pub fn also_asks(&self, witness: &str) {
+        let own = format!("witness w {} http://127.0.0.1:{}\n", self.hex("witness"), self.witness_port);
+        let name = witness.split(' ').nth(1).unwrap();
+        self.sandbox.write(self.path("witnesses"), format!("{own}{witness}group g any w {name}\nquorum g\n"));
+    }
+
     /// A public key as a policy names it.
     fn hex(&self, key: &str) -> String {
         self.sandbox.run(&program("sigsum-key"), &["to-hex", "-k", &format!("{}.pub", self.file(key))]).ok().out.trim().to_owned()

@@ -72,6 +72,23 @@ pub enum RemoteError {
         /// The remote.
         url: String,
     },
+    /// The remote does not have any more what it had before on a branch that only grows.
+    #[error(
+        "{reference} of {url} was rewritten: it is at {now}, which does not contain {seen} that was seen there before; ask who did that. If it is meant to be so, remove {}",
+        clone.display()
+    )]
+    Rewritten {
+        /// The branch's full name.
+        reference: String,
+        /// The remote.
+        url: String,
+        /// Where it was.
+        seen: Oid,
+        /// Where it is.
+        now: Oid,
+        /// The clone that remembers.
+        clone: PathBuf,
+    },
     /// The repository itself failed.
     #[error(transparent)]
     Git(#[from] GitError),

@@ -14,6 +14,7 @@ use super::http::Http;
 use super::{LogError, TransparencyLog};
 use crate::formats::sigsum::leaf;
 use crate::formats::sigsum::policy::{Log, Policy};
+use crate::formats::sigsum::token::Tokens;
 use crate::formats::sigsum::verify::verify_bytes;
 use crate::formats::sigsum::{Proof, PublicKey};
 use crate::places::credentials::Secret;
@@ -31,8 +32,8 @@ const LONG_PAUSE: Duration = Duration::from_secs(10);
 /// What makes the token for logs with a rate limit.
 #[derive(Debug, Clone)]
 pub enum Token {
-    /// A token that was made before, for one log: `<domain> <signature>`.
-    Made(Secret),
+    /// Tokens that were made before, each for one log.
+    Made(Tokens),
     /// The secret key of a domain, by the variable's name.
     Key {
         /// The domain.
@@ -78,7 +79,7 @@ impl SigsumLog {
     fn client<'a>(&'a self, log: &Log, url: &'a str) -> Result<Client<'a>, LogError> {
         let token = match &self.token {
             None => None,
-            Some(Token::Made(token)) => Some(token.expose().trim().to_owned()),
+            Some(Token::Made(tokens)) => tokens.of(log).map(str::to_owned),
             Some(Token::Key { domain, source_name, key }) => {
                 let signature = key::sign_with(source_name, key, &leaf::token_text(&log.key)).map_err(|fault| self.key_fault(&fault))?;
                 Some(format!("{domain} {signature}"))
