@@ -31,7 +31,7 @@ impl PublishedTree {
     /// # Errors
     /// There is no such folder, or the certificate authorities for https cannot be read.
     pub fn of(location: &str, authorities: Option<&Path>) -> Result<Self, VerifyError> {
-        Site::of(location, authorities).map(Self)
+        Site::of(location, authorities, PATIENCE).map(Self)
     }
 
     /// Reads a file of at most so many bytes whole.
@@ -63,6 +63,9 @@ impl Missing {
 
 /// How often a request is tried.
 const TRIES: u32 = 3;
+
+/// How long a server may say nothing where nobody said otherwise.
+const PATIENCE: Span = Span::of_seconds(60);
 
 impl Site {
     /// Takes an address or a folder; `patience` is how long a server may say nothing.
