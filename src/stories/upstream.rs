@@ -100,7 +100,12 @@ fn bring_up_to_date(folder: &Path, purpose: Purpose, branch: Option<&str>) -> Re
     repository.follow(&branch, tip, "ddb fetch")?;
     for (name, commit) in repository.refs_below(&remote.tracking("refs/heads/ddb/releases/"))? {
         let short = name.rsplit_once("/ddb/releases/").map(|(_, short)| short).unwrap_or_default();
-        follow_releases(&repository, &remote, &format!("refs/heads/ddb/releases/{short}"), commit).map_err(OpenError::Remote)?;
+        let own = format!("refs/heads/ddb/releases/{short}");
+        match purpose {
+            // Whoever looks at the whole of an archive wants to see what became of it, and compares with what he remembers.
+            Purpose::Whole => repository.follow(&own, commit, "ddb fetch")?,
+            _ => follow_releases(&repository, &remote, &own, commit).map_err(OpenError::Remote)?,
+        }
     }
     // A branch that was named is this job's choice, and no other's.
     if named.is_none() {
