@@ -95,6 +95,7 @@ impl SigsumLog {
     /// Waits for the proof of a leaf that this log took.
     fn wait(&self, client: &Client<'_>, submission: &Submission<'_>, mut sequenced: bool, until: Instant) -> Result<Proof, Fault> {
         let mut pause = PAUSES.0;
+        let mut known: Option<Fault> = None;
         loop {
             let done = if sequenced {
                 client.collect(submission, &self.policy, until)
@@ -104,12 +105,15 @@ impl SigsumLog {
             let fault = match done {
                 Ok(proof) => return Ok(proof),
                 Err(fault @ (Fault::Lies(_) | Fault::Refused(_))) => return Err(fault),
+                // Where the time ends amid a request, what was missing before says more than that.
+                Err(Fault::Down(text)) if Instant::now() >= until => known.take().unwrap_or(Fault::Down(text)),
                 Err(fault) => fault,
             };
             let next = pause.mul_f64(0.5 + fastrand::f64());
             if Instant::now() + next >= until {
                 return Err(fault);
             }
+            known = Some(fault);
             std::thread::sleep(next);
             pause = (pause * 2).min(PAUSES.1);
             // Asked again also when it was sequenced: a log that was set back has forgotten it.
