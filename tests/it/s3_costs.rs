@@ -88,6 +88,16 @@ fn the_cost_of_a_publish_is_that_of_what_changed() {
         measured(&format!("{mode}: deploy of one"), || sandbox.commit("more", &["--json"]).ok().json());
         let one = measured(&format!("{mode}: one change"), || publish(&[]));
         assert!(total(&one) <= 40, "{one}");
+        let text = std::fs::read_to_string(sandbox.archive().join("ddb.toml")).unwrap();
+        std::fs::write(sandbox.archive().join("ddb.toml"), text + "\n[suites.copy]\narchitectures = [\"amd64\", \"arm64\"]\n").unwrap();
+        sandbox.git(&["commit", "-q", "-a", "-m", "Configure."]).ok();
+        let copy = measured(&format!("{mode}: a copy of the suite"), || {
+            let time = format!("@{}", clock.fetch_add(60, Ordering::SeqCst));
+            let answer = sandbox.publish(&["--now", &time, "-C", "archive", "promote", "trixie", "copy", "--all", "--json"]).ok().json();
+            answer["published"].clone()
+        });
+        // No file of the pool is looked at.
+        assert!(total(&copy) <= 40, "{copy}");
         let all = measured(&format!("{mode}: --repair"), || publish(&["--repair"]));
         assert!(total(&all) <= count as u64 + 60, "{all}");
     }

@@ -398,9 +398,19 @@ fn a_package_that_comes_from_another_suite_brings_its_file() {
 
 #[test]
 fn a_name_that_another_suite_gave_other_bytes_meanwhile_is_not_taken_for_known() {
-    let scene = Scene::new("other-suite");
+    other_bytes_are_not_taken_for_known("other-suite", "trixie");
+}
+
+#[test]
+fn nor_by_a_suite_that_was_copied_from_one_whose_pool_file_was_overwritten() {
+    other_bytes_are_not_taken_for_known("other-suite-copied", "copy");
+}
+
+/// A pool file of trixie is overwritten for sid's sake; then the suite offers what trixie offered and is published.
+fn other_bytes_are_not_taken_for_known(bucket: &str, suite: &str) {
+    let scene = Scene::new(bucket);
     let toml = scene.sandbox.archive().join("ddb.toml");
-    std::fs::write(&toml, std::fs::read_to_string(&toml).unwrap() + "\n[suites.sid]\narchitectures = [\"amd64\"]\n").unwrap();
+    std::fs::write(&toml, std::fs::read_to_string(&toml).unwrap() + MORE_SUITES).unwrap();
     scene.sandbox.git(&["commit", "-q", "-a", "-m", "Configure."]).ok();
     let deb = |folder: &str, text: &str| scene.sandbox.deb_with(folder, "foo", "1.0", "amd64", &format!("Homepage: {text}\n"), &["-Znone"]);
     let (ours, theirs) = (deb("ours", "https://example.org/1"), deb("theirs", "https://example.org/2"));
@@ -418,9 +428,48 @@ fn a_name_that_another_suite_gave_other_bytes_meanwhile_is_not_taken_for_known()
     assert_eq!(scene.look().0[pooled], std::fs::read(theirs).unwrap());
     // Everything is as it was when trixie was published, as far as trixie's own history tells.
     scene.sandbox.git(&["revert", "--no-edit", &format!("{}..HEAD", begin.trim())]).ok();
-    assert_eq!(publish_at("trixie", now() - 100).outcome, PublishOutcome::Repaired);
+    let outcome = match suite {
+        "trixie" => PublishOutcome::Repaired,
+        _ => PublishOutcome::Published,
+    };
+    copy_of_trixie(&scene, suite);
+    assert_eq!(publish_at(suite, now() - 100).outcome, outcome);
     assert_eq!(scene.look().0[pooled], std::fs::read(ours).unwrap());
-    assert_eq!(scene.is_that_of_the_newest_release().len(), 1);
+    assert!(suite != "trixie" || scene.is_that_of_the_newest_release().len() == 1);
+}
+
+/// Two suites more.
+const MORE_SUITES: &str = "\n[suites.sid]\narchitectures = [\"amd64\"]\n\n[suites.copy]\narchitectures = [\"amd64\"]\n";
+
+/// Makes a suite offer what trixie offers, unless it is trixie.
+fn copy_of_trixie(scene: &Scene, suite: &str) {
+    if suite != "trixie" {
+        let suites = scene.sandbox.archive().join("suites");
+        scene.sandbox.run("cp", &["-a", suites.join("trixie").to_str().unwrap(), suites.join(suite).to_str().unwrap()]).ok();
+        scene.sandbox.git(&["add", "suites"]).ok();
+        scene.sandbox.git(&["commit", "-q", "-m", "Copy trixie."]).ok();
+    }
+}
+
+#[test]
+fn a_copy_of_a_suite_brings_what_the_tree_does_not_have() {
+    let scene = Scene::new("copied-lost");
+    let toml = scene.sandbox.archive().join("ddb.toml");
+    std::fs::write(&toml, std::fs::read_to_string(&toml).unwrap() + MORE_SUITES).unwrap();
+    scene.sandbox.git(&["commit", "-q", "-a", "-m", "Configure."]).ok();
+    for package in ["one", "two"] {
+        scene.sandbox.deb(package, package, "1.0-1", "amd64", "");
+        scene.sandbox.commit(package, &["--suite", "trixie"]).ok();
+    }
+    let publish_at = |suite: &str, at: i64| {
+        stopped::publish_with(&scene.sandbox, &scene.target(), &signs, at, |request| request.codename = suite.parse().unwrap()).unwrap()
+    };
+    publish_at("trixie", now() - 300);
+    copy_of_trixie(&scene, "copy");
+    // Another tree, to which trixie never came.
+    scene.number.fetch_add(1, Ordering::SeqCst);
+    publish_at("copy", now() - 200);
+    assert_eq!(scene.look().0.keys().filter(|path| path.starts_with("pool/")).count(), 2);
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub(super) struct Edition {
     pub(super) refused_signers: Vec<String>,
     /// Whether the last Release was made under another policy on provenance.
     pub(super) other_policy: bool,
-    codename: Codename,
+    pub(super) codename: Codename,
     /// The store of blocks.
     blocks: Box<dyn ObjectStore>,
     /// The store of file lists, where the suite has Contents.

@@ -10,8 +10,10 @@ mod known;
 pub mod logging;
 mod pending;
 mod plan;
+mod since;
 pub mod stage;
 mod together;
+mod twin;
 
 use schemars::JsonSchema;
 use serde::Serialize;

@@ -5,8 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::known::{self, Known};
+use super::known::Known;
+use super::since::since;
 use super::stage::{self, Proofs, Signatures, StageError, Staged};
+use super::twin::Twin;
 use super::{DistsRequest, Edition, Places, PublishError};
 use crate::formats::client;
 use crate::formats::index::object_path;
@@ -195,9 +197,8 @@ pub(super) fn check_objects(request: &DistsRequest, places: &Places<'_>, edition
     let mut new: Vec<(String, Pointer)> = Vec::new();
     if places.target.is_remote() {
         // Git says what is new; the tree is not asked twice for that.
-        let last = stage::last_served(&places.open.repository, &request.codename)?.filter(|_| !request.repair);
-        let since = last.map(|last| known::since(request, places, edition, &last)).transpose()?;
-        let brought = edition.pool(places, since.as_ref().and_then(|since| since.pool.as_ref()))?;
+        let since = if request.repair { None } else { brought_since(request, places, edition)? };
+        let brought = edition.pool(places, since.as_ref())?;
         new.extend(brought.into_iter().map(|(path, pointer)| (path.to_string(), pointer)));
     } else {
         let known = Known::of(request, places, edition, false)?;
@@ -218,6 +219,15 @@ pub(super) fn check_objects(request: &DistsRequest, places: &Places<'_>, edition
     };
     let problems: Vec<RecordProblem> = lost.map(problem).collect();
     if problems.is_empty() { Ok(()) } else { Err(PublishError::Objects { problems }) }
+}
+
+/// Returns the pool files that this publish may be the first to bring, as far as Git tells; `None` where that may be any.
+fn brought_since(request: &DistsRequest, places: &Places<'_>, edition: &Edition) -> Result<Option<BTreeSet<String>>, PublishError> {
+    if let Some(twin) = Twin::of(request, places, edition)? {
+        return twin.pool(places, edition);
+    }
+    let Some(last) = stage::last_served(&places.open.repository, &request.codename)? else { return Ok(None) };
+    Ok(since(places, edition, (&request.codename, &last))?.pool)
 }
 
 /// The end of what no client needs any more.
