@@ -5,7 +5,7 @@
 //! crash it may be cut off, which reading notices. When the folder grows beyond its limit, what was used least recently goes.
 
 use std::fs::{self, File, FileTimes};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -39,19 +39,31 @@ impl Cache {
 
     /// Returns the bytes of this name; `None` where they are not there whole.
     pub fn get(&self, name: &Sha256, size: u64) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.read(name, size, &mut bytes).then_some(bytes)
+    }
+
+    /// Reads the bytes of this name in place of what the buffer held, and tells whether they are there whole. Memory that is used
+    /// again is not cleared page by page.
+    pub fn read(&self, name: &Sha256, size: u64, bytes: &mut Vec<u8>) -> bool {
+        bytes.clear();
         let path = self.path(name);
-        let found = fs::metadata(&path).ok()?;
-        let bytes = if found.len() == size { fs::read(&path).ok() } else { None };
-        let Some(bytes) = bytes.filter(|bytes| Sha256::of(bytes) == *name) else {
+        let Ok(found) = fs::metadata(&path) else { return false };
+        let read = |bytes: &mut Vec<u8>| {
+            bytes.reserve_exact(usize::try_from(size).ok()?);
+            File::open(&path).and_then(|file| file.take(size.saturating_add(1)).read_to_end(bytes)).ok()
+        };
+        let whole = found.len() == size && read(bytes).is_some() && Sha256::of(bytes) == *name;
+        if !whole {
             // Another process may be quicker.
             let _ = fs::remove_file(&path);
-            return None;
-        };
+            return false;
+        }
         if found.modified().ok().is_none_or(|time| self.now.duration_since(time).is_ok_and(|age| age > FRESH)) {
             let times = FileTimes::new().set_modified(self.now);
             let _ = File::options().write(true).open(&path).and_then(|file| file.set_times(times));
         }
-        Some(bytes)
+        true
     }
 
     /// Keeps bytes under their name. That they cannot be kept is no error: they are only not there next time.

@@ -8,6 +8,7 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -217,7 +218,7 @@ struct Files {
 
 impl Files {
     fn put(&mut self, class: Class, path: String, bytes: Vec<u8>) {
-        self.steps.insert(path.clone(), Step { class, path, content: Some(Content::Bytes(bytes)) });
+        self.steps.insert(path.clone(), Step { class, path, content: Some(Content::Bytes(Arc::new(bytes))) });
     }
 
     fn add_dists(&mut self, open: &OpenArchive, blocks: &dyn ObjectStore, whole: &Whole) -> Result<(), ExportError> {

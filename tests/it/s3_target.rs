@@ -94,7 +94,7 @@ fn in_release_is_not_written_over_what_another_publisher_wrote_meanwhile() {
     let sandbox = Sandbox::new();
     let store = FolderStore::new(&sandbox.path("objects"));
     let path = "dists/x/InRelease";
-    let write = |target: &S3Target, text: &[u8]| target.write(path, &Content::Bytes(text.to_vec()), &store);
+    let write = |target: &S3Target, text: &[u8]| target.write(path, &Content::Bytes(text.to_vec().into()), &store);
     let is_overtaken = |result| matches!(result, Err(TargetError::Overtaken { .. }));
     for target in [&ours, &theirs] {
         assert_eq!(target.read(path).unwrap(), None);

@@ -20,7 +20,7 @@ fn write_three(sandbox: &Sandbox, target: &dyn PublishTarget, modified: impl Fn(
     let store = FolderStore::new(&sandbox.path("objects"));
     let write = |text: &str| {
         target.read(PATH).unwrap();
-        target.write(PATH, &Content::Bytes(text.as_bytes().to_vec()), &store).unwrap();
+        target.write(PATH, &Content::Bytes(text.as_bytes().to_vec().into()), &store).unwrap();
         assert_eq!(target.read(PATH).unwrap().unwrap(), text.as_bytes());
         modified()
     };

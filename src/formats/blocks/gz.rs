@@ -6,7 +6,7 @@
 use flate2::{Compress, Compression as Level, FlushCompress};
 
 use super::crc::{combine, crc32};
-use super::{BlockError, Fault, compressor_fault};
+use super::{BlockError, compressor_fault};
 use crate::words::archive::Compression;
 
 /// Magic number, deflate, no flags, no time, no extra flags, system unknown.
@@ -42,19 +42,33 @@ pub(super) fn compress_block(block: &[u8]) -> Result<Vec<u8>, BlockError> {
     Ok(bytes)
 }
 
-pub(super) fn join<B: AsRef<[u8]>>(blocks: &[B]) -> Result<Vec<u8>, Fault> {
-    let mut bytes = HEADER.to_vec();
-    let (mut crc, mut length) = (0, 0);
-    for (number, block) in blocks.iter().enumerate() {
-        let part = parse(block.as_ref()).map_err(|fault| (number, fault))?;
+/// A member while blocks are put into it.
+#[derive(Default)]
+pub(super) struct Joining {
+    crc: u32,
+    length: u64,
+}
+
+impl Joining {
+    pub(super) fn push(&mut self, bytes: &mut Vec<u8>, block: &[u8]) -> Result<(), &'static str> {
+        if bytes.is_empty() {
+            bytes.extend(HEADER);
+        }
+        let part = parse(block)?;
         bytes.extend(part.deflated);
-        crc = combine(crc, part.crc, part.length);
-        length += part.length;
+        self.crc = combine(self.crc, part.crc, part.length);
+        self.length += part.length;
+        Ok(())
     }
-    bytes.extend(LAST);
-    bytes.extend(crc.to_le_bytes());
-    bytes.extend(length_field(length));
-    Ok(bytes)
+
+    pub(super) fn finish(self, bytes: &mut Vec<u8>) {
+        if bytes.is_empty() {
+            bytes.extend(HEADER);
+        }
+        bytes.extend(LAST);
+        bytes.extend(self.crc.to_le_bytes());
+        bytes.extend(length_field(self.length));
+    }
 }
 
 /// The length as gzip keeps it: its four lowest bytes.

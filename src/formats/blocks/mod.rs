@@ -12,6 +12,7 @@ mod crc;
 mod cut;
 pub mod encoders;
 mod gz;
+mod joiner;
 pub mod sheet;
 mod xz;
 mod zst;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::words::archive::Compression;
 
 pub use cut::{Cutter, Length, cut};
+pub use joiner::Joiner;
 
 /// How much time is taken to compress a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -94,16 +96,10 @@ pub fn decompress_block(block: &[u8], compression: Compression, length: u64) -> 
 /// # Errors
 /// A block is not as `compress_block` makes it.
 pub fn join<B: AsRef<[u8]>>(blocks: &[B], compression: Compression) -> Result<Vec<u8>, BlockError> {
-    let joined = match compression {
-        Compression::Gz => gz::join(blocks),
-        Compression::Xz => xz::join(blocks),
-        Compression::Zst => zst::join(blocks),
-    };
-    joined.map_err(|(number, fault)| BlockError::Malformed { compression, number, fault })
+    let mut joiner = Joiner::new(compression, blocks.iter().map(|block| block.as_ref().len()).sum());
+    blocks.iter().try_for_each(|block| joiner.push(block.as_ref()))?;
+    joiner.finish()
 }
-
-/// Position of a bad block and what is wrong with it.
-type Fault = (usize, &'static str);
 
 fn compressor_fault(compression: Compression, fault: impl std::fmt::Display) -> BlockError {
     BlockError::Compressor { compression, fault: fault.to_string() }

@@ -3,7 +3,7 @@
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::CParameter;
 
-use super::{BlockError, Effort, Fault, compressor_fault};
+use super::{BlockError, Effort, compressor_fault};
 use crate::words::archive::Compression;
 
 /// Highest level that needs no extra memory to read.
@@ -24,21 +24,22 @@ pub(super) fn compress_block(block: &[u8], effort: Effort) -> Result<Vec<u8>, Bl
     compress().map_err(|error| compressor_fault(Compression::Zst, error))
 }
 
-pub(super) fn join<B: AsRef<[u8]>>(blocks: &[B]) -> Result<Vec<u8>, Fault> {
-    let mut bytes = Vec::with_capacity(blocks.iter().map(|block| block.as_ref().len()).sum());
-    for (number, block) in blocks.iter().enumerate() {
-        let frame = block.as_ref();
-        if !frame.starts_with(&MAGIC) {
-            return Err((number, "it is no frame"));
-        }
-        if zstd::zstd_safe::find_frame_compressed_size(frame) != Ok(frame.len()) {
-            return Err((number, "it is not one whole frame"));
-        }
-        bytes.extend(frame);
+/// Appends a frame.
+pub(super) fn push(bytes: &mut Vec<u8>, frame: &[u8]) -> Result<(), &'static str> {
+    if !frame.starts_with(&MAGIC) {
+        return Err("it is no frame");
     }
+    if zstd::zstd_safe::find_frame_compressed_size(frame) != Ok(frame.len()) {
+        return Err("it is not one whole frame");
+    }
+    bytes.extend(frame);
+    Ok(())
+}
+
+/// A file without any frame is no zstd file: one of nothing has a frame of nothing.
+pub(super) fn finish(bytes: &mut Vec<u8>) -> Result<(), &'static str> {
     if bytes.is_empty() {
-        // A file without any frame is no zstd file: one of nothing has a frame of nothing.
-        return compress_block(&[], Effort::Full).map_err(|_| (0, "the compressor failed"));
+        bytes.extend(compress_block(&[], Effort::Full).map_err(|_| "the compressor failed")?);
     }
-    Ok(bytes)
+    Ok(())
 }

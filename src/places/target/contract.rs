@@ -15,15 +15,15 @@ pub(crate) fn check(target: &dyn PublishTarget, objects: &std::path::Path) {
     assert_eq!(target.read("dists/x/Release").unwrap(), None);
     assert_eq!(target.size("dists/x/Release").unwrap(), None);
     target.remove("dists/x/Release").unwrap();
-    target.write("dists/x/Release", &Content::Bytes(b"one".to_vec()), &store).unwrap();
-    target.write("dists/x/Release", &Content::Bytes(b"three".to_vec()), &store).unwrap();
+    target.write("dists/x/Release", &Content::Bytes(b"one".to_vec().into()), &store).unwrap();
+    target.write("dists/x/Release", &Content::Bytes(b"three".to_vec().into()), &store).unwrap();
     assert_eq!(target.read("dists/x/Release").unwrap().as_deref(), Some(&b"three"[..]));
     assert_eq!(target.size("dists/x/Release").unwrap(), Some(5));
 
     let three = Pointer { oid: ObjectId::of(b"three"), size: 5 };
     target.write("dists/x/copy", &Content::SameAs("dists/x/Release".into(), three), &store).unwrap();
     assert!(target.holds("dists/x/copy", &three).unwrap());
-    target.write("dists/x/Release", &Content::Bytes(b"four".to_vec()), &store).unwrap();
+    target.write("dists/x/Release", &Content::Bytes(b"four".to_vec().into()), &store).unwrap();
     assert_eq!(target.read("dists/x/copy").unwrap().as_deref(), Some(&b"three"[..]), "a copy does not follow its origin");
 
     for _ in 0..2 {

@@ -12,6 +12,8 @@ pub mod fs;
 pub mod plan;
 pub mod s3;
 
+use std::sync::Arc;
+
 use crate::formats::pool::pointer::Pointer;
 use crate::places::requests::Requests;
 use crate::places::s3::S3Error;
@@ -80,8 +82,8 @@ impl From<S3Error> for TargetError {
 /// Where the bytes of a path come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// From memory.
-    Bytes(Vec<u8>),
+    /// From memory, shared with whoever made them.
+    Bytes(Arc<Vec<u8>>),
     /// From the object store.
     Object(Pointer),
     /// From another path of the tree, written before, which holds the bytes of this size and hash.

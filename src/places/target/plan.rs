@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn in_release_is_last_and_what_it_needs_comes_before() {
-        let step = |class, path: &str| Step { class, path: path.to_owned(), content: Some(Content::Bytes(Vec::new())) };
+        let step = |class, path: &str| Step { class, path: path.to_owned(), content: Some(Content::Bytes(Vec::new().into())) };
         let empty = Pointer { oid: ObjectId::of(b""), size: 0 };
         let plan = Plan::new(vec![
             step(Class::InRelease, "dists/x/InRelease"),

@@ -82,8 +82,14 @@ impl<'a> Bytes<'a> {
 
     /// Returns the text of a block, `None` where it is nowhere as it should be.
     pub fn text(&self, block: &Block) -> Option<String> {
-        if let Some(bytes) = self.cache.and_then(|cache| cache.get(&block.sha256, block.bytes)) {
-            return String::from_utf8(bytes).ok();
+        let mut bytes = Vec::new();
+        self.read_text(block, &mut bytes).then(|| String::from_utf8(bytes).ok()).flatten()
+    }
+
+    /// Reads the text of a block in place of what the buffer held, and tells whether it is somewhere as it should be.
+    pub fn read_text(&self, block: &Block, bytes: &mut Vec<u8>) -> bool {
+        if self.cache.is_some_and(|cache| cache.read(&block.sha256, block.bytes, bytes)) {
+            return true;
         }
         let forms = FASTEST.iter().filter_map(|compression| Some((*compression, block.forms.get(compression)?)));
         for (compression, (oid, size)) in forms {
@@ -91,10 +97,11 @@ impl<'a> Bytes<'a> {
             let text: Result<Vec<u8>, BlockError> = decompress_block(&compressed, compression, block.bytes);
             if let Some(text) = text.ok().filter(|text| Sha256::of(text) == block.sha256) {
                 self.keep_text(&block.sha256, &text);
-                return String::from_utf8(text).ok();
+                *bytes = text;
+                return true;
             }
         }
-        None
+        false
     }
 
     /// Keeps the text of a block for next time.

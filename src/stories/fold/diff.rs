@@ -4,6 +4,7 @@
 //! recorded blocks that changed: where these are gone, patches begin anew and clients fetch the whole index once.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::FoldError;
 use super::weave::{Weaver, Woven};
@@ -64,7 +65,7 @@ impl Weaver<'_> {
                         let compressed = self.kept(&script)?;
                         let history = diff.history.advance(diff.history.current, new, &script, &compressed, limits);
                         if let Some(step) = history.steps.last() {
-                            woven.made.insert(History::patch_path(&self.path, step), compressed);
+                            woven.made.insert(History::patch_path(&self.path, step), Arc::new(compressed));
                         }
                         history
                     }
@@ -81,7 +82,7 @@ impl Weaver<'_> {
                 let mut hasher = release::hasher(self.context.suite);
                 hasher.update(&bytes);
                 woven.listed.insert(path.clone(), hasher.finish());
-                woven.made.insert(path, bytes);
+                woven.made.insert(path, Arc::new(bytes));
             }
         }
         woven.sheet.diff = Some(Diff { history, list });

@@ -17,6 +17,7 @@ mod record;
 mod weave;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -137,7 +138,7 @@ pub struct Fold {
     /// What Release lists, by path: each index in its plain form and its compressed ones, and the Release beside it.
     pub listed: BTreeMap<String, Listed>,
     /// The bytes of files that were made now, patches among them. Others are joined from their blocks by `content`.
-    pub made: BTreeMap<String, Vec<u8>>,
+    pub made: BTreeMap<String, Arc<Vec<u8>>>,
     /// The blocks of each index, by its plain path.
     pub sheets: BTreeMap<String, Sheet>,
     /// What else is recorded with the Release.
@@ -158,11 +159,11 @@ impl Fold {
     ///
     /// # Errors
     /// A block is gone.
-    pub fn content(&self, path: &str, bytes: &Bytes<'_>) -> Result<Vec<u8>, FoldError> {
+    pub fn content(&self, path: &str, bytes: &Bytes<'_>) -> Result<Arc<Vec<u8>>, FoldError> {
         if let Some(made) = self.made.get(path) {
-            return Ok(made.clone());
+            return Ok(Arc::clone(made));
         }
-        Ok(kept(path, &self.record, &self.sheets, bytes)?.unwrap_or_default())
+        Ok(Arc::new(kept(path, &self.record, &self.sheets, bytes)?.unwrap_or_default()))
     }
 }
 

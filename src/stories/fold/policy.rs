@@ -17,7 +17,8 @@ const QUICK_LIMIT: usize = 256 << 10;
 /// Where less than this changed, in bytes of text, quick is not quicker.
 const SMALL: u64 = 32 << 10;
 
-/// Where less than this changed, in bytes of text, it is compressed quickly, however small the index is.
+/// Where less than this changed, in bytes of text, it is compressed quickly, however small the index is; and as much as this may
+/// stay so, since the few bytes that it costs are worth less than the time.
 const LITTLE: u64 = 4 << 20;
 
 /// Where more than one part in so many changed, it is compressed well at once.
@@ -83,7 +84,7 @@ impl Plan {
 /// Returns the quick blocks that are compressed well now, the first ones first.
 fn bettered(old: &Sheet, changed: &BTreeMap<usize, u64>, total: u64) -> BTreeSet<usize> {
     let quick = || old.blocks.iter().enumerate().filter(|(at, block)| block.effort == Effort::Quick && !changed.contains_key(at));
-    let mut left = quick().map(|(_, block)| block.bytes).sum::<u64>().saturating_sub(total / TOLERATED).min(BETTERED);
+    let mut left = quick().map(|(_, block)| block.bytes).sum::<u64>().saturating_sub(LITTLE.max(total / TOLERATED)).min(BETTERED);
     let enough = |(at, bytes): (usize, u64)| {
         let wanted = left > 0;
         left = left.saturating_sub(bytes);

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -18,7 +19,7 @@ use super::diff;
 use super::listing::Listing;
 use super::policy::Plan;
 use crate::formats::blocks::sheet::{Block, Sheet};
-use crate::formats::blocks::{self, Effort, Length, cut};
+use crate::formats::blocks::{self, Effort, Joiner, Length, cut};
 use crate::formats::index::order::{Kind, SortKey};
 use crate::formats::release::{self, Index, Listed};
 use crate::words::archive::Compression;
@@ -27,13 +28,16 @@ use crate::words::digest::Sha256;
 /// How many paragraphs are made at a time where no block says where to begin and end.
 const RUN: usize = 1024;
 
+/// Room for what a joined file has beside its blocks, in bytes.
+const ROOM: usize = 16 << 10;
+
 /// An index as it goes into a Release.
 pub(super) struct Woven {
     pub(super) sheet: Sheet,
     /// Its plain form and its compressed ones, by path.
     pub(super) listed: BTreeMap<String, Listed>,
     /// The bytes of the compressed forms, where they were joined now.
-    pub(super) made: BTreeMap<String, Vec<u8>>,
+    pub(super) made: BTreeMap<String, Arc<Vec<u8>>>,
 }
 
 /// A block of the new index, with what was compressed now.
@@ -91,7 +95,7 @@ pub(super) fn replaced<'t>(
     };
     let count = old.blocks.len().max(usize::from(!changed.is_empty()));
     let (plain, parts) = rayon::join(
-        || weaver.plain(count, &text_of),
+        || weaver.plain(old, count, new_text),
         || {
             let parts = (0..count).into_par_iter().map(|at| match plan.effort(at) {
                 None => Ok(old.blocks.get(at).map(Part::kept).into_iter().collect()),
@@ -238,6 +242,13 @@ impl Weaver<'_> {
         self.bytes.text(block).ok_or_else(|| FoldError::Gone { path: self.path.clone(), oid: block.sha256 })
     }
 
+    fn read_kept(&self, old: &Sheet, at: usize, buffer: &mut Vec<u8>) -> Result<(), FoldError> {
+        buffer.clear();
+        let Some(block) = old.blocks.get(at) else { return Ok(()) };
+        let gone = || FoldError::Gone { path: self.path.clone(), oid: block.sha256 };
+        self.bytes.read_text(block, buffer).then_some(()).ok_or_else(gone)
+    }
+
     /// Returns the index as it was, where nothing more is asked of it than then.
     pub(super) fn unchanged(&self, old: &Sheet) -> Option<Woven> {
         let suite = self.context.suite;
@@ -280,13 +291,29 @@ impl Weaver<'_> {
         Ok(Read { plain: hasher.finish(), changed, lengths: all_lengths })
     }
 
-    /// Hashes the whole text, given piece by piece.
-    fn plain<'t>(&self, count: usize, text_of: &(impl Fn(usize) -> Result<Cow<'t, str>, FoldError> + Sync)) -> Result<Listed, FoldError> {
+    /// Hashes the whole text: blocks that have a new one, and the kept texts of the others. Some are read while those before are
+    /// hashed, always into the same few buffers.
+    fn plain(&self, old: &Sheet, count: usize, new_text: &NewText<'_>) -> Result<Listed, FoldError> {
         let mut hasher = release::hasher(self.context.suite);
-        let all: Vec<usize> = (0..count).collect();
-        for window in all.chunks(2 * rayon::current_num_threads()) {
-            let texts = window.par_iter().map(|at| text_of(*at)).collect::<Result<Vec<_>, FoldError>>()?;
-            texts.iter().for_each(|text| hasher.update(text.as_bytes()));
+        let window = 2 * rayon::current_num_threads();
+        let (mut ready, mut coming): (Vec<Vec<u8>>, Vec<Vec<u8>>) = (Vec::new(), vec![Vec::new(); window]);
+        for begin in (0..count + window).step_by(window) {
+            coming.truncate(count.saturating_sub(begin));
+            let read = |(at, buffer): (usize, &mut Vec<u8>)| match new_text(begin + at)? {
+                Some(text) => {
+                    buffer.clear();
+                    buffer.extend(text.as_bytes());
+                    Ok(())
+                }
+                None => self.read_kept(old, begin + at, buffer),
+            };
+            let (read, ()) = rayon::join(
+                || coming.par_iter_mut().enumerate().map(read).collect::<Result<(), FoldError>>(),
+                || ready.iter().for_each(|text| hasher.update(text)),
+            );
+            read?;
+            std::mem::swap(&mut ready, &mut coming);
+            coming.resize_with(window, Vec::new);
         }
         Ok(hasher.finish())
     }
@@ -348,13 +375,18 @@ impl Weaver<'_> {
         parts.iter_mut().for_each(|part| part.block.forms.retain(|compression, _| wanted.contains(compression)));
         let (mut listed, mut made) = (BTreeMap::from([(self.path.clone(), plain)]), BTreeMap::new());
         let joined = wanted.par_iter().map(|compression| {
-            let (mut all, mut named) = (Vec::with_capacity(parts.len()), Vec::with_capacity(parts.len()));
-            let blocks = parts.par_iter().map(|part| self.bytes_of(part, *compression, &text_of));
-            for (oid, bytes) in blocks.collect::<Result<Vec<_>, FoldError>>()? {
-                named.push((oid, bytes.len() as u64));
-                all.push(bytes);
+            let sizes = parts.iter().filter_map(|part| Some(part.block.forms.get(compression)?.1));
+            let mut joiner = Joiner::new(*compression, usize::try_from(sizes.sum::<u64>()).unwrap_or_default() + ROOM);
+            let mut named = Vec::with_capacity(parts.len());
+            // A few at a time: what was read is in the joined file from then on.
+            for window in parts.chunks(4 * rayon::current_num_threads()) {
+                let blocks = window.par_iter().map(|part| self.bytes_of(part, *compression, &text_of));
+                for (oid, bytes) in blocks.collect::<Result<Vec<_>, FoldError>>()? {
+                    named.push((oid, bytes.len() as u64));
+                    joiner.push(&bytes).map_err(self.failed())?;
+                }
             }
-            let bytes = blocks::join(&all, *compression).map_err(self.failed())?;
+            let bytes = joiner.finish().map_err(self.failed())?;
             let mut hasher = release::hasher(self.context.suite);
             hasher.update(&bytes);
             Ok((*compression, named, bytes, hasher.finish()))
@@ -364,7 +396,7 @@ impl Weaver<'_> {
                 part.block.forms.insert(compression, named);
             }
             listed.insert(self.form(compression), facts);
-            made.insert(self.form(compression), bytes);
+            made.insert(self.form(compression), Arc::new(bytes));
         }
         Ok(Woven { sheet: Sheet { blocks: parts.into_iter().map(|part| part.block).collect(), diff: None }, listed, made })
     }

@@ -1,7 +1,8 @@
 //! An edition: one Release and everything that it was made of, before and while it is served.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use super::stage::{self, Staged};
 use super::{DistsRequest, Places, PublishError};
@@ -41,6 +42,8 @@ pub(super) struct Edition {
     again: OnceLock<Fold>,
     /// The same with Contents, where a block of those was gone.
     again_with_contents: OnceLock<Fold>,
+    /// Every pool file that the indices name, where somebody asked: all records are read for that.
+    pool: OnceLock<BTreeMap<PoolPath, Pointer>>,
 }
 
 impl Edition {
@@ -88,7 +91,7 @@ impl Edition {
         signers.dedup();
         let refused = certificates.iter().filter_map(|(path, certificate)| Some((path, certificate.may_sign(request.now).err()?)));
         let refused_signers = refused.map(|(path, refusal)| format!("{path}: clients may refuse the archive: {refusal}")).collect();
-        let (again, again_with_contents) = (OnceLock::new(), OnceLock::new());
+        let (again, again_with_contents, pool) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         Ok(Self {
             archive,
             fold,
@@ -103,6 +106,7 @@ impl Edition {
             lists,
             again,
             again_with_contents,
+            pool,
         })
     }
 
@@ -113,7 +117,7 @@ impl Edition {
     }
 
     /// Returns the bytes of a file that Release lists.
-    pub(super) fn content(&self, places: &Places<'_>, path: &str) -> Result<Vec<u8>, PublishError> {
+    pub(super) fn content(&self, places: &Places<'_>, path: &str) -> Result<Arc<Vec<u8>>, PublishError> {
         let bytes = Bytes::new(self.blocks.as_ref(), places.cache, false);
         match self.fold.content(path, &bytes) {
             Err(gone @ FoldError::Gone { .. }) => {
@@ -127,7 +131,7 @@ impl Edition {
                 };
                 // Another compressor makes other bytes, which are not those that Release lists.
                 let made = again.content(path, &bytes)?;
-                let same = self.release.files.get(path).is_some_and(|listed| listed.sha256 == Sha256::of(&made));
+                let same = self.release.files.get(path).is_some_and(|listed| listed.sha256 == Sha256::of(made.as_slice()));
                 if same { Ok(made) } else { Err(gone.into()) }
             }
             content => Ok(content?),
@@ -136,9 +140,9 @@ impl Edition {
 
     /// Returns the bytes of a patch, which lies beside the blocks; `None` where it is gone: that costs clients the whole index once,
     /// and nothing else.
-    pub(super) fn patch(&self, places: &Places<'_>, path: &str, pointer: &Pointer) -> Option<Vec<u8>> {
+    pub(super) fn patch(&self, places: &Places<'_>, path: &str, pointer: &Pointer) -> Option<Arc<Vec<u8>>> {
         let made = self.fold.made.get(path).cloned();
-        made.or_else(|| Bytes::new(self.blocks.as_ref(), places.cache, false).compressed(&pointer.oid, pointer.size))
+        made.or_else(|| Bytes::new(self.blocks.as_ref(), places.cache, false).compressed(&pointer.oid, pointer.size).map(Arc::new))
     }
 
     fn again(&self, places: &Places<'_>, path: &str) -> Result<Fold, PublishError> {
@@ -163,15 +167,24 @@ impl Edition {
         &self,
         places: &Places<'_>,
         changed: Option<&BTreeSet<String>>,
-    ) -> Result<BTreeMap<PoolPath, Pointer>, PublishError> {
+    ) -> Result<Cow<'_, BTreeMap<PoolPath, Pointer>>, PublishError> {
         let repository = &places.open.repository;
         let snapshot = repository.snapshot(self.base)?;
-        let Some(changed) = changed else { return Ok(fold::whole_pool(repository, &snapshot, &self.codename)?) };
+        let Some(changed) = changed else {
+            let whole = match self.pool.get() {
+                Some(whole) => whole,
+                None => {
+                    let whole = fold::whole_pool(repository, &snapshot, &self.codename)?;
+                    self.pool.get_or_init(|| whole)
+                }
+            };
+            return Ok(Cow::Borrowed(whole));
+        };
         let sources: BTreeSet<SourceName> =
             changed.iter().filter_map(|path| path.parse::<PoolPath>().ok()).map(|path| path.source().clone()).collect();
         let mut files = fold::files_of(repository, &snapshot, &self.codename, &sources)?;
         files.retain(|path, _| changed.contains(&path.to_string()));
-        Ok(files)
+        Ok(Cow::Owned(files))
     }
 }
 

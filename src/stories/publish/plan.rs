@@ -4,6 +4,7 @@
 //! not asked for at all, and what nobody can have written yet is written without a look.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::known::Known;
 use super::since::since;
@@ -87,7 +88,7 @@ impl Wanted {
     /// Returns the step, with its content; none for a patch that is gone.
     fn step(self, places: &Places<'_>, edition: &Edition) -> Result<Option<Step>, PublishError> {
         let content = match self.origin {
-            Origin::Bytes(bytes) => Content::Bytes(bytes),
+            Origin::Bytes(bytes) => Content::Bytes(Arc::new(bytes)),
             Origin::Listed(name) => Content::Bytes(edition.content(places, &name)?),
             Origin::Patch(name) => match edition.patch(places, &name, &self.pointer) {
                 Some(bytes) => Content::Bytes(bytes),
@@ -185,9 +186,10 @@ fn pool(places: &Places<'_>, edition: &Edition, changed: Option<&BTreeSet<String
     if objects.is_some() && places.target.is_remote() {
         return Ok(Vec::new());
     }
-    let wanted = edition.pool(places, changed)?.into_iter().map(|(path, pointer)| {
+    let files = edition.pool(places, changed)?;
+    let wanted = files.iter().map(|(path, pointer)| {
         let name = objects.as_ref().map_or_else(|| path.to_string(), |objects| format!("{objects}/{}", object_path(&pointer.oid)));
-        Wanted { class: Class::Pool, path: name, origin: Origin::Object, pointer, known: false }
+        Wanted { class: Class::Pool, path: name, origin: Origin::Object, pointer: *pointer, known: false }
     });
     Ok(wanted.collect())
 }
@@ -199,7 +201,7 @@ pub(super) fn check_objects(request: &DistsRequest, places: &Places<'_>, edition
         // Git says what is new; the tree is not asked twice for that.
         let since = if request.repair { None } else { brought_since(request, places, edition)? };
         let brought = edition.pool(places, since.as_ref())?;
-        new.extend(brought.into_iter().map(|(path, pointer)| (path.to_string(), pointer)));
+        new.extend(brought.iter().map(|(path, pointer)| (path.to_string(), *pointer)));
     } else {
         let known = Known::of(request, places, edition, false)?;
         let lacking = lacking(places, &known, pool(places, edition, known.pool())?)?;

@@ -1,6 +1,7 @@
 //! File by file: what the commit gives beside what Release lists.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::published::Published;
 use super::{Outcome, RebuiltFile};
@@ -132,7 +133,7 @@ impl Comparing<'_> {
             FORMS.into_iter().find_map(|compression| Some((compression, self.fold.made.get(&format!("{path}{}", compression.suffix()))?)));
         let bytes = match form.filter(|_| self.fold.sheets.contains_key(path)) {
             Some((compression, bytes)) => decompress_block(bytes, compression, size).map_err(|fault| fault.to_string())?,
-            None => self.fold.content(path, &Bytes::nothing()).map_err(|fault| fault.to_string())?,
+            None => Arc::unwrap_or_clone(self.fold.content(path, &Bytes::nothing()).map_err(|fault| fault.to_string())?),
         };
         String::from_utf8(bytes).map_err(|fault| fault.to_string())
     }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::RebuildError;
 use crate::formats::release::Release;
@@ -35,7 +36,7 @@ pub(super) fn write(
     listener: Listener<'_>,
 ) -> Result<(), RebuildError> {
     let step = |class, path: &str, bytes| Step { class, path: format!("dists/{codename}/{path}"), content: Some(Content::Bytes(bytes)) };
-    let mut steps = vec![step(Class::Release, "Release", release.text().into_bytes())];
+    let mut steps = vec![step(Class::Release, "Release", Arc::new(release.text().into_bytes()))];
     for path in fold.listed.keys().filter(|path| fold.is_written(path)) {
         let bytes = fold.content(path, &Bytes::nothing());
         let bytes = bytes.map_err(|source| RebuildError::Fold { what: format!("{path} of {codename}"), source: Box::new(source) })?;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
+use std::sync::Arc;
 
 use super::Whole;
 use crate::formats::blocks;
@@ -131,7 +132,7 @@ pub fn folded(open: &OpenArchive, whole: &Whole, path: &str) -> BTreeMap<String,
         return BTreeMap::new();
     };
     let written = fold.listed.keys().filter(|path| fold.is_written(path));
-    let contents = written.filter_map(|path| Some((path.clone(), fold.content(path, &bytes).ok()?)));
+    let contents = written.filter_map(|path| Some((path.clone(), Arc::unwrap_or_clone(fold.content(path, &bytes).ok()?))));
     let listed = |path: &String, bytes: &Vec<u8>| whole.parsed.files.get(path).is_some_and(|listed| is_listed(bytes, listed));
     contents.filter(|(path, bytes)| listed(path, bytes)).collect()
 }
