@@ -35,6 +35,10 @@ pub(super) fn compare(before: Option<&Watch>, archive: &Newest, releases: &Relea
             watch.url.clone_from(&before.url);
         }
     }
+    // What is published while a log is off, and somebody said that it is meant to be, need not be in it.
+    let modes = &watch.modes;
+    let is_off = |kind: &LogKind| modes.get(kind).is_none_or(|mode| *mode == LogMode::Off);
+    watch.suites.values_mut().for_each(|begun| begun.retain(|kind, _| !is_off(kind)));
     watch
 }
 

@@ -135,7 +135,11 @@ fn who_takes_what_is_watched_out_of_ddb_toml_is_noticed_until_somebody_says_that
     assert!(run.out.contains("the sigsum log was required and is off"), "{}", run.out);
     alarms(monitor(&sandbox, &[]), &["watch-ended"]);
     known(&run, &["acknowledged", "not-configured", "not-configured"]);
+    // What is published meanwhile need not be logged, and what comes after it must be.
+    sandbox.dists(&["--renew"]).ok();
+    well(monitor(&sandbox, &[]), &["not-configured", "not-configured"]);
     change(&sandbox, "archive", "mode = \"off\"\n", "");
+    sandbox.dists(&["--renew"]).ok();
     well(monitor(&sandbox, &[]), &[]);
     // The same once more is an alarm once more.
     change(&sandbox, "archive", "[logs.sigsum]\n", "[logs.sigsum]\nmode = \"off\"\n");
