@@ -59,7 +59,7 @@ pub fn root(leaves: &[Sha256]) -> Sha256 {
     }
 }
 
-fn inclusion(index: usize, leaves: &[Sha256]) -> Vec<Sha256> {
+pub fn inclusion(index: usize, leaves: &[Sha256]) -> Vec<Sha256> {
     if leaves.len() < 2 {
         return Vec::new();
     }

@@ -6,7 +6,7 @@ use super::{acknowledging, alarms, kinds, monitor, monitor_at, well, with_packag
 use crate::sandbox::{Run, Sandbox};
 use crate::sigsum::site::{configure, give_key};
 
-const RELEASES: &str = "ddb/releases/trixie";
+pub const RELEASES: &str = "ddb/releases/trixie";
 
 /// So many hours from now.
 fn later(hours: i64) -> String {
@@ -29,7 +29,7 @@ fn change(sandbox: &Sandbox, folder: &str, from: &str, to: &str) {
 }
 
 /// Commits other files on top of a branch of Releases.
-fn commit_beside(sandbox: &Sandbox, files: &[(&str, &str)]) {
+pub fn commit_beside(sandbox: &Sandbox, files: &[(&str, &str)]) {
     sandbox.git(&["worktree", "add", "-q", "--detach", "../beside", RELEASES]).ok();
     for (name, text) in files {
         sandbox.write(format!("beside/{name}"), text);
