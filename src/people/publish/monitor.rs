@@ -59,7 +59,7 @@ pub(super) struct Monitor {
     /// Do not read this log of the policy or trusted root, such as one of Rekor's version 1; may be repeated
     #[arg(long, value_name = "LOG")]
     leave_out: Vec<String>,
-    /// Take for known what an alarm calls so; of a change what is now counts from then on, and anything else is remembered
+    /// Take the alarm of this name for known, as its text says; after a change, what is now counts from then on; may be repeated
     #[arg(long = "acknowledge", value_name = "NAME")]
     acknowledged: Vec<String>,
     /// Alarm where a Release is valid for less than this
@@ -77,7 +77,7 @@ pub(super) struct Monitor {
     /// Let cosignatures of a tree head be of this age; witnesses give new ones every minute or so
     #[arg(long, value_name = "SPAN", default_value = "1h")]
     head_age: Span,
-    /// Alarm where a log was not read to its end for longer than this
+    /// Alarm where a log was not read to its end, or a site not reached, for longer than this
     #[arg(long, value_name = "SPAN", default_value = "1d")]
     unreached: Span,
     /// Read so many leaves of a log in one run at most; the next one goes on

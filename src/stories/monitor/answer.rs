@@ -57,8 +57,8 @@ pub enum FindingKind {
     WatchEnded,
     /// Keys, witnesses or certificates that are trusted are others than before.
     TrustChanged,
-    /// A log was not read to its end for too long.
-    LogUnreached,
+    /// A log was not read to its end, or a site not reached, for too long.
+    Unreached,
     /// Nothing is remembered of earlier looks, and nobody said that this is the first.
     NoMemory,
     /// What the repository holds cannot be read.

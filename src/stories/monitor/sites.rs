@@ -49,9 +49,13 @@ pub(super) struct Compared<'a> {
 /// Compares what a site served with the branches and with what it served before.
 pub(super) fn compare(compared: &Compared<'_>, fetched: &Fetched, state: &mut State, findings: &mut Findings) -> WatchedSite {
     let subject = format!("{} dists/{}", fetched.site, fetched.codename);
+    if fetched.in_release.is_ok() {
+        state.reached.insert(subject.clone(), compared.request.now);
+    }
     let sequence = match &fetched.in_release {
         Err(reason) => {
             findings.unreachable(&subject, format!("InRelease cannot be read: {reason}"));
+            compared.unreached(&subject, state, findings);
             None
         }
         Ok(None) => {
@@ -67,6 +71,17 @@ pub(super) fn compare(compared: &Compared<'_>, fetched: &Fetched, state: &mut St
 }
 
 impl Compared<'_> {
+    /// Says that a site was not reached for too long.
+    fn unreached(&self, subject: &str, state: &mut State, findings: &mut Findings) {
+        let since = *state.reached.entry(subject.to_owned()).or_insert(self.request.now);
+        let limit = self.request.limits.unreached;
+        if self.request.now > since.plus(limit) {
+            let since = since.iso8601();
+            let text = format!("nobody could look at it since {since}, for longer than {limit}");
+            findings.alarm(FindingKind::Unreached, subject, name_of(FindingKind::Unreached, &[&subject, &since]), text);
+        }
+    }
+
     fn release(&self, subject: &str, codename: &Codename, bytes: &[u8], state: &mut State, findings: &mut Findings) -> Option<u64> {
         let name = name_of(FindingKind::BadInRelease, &[&subject, &Sha256::of(bytes)]);
         let text = match clearsign::split(bytes) {

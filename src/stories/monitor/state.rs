@@ -34,6 +34,9 @@ pub struct State {
     /// The newest Release that a site served, by address and suite.
     #[serde(default)]
     pub sites: BTreeMap<String, SiteMemory>,
+    /// When a site answered last, by address and suite; of one that never did, when it was asked first.
+    #[serde(default)]
+    pub reached: BTreeMap<String, Timestamp>,
     /// Releases, by SHA-256, that a site served without being marked as served on their branch, and when that was seen first.
     #[serde(default)]
     pub shown: BTreeMap<String, Timestamp>,
@@ -153,6 +156,7 @@ impl State {
             logs: BTreeMap::new(),
             branches: BTreeMap::new(),
             sites: BTreeMap::new(),
+            reached: BTreeMap::new(),
             shown: BTreeMap::new(),
             watched: None,
             acknowledged: BTreeSet::new(),

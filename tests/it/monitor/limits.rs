@@ -54,7 +54,7 @@ fn a_log_that_does_not_answer_for_long_becomes_an_alarm() {
     for refused in ["get-tree-head", "get-consistency-proof", "get-leaves"] {
         liar.tell(|state| state.refused = Some(refused));
         monitor(&sandbox, &[]).exits(31);
-        let run = alarms(monitor(&sandbox, &["--now", &at(25), "--head-age", "9d"]), &["log-unreached"]);
+        let run = alarms(monitor(&sandbox, &["--now", &at(25), "--head-age", "9d"]), &["unreached"]);
         assert!(run.out.contains("longer than 1d"), "{}", run.out);
         let run = monitor(&sandbox, &["--now", &at(25), "--head-age", "9d", "--unreached", "2d"]).exits(31);
         assert_eq!(kinds(&run, "unreachable"), ["unreachable"]);

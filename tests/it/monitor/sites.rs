@@ -62,6 +62,8 @@ fn a_site_that_stands_still_or_goes_back_is_noticed() {
     server.hide("dists/trixie/InRelease");
     alarms(monitor_at(&sandbox, &server.url(), &[]), &["bad-in-release"]);
     assert_eq!(kinds(&monitor_at(&sandbox, "http://127.0.0.1:1/", &[]).exits(31), "unreachable"), ["unreachable"]);
+    let nowhere = monitor_at(&sandbox, "http://127.0.0.1:1/", &["--now", "2026-09-16T08:00:01Z"]);
+    assert_eq!(kinds(&alarms(nowhere, &["unreached"]), "unreachable"), ["unreachable"]);
     well(monitor_at(&sandbox, "monday", &["--behind", "7d"]), &["not-configured", "behind"]);
     // The address that ddb.toml names is where one looks without --site.
     let settings = std::fs::read_to_string(sandbox.archive().join("ddb.toml")).unwrap();

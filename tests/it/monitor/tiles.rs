@@ -125,6 +125,14 @@ fn a_log_of_many_tiles_is_followed_from_anywhere_and_every_entry_of_ours_is_foun
     let run = well(look(&sandbox, &server, &[]), &[]);
     assert_eq!((log_of(&run, "size"), log_of(&run, "read"), log_of(&run, "own")), (701.into(), 401.into(), 1.into()));
     assert_eq!((log_of(&run, "log"), log_of(&run, "name")), ("sigstore".into(), ORIGIN.into()));
+    // In parts, each of which is shown to be one of the whole.
+    let part = ["--state", "parts.json", "--leaves", "300"];
+    for size in [300, 600] {
+        let run = look(&sandbox, &server, &part).exits(31);
+        assert_eq!((kinds(&run, "alarms"), log_of(&run, "size"), log_of(&run, "read")), (vec![], size.into(), 300.into()), "{}", run.out);
+    }
+    let run = well(look(&sandbox, &server, &part), &[]);
+    assert_eq!((log_of(&run, "size"), log_of(&run, "read"), log_of(&run, "own")), (701.into(), 101.into(), 1.into()));
     // Two entries of one Release are normal: an answer may have been lost.
     tiles.add(&key, &release);
     tiles.write(&folder);

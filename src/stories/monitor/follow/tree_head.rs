@@ -61,8 +61,8 @@ impl Look<'_> {
         if self.missed && self.request.now > self.begun.plus(limit) {
             let since = self.begun.iso8601();
             let text = format!("it was not read to its end since {since}, longer than {limit}: it fails, or hides what it has");
-            let name = name_of(FindingKind::LogUnreached, &[&self.reader.name(), &since]);
-            self.alarm(FindingKind::LogUnreached, name, text);
+            let name = name_of(FindingKind::Unreached, &[&self.reader.name(), &since]);
+            self.alarm(FindingKind::Unreached, name, text);
         }
     }
 }
