@@ -1,7 +1,7 @@
 //! Which entries of a Rekor v2 log carry a key of ours, and what they are about.
 //!
 //! An entry is looked through for the key, whatever its kind: in the form of ddb's own entries, in a certificate, as a point with or
-//! without its second half, in PEM, in hexadecimal, in base64 within base64 (see [`super::carried`]). What it is about counts only where the entry is, byte for byte, the one that the log makes of a digest and a signature (see
+//! without its second half, in PEM, in hexadecimal, in base64 within base64 (`carried`). What it is about counts only where the entry is, byte for byte, the one that the log makes of a digest and a signature (see
 //! [`super::entry`]) and the signature is the key's.
 
 use serde::Deserialize;

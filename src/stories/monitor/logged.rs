@@ -115,6 +115,9 @@ impl Logged<'_> {
         if self.request.now > at.plus(limits.pending) {
             let text = format!("{text}, for more than {}; `ddb-publish log --pending` gets one for the newest Release", limits.pending);
             alarm(FindingKind::ProofOverdue, text);
+        } else if at > self.request.now.plus(limits.pending) {
+            // Who may push says when it was served; not when it is overdue.
+            alarm(FindingKind::ProofOverdue, format!("{text}; that time is to come yet"));
         } else {
             findings.note(FindingKind::ProofPending, codename, format!("{text}; it should come soon"));
         }

@@ -163,6 +163,9 @@ fn every_served_release_that_waits_for_its_proof_becomes_overdue() {
     liar.tell(|state| state.status = None);
     sandbox.dists(&["--renew"]).ok();
     well(monitor(&sandbox, &[]), &["first-look", "proof-pending", "proof-pending"]);
+    // A branch that says that clients will get it some day gains no time by that.
+    let run = look(&sandbox, "archive/public", -48, &[]).exits(30);
+    assert!(kinds(&run, "alarms").contains(&"proof-overdue".to_owned()) && run.out.contains("is to come yet"), "{}", run.out);
     let run = alarms(look(&sandbox, "archive/public", 48, &[]), &["proof-overdue", "proof-overdue"]);
     assert!(
         run.out.contains("Release 1 of trixie was served since") && run.out.contains("Release 2 of trixie was served since"),
