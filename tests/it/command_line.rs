@@ -347,7 +347,7 @@ fn json_answers_of_every_command_fit_their_schemas() {
     answer("log.json", publish(&["log", "trixie", "--pending"]).ok());
     answer("failure.json", publish(&["log", "nosuch"]).exits(4));
     let watch = ["monitor", "--state", "monitor.json", "--site"];
-    answer("monitor.json", publish(&[&watch[..], &["archive/public"]].concat()).ok());
+    answer("monitor.json", publish(&[&watch[..], &["archive/public", "--first"]].concat()).ok());
     answer("monitor.json", publish(&[&watch[..], &["nowhere"]].concat()).exits(31));
     answer("monitor.json", publish(&[&watch[..], &["archive/public", "--certificate-ends", "90y"]].concat()).exits(30));
     answer("failure.json", publish(&["monitor", "nosuch", "--state", "monitor.json"]).exits(2));

@@ -1,10 +1,14 @@
 //! `ddb-publish monitor` against real Sigsum logs, logs that lie, tiles, sites and Git histories that somebody attacks: each attack is
 //! mounted, and each is named.
 
+mod bundles;
 mod git;
+mod known;
 mod liar;
+mod limits;
 mod logs;
 mod lying;
+mod pushers;
 mod sites;
 mod tiles;
 
@@ -17,7 +21,27 @@ fn monitor(sandbox: &Sandbox, more: &[&str]) -> Run {
 
 fn monitor_at(sandbox: &Sandbox, site: &str, more: &[&str]) -> Run {
     let state: &[&str] = if more.contains(&"--state") { &[] } else { &["--state", "monitor.json"] };
-    sandbox.publish(&[&["-C", "archive", "monitor", "--json", "--site", site], state, more].concat())
+    let more = [state, more].concat();
+    sandbox.publish(&[&["-C", "archive", "monitor", "--json", "--site", site], first(sandbox, &more), &more].concat())
+}
+
+/// Says that nothing was seen before, where that is so.
+fn first(sandbox: &Sandbox, options: &[&str]) -> &'static [&'static str] {
+    let at = options.iter().position(|option| *option == "--state").unwrap();
+    if sandbox.path(options[at + 1]).exists() { &[] } else { &["--first"] }
+}
+
+/// The options that say of each alarm of a run that it is known.
+fn known(run: &Run) -> Vec<String> {
+    let answer = run.json();
+    let names = answer["alarms"].as_array().unwrap().iter().map(|alarm| alarm["acknowledge"].as_str().unwrap().to_owned());
+    names.flat_map(|name| ["--acknowledge".to_owned(), name]).collect()
+}
+
+/// Looks again, where the alarms of a run are said to be known.
+fn acknowledging(sandbox: &Sandbox, site: &str, run: &Run, more: &[&str]) -> Run {
+    let known = known(run);
+    monitor_at(sandbox, site, &[&known.iter().map(String::as_str).collect::<Vec<_>>(), more].concat())
 }
 
 /// The kinds of findings in a list of the answer, in order.

@@ -105,7 +105,11 @@ fn a_package_is_built_deployed_and_published_by_gitlab_and_apt_installs_it() {
     assert!(run.out.contains("PASS  publish") && run.out.contains("PASS  fsck") && run.out.contains("clean"), "{}{}", run.out, run.err);
     // A project that is not the archive's watches it, and remembers what it saw.
     project(&sandbox, "watch", "monitor.gitlab-ci.yml");
-    let run = pipeline(&sandbox, "watch", &["--variable", &archive], &secrets).ok();
+    // What is remembered is not there: a pipeline fails until somebody says that it never was.
+    let run = pipeline(&sandbox, "watch", &["--variable", &archive], &secrets);
+    assert!(run.out.contains("FAIL  monitor") && run.out.contains("ALARM no-memory"), "{}{}", run.out, run.err);
+    let first = ["--variable", &archive, "--variable", "DDB_FIRST=--first"];
+    let run = pipeline(&sandbox, "watch", &first, &secrets).ok();
     assert!(run.out.contains("PASS  monitor") && run.out.contains("serves Release 1"), "{}{}", run.out, run.err);
     let run = pipeline(&sandbox, "watch", &["--variable", &archive], &secrets).ok();
     assert!(run.out.contains("No alarm.") && !run.out.contains("This was the first look"), "{}{}", run.out, run.err);

@@ -9,6 +9,7 @@
 //! refused. Only SHA-256 of the signed bytes, and no RSA.
 
 pub mod bundle;
+mod carried;
 pub mod certificate;
 pub mod checkpoint;
 pub mod entry;

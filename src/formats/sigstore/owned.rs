@@ -1,12 +1,13 @@
 //! Which entries of a Rekor v2 log carry a key of ours, and what they are about.
 //!
-//! An entry is looked through for the key in base64, whatever its kind, so that none is missed that reads differently. What it is
-//! about counts only where the entry is, byte for byte, the one that the log makes of a digest and a signature (see
+//! An entry is looked through for the key, whatever its kind: in the form of ddb's own entries, in a certificate, as a point with or
+//! without its second half, in PEM, in hexadecimal, in base64 within base64 (`carried`). What it is about counts only where the entry is, byte for byte, the one that the log makes of a digest and a signature (see
 //! [`super::entry`]) and the signature is the key's.
 
 use serde::Deserialize;
 
 use super::Octets;
+use super::carried;
 use super::entry::{Submission, Verifier};
 use super::public_key::PublicKey;
 use crate::words::digest::Sha256;
@@ -26,7 +27,7 @@ pub enum OwnEntry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnKey {
     key: PublicKey,
-    encoded: String,
+    needle: Vec<u8>,
 }
 
 #[derive(Deserialize)]
@@ -72,13 +73,18 @@ struct KeyText {
 impl OwnKey {
     /// Looks for this key.
     pub fn new(key: PublicKey) -> Self {
-        let encoded = Octets(key.to_der()).encode();
-        Self { key, encoded }
+        let needle = key.significant();
+        Self { key, needle }
+    }
+
+    /// Returns the SHA-256 of the key in DER.
+    pub fn fingerprint(&self) -> Sha256 {
+        self.key.fingerprint()
     }
 
     /// Returns what an entry is, where it carries this key.
     pub fn find(&self, entry: &[u8]) -> Option<OwnEntry> {
-        if !String::from_utf8_lossy(entry).contains(&self.encoded) {
+        if !carried::carries(entry, &self.needle) {
             return None;
         }
         Some(self.of_record(entry).unwrap_or(OwnEntry::Other))
@@ -147,6 +153,23 @@ mod tests {
         let mut bytes = text.clone().into_bytes();
         bytes.push(0xff);
         assert_eq!(own(KEY).find(&bytes), Some(OwnEntry::Other));
+    }
+
+    #[test]
+    fn an_entry_that_carries_the_key_in_another_form_is_not_passed_over() {
+        let key = PublicKey::from_pem(KEY).unwrap();
+        let der = key.to_der();
+        let PublicKey::P256(point) = &key else { unreachable!() };
+        let compressed = point.to_encoded_point(true).as_bytes().to_vec();
+        // A certificate holds the key as it is; what stands around it does not matter.
+        let certificate = [&[0x30; 300][..], &der, &[0x5a; 120]].concat();
+        for form in [KEY.as_bytes().to_vec(), compressed, certificate, der] {
+            let verifier = serde_json::json!({ "x509Certificate": { "rawBytes": Octets(form).encode() } });
+            let entry =
+                serde_json::json!({ "kind": "dsse", "spec": { "dsseV002": { "signatures": [{ "verifier": verifier }] } } }).to_string();
+            assert_eq!(own(KEY).find(entry.as_bytes()), Some(OwnEntry::Other), "{entry}");
+            assert_eq!(own(OTHER).find(entry.as_bytes()), None, "{entry}");
+        }
     }
 
     proptest::proptest! {

@@ -116,6 +116,15 @@ impl PublicKey {
         }
     }
 
+    /// Returns the bytes that every form of the key holds: the x coordinate of a point, an Ed25519 key itself.
+    pub fn significant(&self) -> Vec<u8> {
+        match self {
+            Self::P256(key) => key.to_encoded_point(true).as_bytes().iter().skip(1).copied().collect(),
+            Self::P384(key) => key.to_encoded_point(true).as_bytes().iter().skip(1).copied().collect(),
+            Self::Ed25519(key) => key.as_bytes().to_vec(),
+        }
+    }
+
     /// Returns Sigstore's name of key type and digest (`PublicKeyDetails` of `sigstore_common.proto`).
     pub fn details(&self) -> &'static str {
         match self {

@@ -103,11 +103,13 @@ Reads every log of the policy and the trusted root that ddb.toml names: the tree
 one that was seen last, and all leaves are read and must be those of the tree. A leaf with the archive's key that is about no Release of \
 the branches ddb/releases/* means that somebody else has the key; a served Release that is in no log, that somebody served whom the \
 repository does not know. Sites must serve what the branches say, without going back or staying behind; branches must keep their history; \
-Releases and keys must not end soon. What was seen is remembered in --state, which is to be kept from run to run; the first run believes \
-what it sees. Exits with 30 where there is an alarm, else with 31 where a log or site was not reached. An alarm comes again until its \
-cause is gone or --acknowledge names it. Needs a whole clone, or -C URL.
+Releases and keys must not end soon. What ddb.toml says to watch and whom to trust must not change unless somebody says that it was meant. \
+What was seen is remembered in --state, which is to be kept from run to run; the first run needs --first and believes what it sees. Exits \
+with 30 where there is an alarm, else with 31 where a log or site was not reached. An alarm comes again until its cause is gone or \
+--acknowledge names it. Needs a whole clone, or -C URL.
 Examples:
-  $ ddb-publish -C archive monitor trixie --site archive/public
+  $ ddb-publish -C archive monitor trixie --site archive/public --first
+  $ ddb-publish -C archive monitor --no-site --state monitor.json --first --json
   $ ddb-publish -C archive monitor --no-site --state monitor.json --json")]
     Monitor(Box<monitor::Monitor>),
     /// Check an archive from outside, from the signature to the bytes of a package, believing nothing but what is pinned

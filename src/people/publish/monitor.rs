@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -16,11 +17,13 @@ use crate::places::credentials;
 use crate::places::git::remote::is_address;
 use crate::places::kept;
 use crate::places::transparency::LogError;
+use crate::places::transparency::reader::ReadLimit;
 use crate::places::transparency::site::Site;
 use crate::stories::archive::OpenArchive;
 use crate::stories::monitor::state::{LIMIT, State};
 use crate::stories::monitor::{
-    Begin, Finding, FollowedLog, MonitorAnswer, MonitorError, MonitorLimits, MonitorRequest, OwnKeys, Watched, WatchedSuite, monitor,
+    Begin, Finding, FindingKind, FollowedLog, MonitorAnswer, MonitorError, MonitorLimits, MonitorRequest, OwnKeys, Watched, WatchedSuite,
+    monitor,
 };
 use crate::stories::upstream::{Purpose, clone_of};
 use crate::words::date::Span;
@@ -41,6 +44,9 @@ pub(super) struct Monitor {
     /// The file that remembers what was seen, for the next run; default is below ddb/monitor in $XDG_STATE_HOME or ~/.local/state
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
+    /// Begin: nothing was seen before. Without it, an archive of which nothing is remembered is an alarm
+    #[arg(long)]
+    first: bool,
     /// Compare with what another monitor remembers, its --state, that logs show it the same; may be repeated
     #[arg(long = "compare", value_name = "FILE")]
     others: Vec<PathBuf>,
@@ -53,7 +59,7 @@ pub(super) struct Monitor {
     /// Do not read this log of the policy or trusted root, such as one of Rekor's version 1; may be repeated
     #[arg(long, value_name = "LOG")]
     leave_out: Vec<String>,
-    /// Take for known what an alarm names so: a leaf's checksum, a branch's commit, a whole log's name; it is remembered
+    /// Take the alarm of this name for known, as its text says; after a change, what is now counts from then on; may be repeated
     #[arg(long = "acknowledge", value_name = "NAME")]
     acknowledged: Vec<String>,
     /// Alarm where a Release is valid for less than this
@@ -71,6 +77,15 @@ pub(super) struct Monitor {
     /// Let cosignatures of a tree head be of this age; witnesses give new ones every minute or so
     #[arg(long, value_name = "SPAN", default_value = "1h")]
     head_age: Span,
+    /// Alarm where a log was not read to its end, or a site not reached, for longer than this
+    #[arg(long, value_name = "SPAN", default_value = "1d")]
+    unreached: Span,
+    /// Read so many leaves of a log in one run at most; the next one goes on
+    #[arg(long, value_name = "NUMBER", default_value = "1000000", value_parser = clap::value_parser!(u64).range(1..))]
+    leaves: u64,
+    /// Read the leaves of a log for this long in one run at most; the next one goes on
+    #[arg(long, value_name = "SPAN", default_value = "20m")]
+    patience: Span,
     /// Use this Git remote instead of the branch's own or origin
     #[arg(long, value_name = "NAME")]
     remote: Option<String>,
@@ -92,6 +107,9 @@ pub(super) fn run(common: &Common, options: Monitor) -> Result<ExitCode, Failure
     }
     let file = state_file(common, options.state.as_deref(), &open)?;
     let kept = read(&file)?;
+    if kept.is_some() && options.first {
+        return Err(Failure::usage(&format!("--first, but {} is there: it was seen before; leave --first out", file.display())));
+    }
     let others = options.others.iter().map(|path| other(path)).collect::<Result<_, _>>()?;
     let limits = MonitorLimits {
         valid: options.release_ends,
@@ -99,6 +117,8 @@ pub(super) fn run(common: &Common, options: Monitor) -> Result<ExitCode, Failure
         behind: options.behind,
         pending: options.pending,
         head_age: options.head_age,
+        unreached: options.unreached,
+        read: ReadLimit { leaves: options.leaves, time: Duration::from_secs(options.patience.seconds().try_into().unwrap_or_default()) },
     };
     let request = MonitorRequest {
         codenames: options.codenames,
@@ -107,6 +127,7 @@ pub(super) fn run(common: &Common, options: Monitor) -> Result<ExitCode, Failure
         acknowledged: options.acknowledged,
         others,
         state: file.clone(),
+        first: options.first,
         now: environment::now(common.now),
     };
     let (addresses, left_out, named, no_site) = (options.addresses, options.leave_out, options.sites, options.no_site);
@@ -114,7 +135,7 @@ pub(super) fn run(common: &Common, options: Monitor) -> Result<ExitCode, Failure
     let find_sites = |configured: Option<&str>| sites(&named, configured.filter(|_| !no_site));
     let watched = Watched { open: &open, readers: &find_readers, sites: &find_sites };
     let (answer, state) = monitor(&request, &watched, kept.as_ref(), &|event| progress.show(event))?;
-    let written = kept::write(&file, state.text().as_bytes());
+    let written = state.map_or(Ok(()), |state| kept::write(&file, state.text().as_bytes()));
     answer::print(&answer, common.json);
     written.map_err(|fault| failed(&format!("cannot write {}: {fault}; the next run does not know of this one", file.display())))?;
     Ok(exit(&answer).into())
@@ -175,7 +196,7 @@ impl Answer for MonitorAnswer {
     fn text(&self) -> String {
         let mut text = String::new();
         let mut section = |title: &str, findings: &[Finding]| {
-            for Finding { kind, subject, text: said } in findings {
+            for Finding { kind, subject, text: said, .. } in findings {
                 let kind = serde_json::to_value(kind).ok().and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
                 text.push_str(&plain(&format!("{title} {kind}: {subject}: {said}")));
                 text.push('\n');
@@ -186,7 +207,7 @@ impl Answer for MonitorAnswer {
         section("note", &self.notes);
         self.logs.iter().for_each(|log| text.push_str(&of_log(log)));
         self.suites.iter().for_each(|suite| text.push_str(&of_suite(suite)));
-        if self.first {
+        if self.first && !self.alarms.iter().any(|alarm| alarm.kind == FindingKind::NoMemory) {
             text.push_str(&format!("This was the first look; {} remembers it for the next one.\n", self.state));
         }
         text.push_str(&match (self.alarms.len(), self.unreachable.len()) {
@@ -202,7 +223,7 @@ impl Answer for MonitorAnswer {
 fn of_log(log: &FollowedLog) -> String {
     let FollowedLog { log: kind, name, url, complete, size, read, own, witnesses, .. } = log;
     let seen = if witnesses.is_empty() { String::new() } else { format!(", cosigned by {}", witnesses.join(", ")) };
-    let state = if *complete { "all of its signed tree" } else { "as seen last; this look failed" };
+    let state = if *complete { "all of its signed tree" } else { "not all of its tree: see above" };
     plain(&format!("{kind} log {name} at {url}: {size} leaves, {read} of them new, {own} with our keys, {state}{seen}")) + "\n"
 }
 

@@ -35,6 +35,8 @@ pub struct Finding {
     pub subject: String,
     /// What it means and what to do.
     pub text: String,
+    /// Of an alarm: what to say with `--acknowledge` once it is understood; `null` where only its cause ends it.
+    pub acknowledge: Option<String>,
 }
 
 /// Kinds of findings.
@@ -49,6 +51,18 @@ pub enum FindingKind {
     ServedWithoutLeaf,
     /// A Release was served without a proof, which best effort allows for a while only.
     ProofOverdue,
+    /// A proof on the branch does not hold: it is of another leaf or tree, or log or witnesses did not sign it.
+    BadProof,
+    /// A log, suite or site that was watched is not in ddb.toml any more, or is required less than before.
+    WatchEnded,
+    /// Keys, witnesses or certificates that are trusted are others than before.
+    TrustChanged,
+    /// A log was not read to its end, or a site not reached, for too long.
+    Unreached,
+    /// Nothing is remembered of earlier looks, and nobody said that this is the first.
+    NoMemory,
+    /// What the repository holds cannot be read.
+    Unreadable,
     /// A log gives a tree head that it did not sign, or that cannot be read.
     BadTreeHead,
     /// Too few witnesses cosigned a tree head.
@@ -63,7 +77,7 @@ pub enum FindingKind {
     LeavesNotOfTree,
     /// A site serves a Release that was never staged.
     UnknownReleaseServed,
-    /// A site serves a Release that was staged, and was overtaken before it was to be served.
+    /// A site serves a Release that was staged, and was overtaken before it was to be served, or is not marked as served for long.
     UnservedReleaseServed,
     /// A site serves an InRelease without good signature, or none.
     BadInRelease,
@@ -110,11 +124,11 @@ pub struct FollowedLog {
     pub name: String,
     /// Where it is read.
     pub url: String,
-    /// Whether all of its leaves were read and are those of the tree that it signed.
+    /// Whether all leaves of the tree that it signed were read, and are its leaves.
     pub complete: bool,
-    /// How many leaves the tree has; of the last good look where this one was not.
+    /// How many leaves were read of it; of the last good look where this one was not.
     pub size: u64,
-    /// The root hash of that tree; `null` where there was no good look yet.
+    /// The root hash of a tree of these leaves; `null` where there was no good look yet.
     pub root: Option<Sha256>,
     /// The first leaf that was ever read.
     pub start: u64,
@@ -150,26 +164,4 @@ pub struct WatchedSite {
     pub site: String,
     /// The number of the Release; `null` where it is not one of this archive, or could not be read.
     pub sequence: Option<u64>,
-}
-
-/// What was found so far.
-#[derive(Debug, Default)]
-pub(super) struct Findings {
-    pub(super) alarms: Vec<Finding>,
-    pub(super) unreachable: Vec<Finding>,
-    pub(super) notes: Vec<Finding>,
-}
-
-impl Findings {
-    pub(super) fn alarm(&mut self, kind: FindingKind, subject: &str, text: String) {
-        self.alarms.push(Finding { kind, subject: subject.to_owned(), text });
-    }
-
-    pub(super) fn unreachable(&mut self, subject: &str, text: String) {
-        self.unreachable.push(Finding { kind: FindingKind::Unreachable, subject: subject.to_owned(), text });
-    }
-
-    pub(super) fn note(&mut self, kind: FindingKind, subject: &str, text: String) {
-        self.notes.push(Finding { kind, subject: subject.to_owned(), text });
-    }
 }

@@ -1,5 +1,7 @@
 //! Why a monitor could not look at all: the repository cannot be read. What logs and sites do is no error, but found.
 
+use super::answer::FindingKind;
+use super::findings::Findings;
 use crate::formats::release::ReleaseError;
 use crate::places::git::{GitError, Oid};
 use crate::places::transparency::LogError;
@@ -8,7 +10,7 @@ use crate::stories::publish::PublishError;
 use crate::stories::publish::stage::StageError;
 use crate::words::name::Codename;
 
-/// Why a monitor could not look at all.
+/// Why a monitor could not look at all, or at a part.
 #[derive(Debug, thiserror::Error)]
 pub enum MonitorError {
     /// The archive cannot be opened.
@@ -49,4 +51,34 @@ pub enum MonitorError {
         /// Those that there are.
         known: String,
     },
+}
+
+/// Says what could not be read among the alarms that were found.
+///
+/// # Errors
+/// There was no alarm; then it is the first of what could not be read.
+pub(super) fn say(troubles: Vec<MonitorError>, findings: &mut Findings) -> Result<(), MonitorError> {
+    let mut said: Vec<String> = Vec::new();
+    for trouble in troubles {
+        if findings.alarms.is_empty() {
+            return Err(trouble);
+        }
+        let text = chain(&trouble);
+        if !said.contains(&text) {
+            findings.lasting(FindingKind::Unreadable, "repository", text.clone());
+            said.push(text);
+        }
+    }
+    Ok(())
+}
+
+/// Returns an error and its causes in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(fault) = cause {
+        text = format!("{text}: {fault}");
+        cause = fault.source();
+    }
+    text
 }

@@ -1,9 +1,10 @@
 //! Where the archive's branches are, by its remote, and whether they still hold what they held when they were seen last.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::MonitorError;
-use super::answer::{FindingKind, Findings};
+use super::answer::FindingKind;
+use super::findings::Findings;
 use crate::places::git::Oid;
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::served::history::BRANCHES;
@@ -34,31 +35,30 @@ pub(super) fn compare(
     open: &OpenArchive,
     kept: &BTreeMap<String, String>,
     tips: &BTreeMap<String, Oid>,
-    acknowledged: &BTreeSet<String>,
     findings: &mut Findings,
 ) -> Result<BTreeMap<String, String>, MonitorError> {
     let mut remembered: BTreeMap<String, String> = tips.iter().map(|(name, tip)| (name.clone(), tip.to_string())).collect();
     for (name, was) in kept {
         let short = name.strip_prefix("refs/heads/").unwrap_or(name);
+        // Both are named by the commit that is lost, which stays the same while the branch goes on.
         let Some(tip) = tips.get(name) else {
-            if acknowledged.contains(short) {
-                continue;
-            }
             let text = format!(
-                "it was at commit {was} and is gone; every Release that was staged stands there. Push it again from a clone that has it. If it \
-                 was meant to go, say --acknowledge {short}"
+                "it was at commit {was} and is gone; every Release that was staged stands there. Push it again from a clone that has it"
             );
-            findings.alarm(FindingKind::BranchGone, short, text);
-            remembered.insert(name.clone(), was.clone());
+            if !findings.change(FindingKind::BranchGone, short, was.clone(), text) {
+                remembered.insert(name.clone(), was.clone());
+            }
             continue;
         };
         let held = was.parse::<Oid>().map_or(Ok(false), |was| open.repository.is_ancestor(was, *tip))?;
-        if !held && !acknowledged.contains(&tip.to_string()) {
-            let text = format!(
-                "Git history was rewritten: it was at commit {was}, which is not in the history of {tip}, where it is now. Compare the two in a \
-                 clone that has both. If that was meant, say --acknowledge {tip}"
-            );
-            findings.alarm(FindingKind::HistoryRewritten, short, text);
+        if held {
+            continue;
+        }
+        let text = format!(
+            "Git history was rewritten: it was at commit {was}, which is not in the history of {tip}, where it is now. Compare the two in a \
+             clone that has both"
+        );
+        if !findings.change(FindingKind::HistoryRewritten, short, was.clone(), text) {
             remembered.insert(name.clone(), was.clone());
         }
     }

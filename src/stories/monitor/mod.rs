@@ -7,197 +7,183 @@ mod answer;
 mod compare;
 mod error;
 mod expiry;
+mod findings;
 mod follow;
 mod history;
+mod logged;
 mod newest;
+mod proofs;
 mod releases;
+mod request;
 mod sites;
 pub mod state;
+mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 
 use crate::formats::release::Release;
-use crate::formats::sigstore;
 use crate::places::sign::PublicCertificate;
-use crate::places::transparency::LogError;
 use crate::places::transparency::reader::LogReader;
-use crate::places::transparency::site::Site;
-use crate::stories::archive::OpenArchive;
 use crate::stories::event::{Event, Listener};
 use crate::words::archive::LogKind;
-use crate::words::date::{Span, Timestamp};
-use crate::words::digest::Sha256;
+use crate::words::date::Timestamp;
 use crate::words::name::Codename;
-use answer::Findings;
+use findings::Findings;
 use follow::{Followed, KnownHead};
+use logged::Logged;
 use newest::Newest;
+use proofs::Judge;
 use releases::Releases;
 use state::{State, log_key};
 
 pub use answer::{Finding, FindingKind, FollowedLog, MonitorAnswer, WatchedSite, WatchedSuite};
 pub use error::MonitorError;
 pub use newest::Trust;
+pub use request::{Begin, FindReaders, FindSites, MonitorLimits, MonitorRequest, OwnKeys, Watched};
 
-/// What a monitor looks at, and how.
-#[derive(Debug, Clone)]
-pub struct MonitorRequest {
-    /// The suites of which what was served is looked at; all leaves are compared with all suites.
-    pub codenames: Vec<Codename>,
-    /// Where the leaves of a log are read from that is seen for the first time.
-    pub begin: Begin,
-    /// What is too long or too short.
-    pub limits: MonitorLimits,
-    /// What a person says to be known.
-    pub acknowledged: Vec<String>,
-    /// What other monitors remember, by the names of their files.
-    pub others: Vec<(String, State)>,
-    /// The file that remembers what was seen, for the answer.
-    pub state: PathBuf,
-    /// The time.
-    pub now: Timestamp,
-}
-
-/// Where to begin with a log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Begin {
-    /// With its first leaf.
-    Beginning,
-    /// With the next leaf that comes.
-    Now,
-}
-
-/// When something is an alarm.
-#[derive(Debug, Clone, Copy)]
-pub struct MonitorLimits {
-    /// A Release must be valid for longer than this.
-    pub valid: Span,
-    /// A key must be good for longer than this.
-    pub key: Span,
-    /// A site may be behind for this long.
-    pub behind: Span,
-    /// A proof by best effort may be missing for this long.
-    pub pending: Span,
-    /// Cosignatures must be younger than this.
-    pub head_age: Span,
-}
-
-/// What readers of logs are made from: whom is trusted, key hashes of those who submitted to Sigsum, and keys of entries of Sigstore.
-pub struct OwnKeys<'a> {
-    /// Whom the newest commit trusts.
-    pub trust: &'a Trust,
-    /// Key hashes of those that submitted to Sigsum before.
-    pub submitters: &'a BTreeSet<Sha256>,
-    /// Keys that signed entries of Sigstore before.
-    pub signers: &'a [sigstore::public_key::PublicKey],
-}
-
-/// Finds the logs that are to be followed.
-pub type FindReaders<'a> = dyn Fn(&OwnKeys<'_>) -> Result<Vec<LogReader>, LogError> + 'a;
-
-/// Finds the sites that are looked at; it gets the address that ddb.toml names.
-pub type FindSites<'a> = dyn Fn(Option<&str>) -> Result<Vec<Site>, LogError> + 'a;
-
-/// What is watched.
-pub struct Watched<'a> {
-    /// The archive's repository.
-    pub open: &'a OpenArchive,
-    /// The logs.
-    pub readers: &'a FindReaders<'a>,
-    /// The sites.
-    pub sites: &'a FindSites<'a>,
-}
-
-/// Looks at everything once; returns what was found, and what is to be remembered.
+/// Looks at everything once; returns what was found, and what is to be remembered: nothing where what was known is lost, and nobody
+/// says that this is the first look.
 ///
 /// # Errors
-/// The repository cannot be read. What logs and sites do is in the answer.
+/// The repository cannot be read, and there is no alarm. What logs and sites do is in the answer; where there is an alarm, so is what
+/// cannot be read.
 pub fn monitor(
     request: &MonitorRequest,
     watched: &Watched<'_>,
     kept: Option<&State>,
     listener: Listener<'_>,
-) -> Result<(MonitorAnswer, State), MonitorError> {
+) -> Result<(MonitorAnswer, Option<State>), MonitorError> {
     let mut state = kept.cloned().unwrap_or_else(|| State::new(request.now));
+    let mut findings = Findings::new(&state.acknowledged, &request.acknowledged);
     state.at = request.now;
     state.acknowledged.extend(request.acknowledged.iter().cloned());
-    let mut findings = Findings::default();
+    if kept.is_none() && !request.first {
+        let file = request.state.display();
+        let text = format!(
+            "{file} is not there: who took it away, what was seen before is not known, and nothing is remembered until somebody brings it back, or \
+             says --first because nothing was seen before"
+        );
+        findings.lasting(FindingKind::NoMemory, "state", text);
+    }
     watched.open.repository.expect_whole()?;
     let tips = history::look(watched.open)?;
-    state.branches = history::compare(watched.open, &state.branches, &tips, &state.acknowledged, &mut findings)?;
-    let archive = Newest::read(watched.open, &tips, request)?;
-    let before = Releases::read(&watched.open.repository, &tips, &archive.trust)?;
-    let logs = follow_all(request, watched, &archive, &before, &mut state, &mut findings, listener)?;
-    let mut fetched = Vec::new();
-    let sites = (watched.sites)(archive.url.as_deref())?;
-    for (site, codename) in sites.iter().flat_map(|site| archive.codenames.iter().map(move |codename| (site, codename))) {
-        listener(Event::Detail(format!("reading dists/{codename}/InRelease of {}", site.name())));
-        fetched.push(sites::fetch(site, codename));
+    let mut troubles = Vec::new();
+    match history::compare(watched.open, &state.branches, &tips, &mut findings) {
+        Ok(branches) => state.branches = branches,
+        Err(fault) => troubles.push(fault),
     }
-    let after = Releases::read(&watched.open.repository, &history::look(watched.open)?, &archive.trust)?;
+    let mut archive = Newest::read(watched.open, &tips, request);
+    expect_suites(request, &archive, &state)?;
+    let mut judge = Judge::new(watched.open, &archive.trust, request.now);
+    let mut before = Releases::read(&watched.open.repository, &tips, &mut judge);
+    state.watched = Some(watch::compare(state.watched.as_ref(), &archive, &before, request.now, &mut findings));
+    let keys = OwnKeys { trust: &archive.trust, submitters: &judge.submitters, signers: &judge.signers };
+    let readers = (watched.readers)(&keys).unwrap_or_else(|fault| {
+        troubles.push(fault.into());
+        Vec::new()
+    });
+    let logs = follow_all(request, &readers, &before, &mut state, &mut findings, listener);
+    let fetched = fetch(watched, &archive, &mut troubles, listener);
+    let tips = history::look(watched.open).unwrap_or_else(|fault| {
+        troubles.push(fault);
+        tips
+    });
+    let mut after = Releases::read(&watched.open.repository, &tips, &mut judge);
+    troubles.append(&mut archive.troubles);
+    troubles.append(&mut before.troubles);
+    troubles.append(&mut after.troubles);
 
-    compare::leaves(&logs, &after, &state.acknowledged, &mut findings);
-    let then = |base: &str| archive.modes_of(watched.open, base);
-    for codename in &archive.codenames {
-        compare::served(codename, &logs, &before, (&archive.modes, &then), &state.acknowledged, request, &mut findings);
-    }
+    compare::leaves(&logs, &after, &mut findings);
+    compare::proofs(&after, &mut findings);
     let certificates: Vec<PublicCertificate> = archive.certificates.iter().map(|(_, certificate)| certificate.clone()).collect();
     let compared = sites::Compared { open: watched.open, request, before: &before, after: &after, certificates: &certificates };
     let mut served: BTreeMap<Codename, Vec<WatchedSite>> = BTreeMap::new();
+    let mut on_sites = findings.apart();
     for fetched in &fetched {
-        let site = sites::compare(&compared, fetched, &mut state.sites, &mut findings);
+        let site = sites::compare(&compared, fetched, &mut state, &mut on_sites);
         served.entry(fetched.codename.clone()).or_default().push(site);
     }
+    state.shown.retain(|release, _| !after.known.iter().any(|known| known.served.is_some() && known.release.to_hex() == *release));
+    if let Some(watch) = &state.watched {
+        let logged = Logged { open: watched.open, request, logs: &logs, watch, shown: &state.shown };
+        archive.codenames.iter().for_each(|codename| logged.compare(codename, &before, &mut findings));
+    }
+    findings.join(on_sites);
     expiry::keys(&archive.certificates, request, &mut findings);
     let mut suites = Vec::new();
     for codename in &archive.codenames {
         let sites = served.remove(codename).unwrap_or_default();
-        suites.push(suite(codename, watched, &before, request, sites, &mut findings)?);
+        match suite(codename, watched, &before, request, sites, &mut findings) {
+            Ok(suite) => suites.push(suite),
+            Err(fault) => troubles.push(fault),
+        }
     }
     for log in &logs {
         if let Some(memory) = log.memory.as_ref().filter(|_| log.keep) {
             state.logs.insert(log_key(log.kind, &log.name), memory.clone());
         }
     }
-    let Findings { alarms, unreachable, notes } = findings;
+    error::say(troubles, &mut findings)?;
+    let Findings { alarms, unreachable, notes, .. } = findings;
     let logs = logs.into_iter().filter_map(|log| log.answer).collect();
-    let (first, file) = (kept.is_none(), request.state.display().to_string());
-    Ok((MonitorAnswer { alarms, unreachable, notes, logs, suites, first, state: file }, state))
+    let file = request.state.display().to_string();
+    let answer = MonitorAnswer { alarms, unreachable, notes, logs, suites, first: kept.is_none(), state: file };
+    Ok((answer, Some(state).filter(|_| kept.is_some() || request.first)))
+}
+
+/// Refuses suites that are named, and that there are not and were not.
+fn expect_suites(request: &MonitorRequest, archive: &Newest, state: &State) -> Result<(), MonitorError> {
+    let was = |codename: &Codename| state.watched.as_ref().is_some_and(|watch| watch.suites.contains_key(codename.as_str()));
+    let unknown = request.codenames.iter().find(|codename| !archive.suites.contains(*codename) && !was(codename));
+    match unknown.filter(|_| !archive.suites.is_empty()) {
+        Some(codename) => {
+            let known: Vec<&str> = archive.suites.iter().map(Codename::as_str).collect();
+            Err(MonitorError::NoSuite { codename: codename.clone(), known: known.join(", ") })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Reads what sites serve.
+fn fetch(watched: &Watched<'_>, archive: &Newest, troubles: &mut Vec<MonitorError>, listener: Listener<'_>) -> Vec<sites::Fetched> {
+    let sites = (watched.sites)(archive.url.as_deref()).unwrap_or_else(|fault| {
+        troubles.push(fault.into());
+        Vec::new()
+    });
+    let mut fetched = Vec::new();
+    for (site, codename) in sites.iter().flat_map(|site| archive.codenames.iter().map(move |codename| (site, codename))) {
+        listener(Event::Detail(format!("reading dists/{codename}/InRelease of {}", site.name())));
+        fetched.push(sites::fetch(site, codename));
+    }
+    fetched
 }
 
 /// Follows every log, and takes over what is remembered of those that are not followed any more.
 fn follow_all(
     request: &MonitorRequest,
-    watched: &Watched<'_>,
-    archive: &Newest,
+    readers: &[LogReader],
     releases: &Releases,
     state: &mut State,
     findings: &mut Findings,
     listener: Listener<'_>,
-) -> Result<Vec<Followed>, MonitorError> {
-    let keys = OwnKeys { trust: &archive.trust, submitters: &releases.submitters, signers: &releases.signers };
-    let readers = (watched.readers)(&keys)?;
+) -> Vec<Followed> {
     if readers.is_empty() {
         let text = "no transparency log is followed: ddb.toml names none, or they are off or left out; the rest is looked at".to_owned();
         findings.note(FindingKind::NotConfigured, "ddb.toml", text);
     }
     let mut logs = Vec::new();
-    for reader in &readers {
+    for reader in readers {
         let (kind, name) = (reader.kind(), reader.name());
         let key = log_key(kind, &name);
         listener(Event::Detail(format!("reading the {} at {}", follow::subject(kind, &name), reader.url())));
-        if request.acknowledged.contains(&name) {
-            // Whoever says so knows that the log was begun anew.
-            state.logs.remove(&key);
-        }
         let mut known = releases.heads(kind, &name);
         for (file, other) in &request.others {
             let other =
                 other.logs.get(&key).map(|log| KnownHead { size: log.size, root: log.root, from: format!("the monitor of {file}") });
             known.extend(other);
         }
-        known.retain(|head| !state.acknowledged.contains(&head.root.to_hex()));
-        logs.push(follow::follow(reader, state.logs.get(&key), &known, request, findings));
+        let since = state.watched.as_ref().and_then(|watch| watch.logs.get(&key)).copied().unwrap_or(request.now);
+        logs.push(follow::follow(reader, state.logs.get(&key), known, since, request, findings));
     }
     for (key, memory) in &state.logs {
         let Some((kind, name)) = key.split_once(' ') else { continue };
@@ -209,7 +195,7 @@ fn follow_all(
             logs.push(Followed::remembered(kind, name, memory));
         }
     }
-    Ok(logs)
+    logs
 }
 
 /// Says what there is to say of a suite, and looks how long its newest Release is valid.

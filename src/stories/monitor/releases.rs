@@ -2,14 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::MonitorError;
 use super::follow::KnownHead;
-use super::{MonitorError, Trust};
-use crate::formats::sigstore::bundle::Bundle;
-use crate::formats::sigstore::checkpoint::Checkpoint;
-use crate::formats::sigstore::owned;
-use crate::formats::sigstore::public_key::PublicKey;
-use crate::formats::sigsum::Proof;
+use super::proofs::{Judge, Proven, Verdict};
 use crate::formats::sigsum::leaf::checksum;
+use crate::places::git::read::Snapshot;
 use crate::places::git::{Oid, Repository};
 use crate::stories::publish::stage::{Inputs, Served, StageError};
 use crate::stories::served::history::BRANCHES;
@@ -37,31 +34,18 @@ pub(super) struct KnownRelease {
     pub(super) newest: bool,
     /// Where its proofs say that it is logged, as far as logs signed that which are trusted now.
     pub(super) proven: Vec<Proven>,
-    /// The kinds of logs of which it has a proof, whoever made it.
-    pub(super) proofs: BTreeSet<LogKind>,
+    /// The logs, by kind and name, of which it has a proof that holds.
+    pub(super) proofs: BTreeSet<(LogKind, String)>,
+    /// Proofs that do not hold: of what kind of log, the proof's SHA-256, why.
+    pub(super) bad: Vec<(LogKind, Sha256, String)>,
 }
 
-/// What a proof says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Proven {
-    pub(super) kind: LogKind,
-    /// The log's name, see [`crate::places::transparency::reader::LogReader::name`].
-    pub(super) log: String,
-    /// The leaf.
-    pub(super) index: u64,
-    /// The tree that it is shown in.
-    size: u64,
-    root: Sha256,
-}
-
-/// All Releases of all suites, oldest first, and who submitted them.
+/// All Releases of all suites, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Releases {
     pub(super) known: Vec<KnownRelease>,
-    /// Key hashes of submitters to Sigsum.
-    pub(super) submitters: BTreeSet<Sha256>,
-    /// Keys of entries of Sigstore.
-    pub(super) signers: Vec<PublicKey>,
+    /// What could not be read.
+    pub(super) troubles: Vec<MonitorError>,
 }
 
 impl KnownRelease {
@@ -73,6 +57,18 @@ impl KnownRelease {
         }
     }
 
+    fn take(&mut self, kind: LogKind, verdict: Verdict, proof: Sha256) {
+        for proven in verdict.proven {
+            if !self.proven.contains(&proven) {
+                self.proven.push(proven);
+            }
+        }
+        self.proofs.extend(verdict.logs.into_iter().map(|log| (kind, log)));
+        if let Some(fault) = verdict.fault.filter(|_| !self.bad.iter().any(|(_, known, _)| *known == proof)) {
+            self.bad.push((kind, proof, fault));
+        }
+    }
+
     /// Returns how messages name it.
     pub(super) fn name(&self) -> String {
         format!("Release {} of {}", self.sequence, self.codename)
@@ -80,34 +76,55 @@ impl KnownRelease {
 }
 
 impl Releases {
-    /// Reads the branches at these commits.
-    pub(super) fn read(repository: &Repository, tips: &BTreeMap<String, Oid>, trust: &Trust) -> Result<Self, MonitorError> {
+    /// Reads the branches at these commits, as far as they can be read.
+    pub(super) fn read(repository: &Repository, tips: &BTreeMap<String, Oid>, judge: &mut Judge<'_>) -> Self {
         let mut releases = Self::default();
         for (name, tip) in tips {
             let Some(codename) = name.strip_prefix(BRANCHES).and_then(|name| name.parse::<Codename>().ok()) else { continue };
-            let mut own = releases.branch(repository, &codename, *tip, trust)?;
+            let mut own = BTreeMap::new();
+            if let Err(fault) = releases.branch(repository, &codename, *tip, judge, &mut own) {
+                releases.troubles.push(fault);
+            }
+            let mut own: Vec<KnownRelease> = own.into_values().collect();
             own.sort_by_key(|release| release.sequence);
             if let Some(newest) = own.last_mut() {
                 newest.newest = true;
             }
             releases.known.append(&mut own);
         }
-        Ok(releases)
+        releases
     }
 
-    fn branch(&mut self, repository: &Repository, codename: &Codename, tip: Oid, trust: &Trust) -> Result<Vec<KnownRelease>, MonitorError> {
-        let mut found: BTreeMap<Sha256, KnownRelease> = BTreeMap::new();
-        let mut next = Some(tip);
+    fn branch(
+        &mut self,
+        repository: &Repository,
+        codename: &Codename,
+        tip: Oid,
+        judge: &mut Judge<'_>,
+        found: &mut BTreeMap<Sha256, KnownRelease>,
+    ) -> Result<(), MonitorError> {
+        let (mut next, mut above) = (Some(tip), None::<(Sha256, u64)>);
         while let Some(commit) = next {
+            next = repository.parent(commit)?;
             let snapshot = repository.snapshot(commit)?;
             // The branch begins with a commit that holds nothing.
             let Some(bytes) = snapshot.file("Release")? else { break };
-            let wrong = |path, fault: String| StageError::Content { path, commit, branch: format!("{BRANCHES}{codename}"), fault };
-            let inputs = snapshot.file("inputs.json")?.unwrap_or_default();
-            let inputs: Inputs = serde_json::from_slice(&inputs).map_err(|fault| wrong("inputs.json", fault.to_string()))?;
-            let served = snapshot.file("served.json")?.map(|bytes| serde_json::from_slice::<Served>(&bytes)).transpose();
-            let served = served.map_err(|fault| wrong("served.json", fault.to_string()))?;
+            let (inputs, served) = match of_commit(&snapshot, codename) {
+                Ok(read) => read,
+                Err(fault) => {
+                    // Those before it may be good.
+                    self.troubles.push(fault);
+                    continue;
+                }
+            };
             let release = Sha256::of(&bytes);
+            // Numbers tell which Releases came after watching began.
+            if let Some((_, number)) = above.filter(|(other, number)| *other != release && *number <= inputs.sequence) {
+                let fault = format!("Release {} comes before Release {number} on the branch: numbers only grow", inputs.sequence);
+                let branch = format!("{BRANCHES}{codename}");
+                self.troubles.push(StageError::Content { path: "inputs.json", commit, branch, fault }.into());
+            }
+            above = Some((release, inputs.sequence));
             let known = found.entry(release).or_insert_with(|| KnownRelease {
                 codename: codename.clone(),
                 sequence: inputs.sequence,
@@ -119,50 +136,17 @@ impl Releases {
                 newest: false,
                 proven: Vec::new(),
                 proofs: BTreeSet::new(),
+                bad: Vec::new(),
             });
             // The branch is walked from its end: an earlier commit knows best when it was served first.
             known.served = served.map(|served| served.at).or(known.served);
             for kind in LogKind::ALL {
-                let Some(proof) = snapshot.file(kind.file())? else { continue };
-                known.proofs.insert(kind);
-                let proven = match kind {
-                    LogKind::Sigsum => self.of_sigsum(&proof, trust),
-                    LogKind::Sigstore => self.of_sigstore(&proof, trust),
-                };
-                for proven in proven {
-                    if !known.proven.contains(&proven) {
-                        known.proven.push(proven);
-                    }
+                if let Some(proof) = snapshot.file(kind.file())? {
+                    known.take(kind, judge.verdict(kind, &bytes, &known.base, &proof), Sha256::of(&proof));
                 }
             }
-            next = repository.parent(commit)?;
         }
-        Ok(found.into_values().collect())
-    }
-
-    /// Reads what a proof of Sigsum says, if a log of the policy signed its tree head.
-    fn of_sigsum(&mut self, proof: &[u8], trust: &Trust) -> Vec<Proven> {
-        let (Some((policy, _)), Ok(proof)) = (&trust.sigsum, Proof::parse(proof)) else { return Vec::new() };
-        self.submitters.insert(proof.key_hash);
-        let signed = policy.log(&proof.log).is_some_and(|log| proof.tree_head.is_by(&log.key));
-        let (size, root, index) = (proof.tree_head.size, proof.tree_head.root, proof.inclusion.index);
-        let proven = signed.then(|| Proven { kind: LogKind::Sigsum, log: proof.log.to_hex(), index, size, root });
-        proven.into_iter().collect()
-    }
-
-    /// Reads what a bundle says, if a log of the trusted root signed its checkpoint.
-    fn of_sigstore(&mut self, bundle: &[u8], trust: &Trust) -> Vec<Proven> {
-        let (Some((root, _)), Ok(bundle)) = (&trust.sigstore, Bundle::parse(bundle)) else { return Vec::new() };
-        let mut proven = Vec::new();
-        for entry in &bundle.verification_material.tlog_entries {
-            if let Some(signer) = owned::key_of(&entry.canonicalized_body.0).filter(|signer| !self.signers.contains(signer)) {
-                self.signers.push(signer);
-            }
-            let Ok((head, _)) = Checkpoint::open(&entry.inclusion_proof.checkpoint.envelope, &root.logs) else { continue };
-            let Checkpoint { origin, size, root } = head;
-            proven.push(Proven { kind: LogKind::Sigstore, log: origin, index: entry.log_index, size, root });
-        }
-        proven
+        Ok(())
     }
 
     /// Returns the trees of a log that publishers were shown.
@@ -185,4 +169,14 @@ impl Releases {
     pub(super) fn of<'a>(&'a self, codename: &Codename) -> impl DoubleEndedIterator<Item = &'a KnownRelease> {
         self.known.iter().filter(move |known| known.codename == *codename)
     }
+}
+
+/// Reads what a commit says of its Release.
+fn of_commit(snapshot: &Snapshot<'_>, codename: &Codename) -> Result<(Inputs, Option<Served>), MonitorError> {
+    let wrong =
+        |path, fault: String| StageError::Content { path, commit: snapshot.commit(), branch: format!("{BRANCHES}{codename}"), fault };
+    let inputs = snapshot.file("inputs.json")?.unwrap_or_default();
+    let inputs = serde_json::from_slice(&inputs).map_err(|fault| wrong("inputs.json", fault.to_string()))?;
+    let served = snapshot.file("served.json")?.map(|bytes| serde_json::from_slice(&bytes)).transpose();
+    Ok((inputs, served.map_err(|fault| wrong("served.json", fault.to_string()))?))
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::answer::{FindingKind, Findings, WatchedSite};
+use super::answer::{FindingKind, WatchedSite};
+use super::error::chain;
+use super::findings::{Findings, name_of};
 use super::releases::{KnownRelease, Releases};
-use super::state::SiteMemory;
+use super::state::{SiteMemory, State};
 use super::{MonitorRequest, expiry};
 use crate::formats::artifact::clearsign;
 use crate::formats::release::Release;
@@ -12,6 +14,7 @@ use crate::places::git::Oid;
 use crate::places::sign::{PublicCertificate, verify_release};
 use crate::places::transparency::site::Site;
 use crate::stories::archive::{OpenArchive, OpenError};
+use crate::words::date::Timestamp;
 use crate::words::digest::Sha256;
 use crate::words::name::Codename;
 
@@ -44,58 +47,70 @@ pub(super) struct Compared<'a> {
 }
 
 /// Compares what a site served with the branches and with what it served before.
-pub(super) fn compare(
-    compared: &Compared<'_>,
-    fetched: &Fetched,
-    memory: &mut BTreeMap<String, SiteMemory>,
-    findings: &mut Findings,
-) -> WatchedSite {
+pub(super) fn compare(compared: &Compared<'_>, fetched: &Fetched, state: &mut State, findings: &mut Findings) -> WatchedSite {
     let subject = format!("{} dists/{}", fetched.site, fetched.codename);
+    if fetched.in_release.is_ok() {
+        state.reached.insert(subject.clone(), compared.request.now);
+    }
     let sequence = match &fetched.in_release {
         Err(reason) => {
             findings.unreachable(&subject, format!("InRelease cannot be read: {reason}"));
+            compared.unreached(&subject, state, findings);
             None
         }
         Ok(None) => {
-            if compared.before.of(&fetched.codename).any(|release| release.served.is_some()) {
-                findings.alarm(FindingKind::BadInRelease, &subject, "there is no InRelease, although one was served".to_owned());
+            if let Some(newest) = compared.newest(&fetched.codename) {
+                let name = name_of(FindingKind::BadInRelease, &[&subject, &"none", &newest.sequence]);
+                findings.alarm(FindingKind::BadInRelease, &subject, name, "there is no InRelease, although one was served".to_owned());
             }
             None
         }
-        Ok(Some(bytes)) => compared.release(&subject, &fetched.codename, bytes, memory, findings),
+        Ok(Some(bytes)) => compared.release(&subject, &fetched.codename, bytes, state, findings),
     };
     WatchedSite { site: fetched.site.clone(), sequence }
 }
 
 impl Compared<'_> {
-    fn release(
-        &self,
-        subject: &str,
-        codename: &Codename,
-        bytes: &[u8],
-        memory: &mut BTreeMap<String, SiteMemory>,
-        findings: &mut Findings,
-    ) -> Option<u64> {
+    /// Says that a site was not reached for too long.
+    fn unreached(&self, subject: &str, state: &mut State, findings: &mut Findings) {
+        let since = *state.reached.entry(subject.to_owned()).or_insert(self.request.now);
+        let limit = self.request.limits.unreached;
+        if self.request.now > since.plus(limit) {
+            let since = since.iso8601();
+            let text = format!("nobody could look at it since {since}, for longer than {limit}");
+            findings.alarm(FindingKind::Unreached, subject, name_of(FindingKind::Unreached, &[&subject, &since]), text);
+        }
+    }
+
+    fn release(&self, subject: &str, codename: &Codename, bytes: &[u8], state: &mut State, findings: &mut Findings) -> Option<u64> {
+        let name = name_of(FindingKind::BadInRelease, &[&subject, &Sha256::of(bytes)]);
         let text = match clearsign::split(bytes) {
             Ok(text) if text.signed => text.payload,
             Ok(_) => {
-                findings.alarm(FindingKind::BadInRelease, subject, "InRelease is not signed".to_owned());
+                findings.alarm(FindingKind::BadInRelease, subject, name, "InRelease is not signed".to_owned());
                 return None;
             }
             Err(fault) => {
-                findings.alarm(FindingKind::BadInRelease, subject, format!("InRelease cannot be read: {fault}"));
+                findings.alarm(FindingKind::BadInRelease, subject, name, format!("InRelease cannot be read: {fault}"));
                 return None;
             }
         };
         let digest = Sha256::of(text.as_bytes());
         let known = self.after.find(&digest).filter(|known| known.codename == *codename);
         let Some(known) = known else {
-            findings.alarm(FindingKind::UnknownReleaseServed, subject, self.unknown(digest, bytes));
+            findings.alarm(FindingKind::UnknownReleaseServed, subject, digest.to_hex(), self.unknown(digest, bytes));
             return None;
         };
-        self.signature(subject, known, bytes, findings);
+        if let Some(reason) = self.signature(known, bytes) {
+            let text = format!("serves {} with signatures that do not hold: {reason}", known.name());
+            findings.alarm(FindingKind::BadInRelease, subject, name, text);
+        }
+        if known.served.is_none() {
+            let since = *state.shown.entry(digest.to_hex()).or_insert(self.request.now);
+            self.unmarked(subject, known, since, findings);
+        }
         self.place(subject, known, findings);
-        self.remembered(subject, known, memory, findings);
+        self.remembered(subject, known, &mut state.sites, findings);
         if self.newest(codename).is_none_or(|newest| newest.sequence != known.sequence)
             && let Ok(parsed) = Release::parse(text.as_bytes())
         {
@@ -117,8 +132,8 @@ impl Compared<'_> {
         format!("serves a Release with the SHA-256 {digest}, which is not on the branch of its suite; {signed}")
     }
 
-    /// Checks the signature by the certificates that signed when it was made.
-    fn signature(&self, subject: &str, known: &KnownRelease, bytes: &[u8], findings: &mut Findings) {
+    /// Checks the signature by the certificates that signed when it was made; returns what is wrong.
+    fn signature(&self, known: &KnownRelease, bytes: &[u8]) -> Option<String> {
         let certificates = || -> Result<Vec<PublicCertificate>, OpenError> {
             let Ok(base) = known.base.parse::<Oid>() else { return Ok(Vec::new()) };
             let snapshot = self.open.repository.snapshot(base)?;
@@ -130,36 +145,35 @@ impl Compared<'_> {
             let newer = self.certificates.iter().find(|certificate| certificate.fingerprint() == own.fingerprint());
             newer.and_then(|newer| own.merged(newer)).unwrap_or(own)
         };
-        let verified = match certificates() {
+        match certificates() {
             Ok(certificates) => {
                 let certificates: Vec<PublicCertificate> = certificates.into_iter().map(current).collect();
-                verify_release(bytes, &certificates, self.request.now).map(drop).map_err(|fault| chain(&fault))
+                verify_release(bytes, &certificates, self.request.now).err().map(|fault| chain(&fault))
             }
-            Err(fault) => Err(chain(&fault)),
-        };
-        if let Err(reason) = verified {
-            findings.alarm(
-                FindingKind::BadInRelease,
-                subject,
-                format!("serves {} with signatures that do not hold: {reason}", known.name()),
-            );
+            Err(fault) => Some(chain(&fault)),
         }
+    }
+
+    /// Says what it means that a Release is served since some time that is not marked as served.
+    fn unmarked(&self, subject: &str, known: &KnownRelease, since: Timestamp, findings: &mut Findings) {
+        let (name, limit) = (known.name(), self.request.limits.behind);
+        let text = if !known.newest {
+            format!("serves {name}, which was staged, and overtaken before it was served")
+        } else if self.request.now > since.plus(limit) {
+            format!(
+                "serves {name} since {}, and for more than {limit} its branch does not say so: no publisher of this archive served it",
+                since.iso8601()
+            )
+        } else {
+            let text = format!("serves {name}, which is about to be marked as served");
+            return findings.note(FindingKind::NotServedYet, subject, text);
+        };
+        let name = name_of(FindingKind::UnservedReleaseServed, &[&subject, &known.release]);
+        findings.alarm(FindingKind::UnservedReleaseServed, subject, name, text);
     }
 
     /// Compares its place with the newest that was served.
     fn place(&self, subject: &str, known: &KnownRelease, findings: &mut Findings) {
-        if known.served.is_none() {
-            if known.newest {
-                findings.note(
-                    FindingKind::NotServedYet,
-                    subject,
-                    format!("serves {}, which is about to be marked as served", known.name()),
-                );
-            } else {
-                let text = format!("serves {}, which was staged, and overtaken before it was served", known.name());
-                findings.alarm(FindingKind::UnservedReleaseServed, subject, text);
-            }
-        }
         let next = self.before.of(&known.codename).find(|release| release.sequence > known.sequence && release.served.is_some());
         let (Some(newest), Some((next, since))) = (self.newest(&known.codename), next.and_then(|next| Some((next, next.served?)))) else {
             return;
@@ -173,7 +187,8 @@ impl Compared<'_> {
         );
         if self.request.now > since.plus(self.request.limits.behind) {
             let text = format!("{text}, more than {} ago: it is frozen, or what publishes there fails", self.request.limits.behind);
-            findings.alarm(FindingKind::Frozen, subject, text);
+            let name = name_of(FindingKind::Frozen, &[&subject, &known.release]);
+            findings.alarm(FindingKind::Frozen, subject, name, text);
         } else {
             findings.note(FindingKind::Behind, subject, text);
         }
@@ -186,21 +201,13 @@ impl Compared<'_> {
             Some(before) if known.sequence < before.sequence => {
                 let text =
                     format!("serves {}, and served Release {} on {}: it went back", known.name(), before.sequence, before.at.iso8601());
-                findings.alarm(FindingKind::RolledBack, subject, text);
+                let name = name_of(FindingKind::RolledBack, &[&subject, &before.sequence, &before.at.iso8601(), &known.sequence]);
+                if findings.change(FindingKind::RolledBack, subject, name, text) {
+                    memory.insert(subject.to_owned(), seen);
+                }
             }
             Some(before) if known.sequence == before.sequence => {}
             _ => drop(memory.insert(subject.to_owned(), seen)),
         }
     }
-}
-
-/// Returns an error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(fault) = cause {
-        text = format!("{text}: {fault}");
-        cause = fault.source();
-    }
-    text
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::formats::merkle::compact::CompactRange;
-use crate::words::archive::LogKind;
+use crate::words::archive::{LogKind, LogMode};
 use crate::words::date::Timestamp;
 use crate::words::digest::Sha256;
 
@@ -34,20 +34,48 @@ pub struct State {
     /// The newest Release that a site served, by address and suite.
     #[serde(default)]
     pub sites: BTreeMap<String, SiteMemory>,
+    /// When a site answered last, by address and suite; of one that never did, when it was asked first.
+    #[serde(default)]
+    pub reached: BTreeMap<String, Timestamp>,
+    /// Releases, by SHA-256, that a site served without being marked as served on their branch, and when that was seen first.
+    #[serde(default)]
+    pub shown: BTreeMap<String, Timestamp>,
+    /// What was watched, and whom ddb.toml trusted.
+    #[serde(default)]
+    pub watched: Option<Watch>,
     /// What a person has looked into and said to be known.
     #[serde(default)]
     pub acknowledged: BTreeSet<String>,
+}
+
+/// What was watched: somebody who may push must not end that in silence.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Watch {
+    /// The logs that were trusted, by kind and name, since when.
+    pub logs: BTreeMap<String, Timestamp>,
+    /// The logs that were trusted once; their proofs count.
+    #[serde(default)]
+    pub past: BTreeSet<String>,
+    /// What ddb.toml said of each kind of log.
+    pub modes: BTreeMap<LogKind, LogMode>,
+    /// Of each suite the newest Release when watching began, by kind of log: those after it must be logged, whatever their commit says.
+    pub suites: BTreeMap<String, BTreeMap<LogKind, u64>>,
+    /// Where clients come.
+    pub url: Option<String>,
+    /// Digests of policy and trusted root, hashes of keys, fingerprints of certificates, by what they are.
+    pub trust: BTreeMap<String, String>,
 }
 
 /// What is remembered of a log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogMemory {
-    /// When this tree was seen.
+    /// When everything of the log was looked at last; of a log that was not yet, when that began.
     pub at: Timestamp,
-    /// How many leaves it had.
+    /// How many leaves were read.
     pub size: u64,
-    /// Its root hash.
+    /// The root hash of the tree of these leaves.
     pub root: Sha256,
     /// The compact range of its leaves.
     pub range: Vec<Sha256>,
@@ -61,6 +89,34 @@ pub struct LogMemory {
     /// Trees of this log that others were shown and that agree with this one: root hashes by size.
     #[serde(default)]
     pub heads: BTreeMap<u64, Sha256>,
+    /// The compact range of the leaves before the first that was read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub begun: Vec<Sha256>,
+    /// Hashes of the keys of which leaves were looked for.
+    #[serde(default)]
+    pub keys: BTreeSet<String>,
+    /// The tree that it signed, where not all of its leaves were read yet: size and root hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<(u64, Sha256)>,
+    /// What was seen before the log was begun anew, where somebody said that this is known.
+    #[serde(default, skip_serializing_if = "Earlier::is_empty")]
+    pub earlier: Earlier,
+}
+
+/// What is left of a log that was begun anew.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Earlier {
+    /// The leaves with our keys.
+    pub leaves: Vec<KeptLeaf>,
+    /// Root hashes of its trees.
+    pub roots: BTreeSet<Sha256>,
+}
+
+impl Earlier {
+    fn is_empty(&self) -> bool {
+        self.leaves.is_empty() && self.roots.is_empty()
+    }
 }
 
 /// A leaf with a key of ours.
@@ -100,6 +156,9 @@ impl State {
             logs: BTreeMap::new(),
             branches: BTreeMap::new(),
             sites: BTreeMap::new(),
+            reached: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            watched: None,
             acknowledged: BTreeSet::new(),
         }
     }
@@ -135,6 +194,17 @@ impl LogMemory {
     pub fn compact(&self) -> Option<CompactRange> {
         CompactRange::new(self.size, self.range.clone())
     }
+
+    /// Returns all leaves with our keys, also those from before the log was begun anew.
+    pub fn own(&self) -> impl Iterator<Item = &KeptLeaf> {
+        self.earlier.leaves.iter().chain(&self.leaves)
+    }
+
+    /// Returns what is left where the log was begun anew.
+    pub fn ended(&self) -> Earlier {
+        let roots = self.heads.values().copied().chain([self.root]).chain(self.signed.map(|(_, root)| root));
+        Earlier { leaves: self.own().cloned().collect(), roots: self.earlier.roots.iter().copied().chain(roots).collect() }
+    }
 }
 
 #[cfg(test)]
@@ -158,11 +228,16 @@ mod tests {
             start: 0,
             leaves,
             heads,
+            begun: Vec::new(),
+            keys: BTreeSet::from(["key".to_owned()]),
+            signed: Some((5, Sha256::of(b"z"))),
+            earlier: Earlier { leaves: Vec::new(), roots: BTreeSet::from([Sha256::of(b"lost")]) },
         };
         let mut state = State::new(at);
         state.logs.insert(log_key(LogKind::Sigsum, "abc"), log);
         state.branches.insert("refs/heads/main".to_owned(), "0".repeat(40));
         state.sites.insert("public trixie".to_owned(), SiteMemory { sequence: 2, at });
+        state.watched = Some(Watch { modes: BTreeMap::from([(LogKind::Sigsum, LogMode::Required)]), ..Watch::default() });
         state
     }
 
@@ -188,7 +263,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn changed_states_are_read_or_refused_and_nothing_else(at in 0..1200usize, byte in proptest::num::u8::ANY, cut in 0..1400usize) {
+        fn changed_states_are_read_or_refused_and_nothing_else(at in 0..1900usize, byte in proptest::num::u8::ANY, cut in 0..2200usize) {
             let mut bytes = state().text().into_bytes();
             if let Some(place) = bytes.get_mut(at) {
                 *place = byte;

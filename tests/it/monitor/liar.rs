@@ -38,6 +38,10 @@ pub struct State {
     pub unsigned: bool,
     /// Answers everything with this status.
     pub status: Option<u16>,
+    /// Says that its tree has so many leaves.
+    pub claimed: Option<u64>,
+    /// Answers requests that begin so with status 500.
+    pub refused: Option<&'static str>,
     /// Gives at most so many leaves at once.
     pub most: usize,
     pub asked: Vec<String>,
@@ -55,7 +59,7 @@ pub fn root(leaves: &[Sha256]) -> Sha256 {
     }
 }
 
-fn inclusion(index: usize, leaves: &[Sha256]) -> Vec<Sha256> {
+pub fn inclusion(index: usize, leaves: &[Sha256]) -> Vec<Sha256> {
     if leaves.len() < 2 {
         return Vec::new();
     }
@@ -108,6 +112,8 @@ impl Liar {
             cosigned: Some(clock()),
             unsigned: false,
             status: None,
+            claimed: None,
+            refused: None,
             most: 100,
             asked: Vec::new(),
         };
@@ -194,6 +200,9 @@ impl State {
         if let Some(status) = self.status {
             return (status, "no".to_owned());
         }
+        if self.refused.is_some_and(|refused| path.starts_with(refused)) {
+            return (500, "no".to_owned());
+        }
         let hashes = self.hashes();
         match path.split('/').collect::<Vec<_>>()[..] {
             ["get-tree-head"] => (200, self.head()),
@@ -210,7 +219,7 @@ impl State {
             }
             ["get-consistency-proof", old, new] => {
                 let [old, new] = [old, new].map(|size| size.parse::<usize>().unwrap());
-                let proof = || lines(&consistency(old, &hashes[..new], true));
+                let proof = || if new > hashes.len() { String::new() } else { lines(&consistency(old, &hashes[..new], true)) };
                 (200, self.consistency.clone().unwrap_or_else(proof))
             }
             ["get-leaves", from, to] => {
@@ -234,7 +243,7 @@ impl State {
     }
 
     fn head(&self) -> String {
-        let (size, root) = (self.leaves.len(), self.root.unwrap_or_else(|| root(&self.hashes())));
+        let (size, root) = (self.claimed.unwrap_or(self.leaves.len() as u64), self.root.unwrap_or_else(|| root(&self.hashes())));
         let log = PublicKey::from_bytes(self.log.verifying_key().to_bytes());
         let body = format!("{}\n{size}\n{}\n", origin(&log), STANDARD.encode(root.as_bytes()));
         let signer = if self.unsigned { &self.witness } else { &self.log };

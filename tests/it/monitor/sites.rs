@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use super::{alarms, kinds, monitor, monitor_at, well};
+use super::{alarms, first, kinds, monitor, monitor_at, well};
 use crate::sandbox::Sandbox;
 use crate::server::Server;
 
-const MONDAY: &str = "2026-09-14T08:00:00Z";
-const TUESDAY: &str = "2026-09-15T08:00:00Z";
+pub const MONDAY: &str = "2026-09-14T08:00:00Z";
+pub const TUESDAY: &str = "2026-09-15T08:00:00Z";
 const WEDNESDAY: &str = "2026-09-16T08:00:00Z";
 
-fn archive(now: &str) -> Sandbox {
+pub fn archive(now: &str) -> Sandbox {
     let sandbox = Sandbox::with_archive_at(now);
     sandbox.deb("out", "plain", "1.0-1", "amd64", "");
     sandbox.commit("out", &[]).ok();
@@ -18,17 +18,17 @@ fn archive(now: &str) -> Sandbox {
     sandbox
 }
 
-fn set_time(sandbox: &mut Sandbox, now: &str) {
+pub fn set_time(sandbox: &mut Sandbox, now: &str) {
     sandbox.environment.insert("DDB_NOW".to_owned(), now.to_owned());
 }
 
-fn copy(sandbox: &Sandbox, from: &str, to: &str) {
+pub fn copy(sandbox: &Sandbox, from: &str, to: &str) {
     sandbox.run("rm", &["-rf", to]).ok();
     sandbox.run("cp", &["-a", from, to]).ok();
 }
 
 /// Puts other bytes in the place of a published file, which other names may share.
-fn replace(path: &Path, bytes: impl AsRef<[u8]>) {
+pub fn replace(path: &Path, bytes: impl AsRef<[u8]>) {
     std::fs::remove_file(path).unwrap();
     std::fs::write(path, bytes).unwrap();
 }
@@ -62,13 +62,16 @@ fn a_site_that_stands_still_or_goes_back_is_noticed() {
     server.hide("dists/trixie/InRelease");
     alarms(monitor_at(&sandbox, &server.url(), &[]), &["bad-in-release"]);
     assert_eq!(kinds(&monitor_at(&sandbox, "http://127.0.0.1:1/", &[]).exits(31), "unreachable"), ["unreachable"]);
+    let nowhere = monitor_at(&sandbox, "http://127.0.0.1:1/", &["--now", "2026-09-16T08:00:01Z"]);
+    assert_eq!(kinds(&alarms(nowhere, &["unreached"]), "unreachable"), ["unreachable"]);
     well(monitor_at(&sandbox, "monday", &["--behind", "7d"]), &["not-configured", "behind"]);
     // The address that ddb.toml names is where one looks without --site.
     let settings = std::fs::read_to_string(sandbox.archive().join("ddb.toml")).unwrap();
     sandbox.write("archive/ddb.toml", settings.replacen("[archive]\n", &format!("[archive]\nurl = \"{}\"\n", server.url()), 1));
     sandbox.git(&["commit", "-q", "-a", "-m", "Say where clients come"]).ok();
     server.change_nothing();
-    let plain = |more: &[&str]| sandbox.publish(&[&["-C", "archive", "monitor", "--json", "--state", "plain.json"], more].concat());
+    let fixed = ["-C", "archive", "monitor", "--json", "--state", "plain.json"];
+    let plain = |more: &[&str]| sandbox.publish(&[&fixed[..], first(&sandbox, &fixed), more].concat());
     let run = well(plain(&[]), &["not-configured"]);
     assert_eq!(run.json()["suites"][0]["sites"][0]["sequence"], 2);
     assert!(well(plain(&["--no-site"]), &["not-configured"]).json()["suites"][0]["sites"].as_array().unwrap().is_empty());

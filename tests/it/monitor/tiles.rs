@@ -20,17 +20,17 @@ use crate::server::Server;
 use crate::sigstore::site::{ORIGIN, Rekor, configure, give_key, is_built, signing_key};
 
 /// A log as files: C2SP's tlog-tiles.
-struct Tiles {
+pub struct Tiles {
     key: SigningKey,
-    entries: Vec<Vec<u8>>,
+    pub entries: Vec<Vec<u8>>,
 }
 
 impl Tiles {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { key: SigningKey::from_bytes(&[3; 32]), entries: Vec::new() }
     }
 
-    fn log(&self) -> LogKey {
+    pub fn log(&self) -> LogKey {
         LogKey::new(ORIGIN, PublicKey::Ed25519(self.key.verifying_key())).unwrap()
     }
 
@@ -41,24 +41,24 @@ impl Tiles {
         format!("--rekor=url=https://{ORIGIN},public-key={},start-time=2024-01-01T00:00:00Z,origin={ORIGIN}", file.display())
     }
 
-    fn fill(&mut self, count: usize) {
+    pub fn fill(&mut self, count: usize) {
         for _ in 0..count {
             self.entries.push(format!("{{\"entry\":{}}}", self.entries.len()).into_bytes());
         }
     }
 
-    fn hashes(&self) -> Vec<Sha256> {
+    pub fn hashes(&self) -> Vec<Sha256> {
         self.entries.iter().map(|entry| leaf_hash(entry)).collect()
     }
 
-    fn checkpoint(&self, root: Sha256) -> String {
+    pub fn checkpoint(&self, root: Sha256) -> String {
         let text = format!("{ORIGIN}\n{}\n{}\n", self.entries.len(), STANDARD.encode(root.as_bytes()));
         let signature = [&self.log().short_id()[..], &self.key.sign(text.as_bytes()).to_bytes()].concat();
         format!("{text}\n— {ORIGIN} {}\n", STANDARD.encode(signature))
     }
 
     /// Writes all files anew.
-    fn write(&self, folder: &Path) {
+    pub fn write(&self, folder: &Path) {
         std::fs::remove_dir_all(folder).unwrap_or_default();
         let write = |path: String, bytes: &[u8]| {
             std::fs::create_dir_all(folder.join(&path).parent().unwrap()).unwrap();
@@ -85,15 +85,17 @@ impl Tiles {
         write("checkpoint".to_owned(), self.checkpoint(root(&self.hashes())).as_bytes());
     }
 
-    fn add(&mut self, key: &SecretKey, bytes: &[u8]) {
+    pub fn add(&mut self, key: &SecretKey, bytes: &[u8]) -> Submission {
         let digest = Sha256::of(bytes);
         let signature = key.sign(&digest, &mut OsRng).unwrap();
-        self.entries.push(Submission { digest, signature, verifier: Verifier::Key(key.public()) }.leaf());
+        let submission = Submission { digest, signature, verifier: Verifier::Key(key.public()) };
+        self.entries.push(submission.leaf());
+        submission
     }
 }
 
 /// A published archive that names the log from now on, and our key.
-fn archive(tiles: &Tiles) -> (Sandbox, SecretKey, Vec<u8>) {
+pub fn archive(tiles: &Tiles) -> (Sandbox, SecretKey, Vec<u8>) {
     let sandbox = with_package();
     sandbox.dists(&[]).ok();
     configure(&sandbox, &[tiles.trusted(&sandbox)], "url = \"http://127.0.0.1:1\"\n");
@@ -103,7 +105,7 @@ fn archive(tiles: &Tiles) -> (Sandbox, SecretKey, Vec<u8>) {
 }
 
 /// Looks at the log where this server has it.
-fn look(sandbox: &Sandbox, server: &Server, more: &[&str]) -> crate::sandbox::Run {
+pub fn look(sandbox: &Sandbox, server: &Server, more: &[&str]) -> crate::sandbox::Run {
     let address = format!("{ORIGIN}={}", server.url());
     monitor(sandbox, &[&["--log-address", &address], more].concat())
 }
@@ -123,6 +125,14 @@ fn a_log_of_many_tiles_is_followed_from_anywhere_and_every_entry_of_ours_is_foun
     let run = well(look(&sandbox, &server, &[]), &[]);
     assert_eq!((log_of(&run, "size"), log_of(&run, "read"), log_of(&run, "own")), (701.into(), 401.into(), 1.into()));
     assert_eq!((log_of(&run, "log"), log_of(&run, "name")), ("sigstore".into(), ORIGIN.into()));
+    // In parts, each of which is shown to be one of the whole.
+    let part = ["--state", "parts.json", "--leaves", "300"];
+    for size in [300, 600] {
+        let run = look(&sandbox, &server, &part).exits(31);
+        assert_eq!((kinds(&run, "alarms"), log_of(&run, "size"), log_of(&run, "read")), (vec![], size.into(), 300.into()), "{}", run.out);
+    }
+    let run = well(look(&sandbox, &server, &part), &[]);
+    assert_eq!((log_of(&run, "size"), log_of(&run, "read"), log_of(&run, "own")), (701.into(), 101.into(), 1.into()));
     // Two entries of one Release are normal: an answer may have been lost.
     tiles.add(&key, &release);
     tiles.write(&folder);

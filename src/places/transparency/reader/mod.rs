@@ -6,7 +6,8 @@
 mod sigsum;
 mod tiles;
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use super::http::{Answer, Http};
 use crate::formats::merkle::compact::CompactRange;
@@ -76,6 +77,15 @@ pub enum ReadError {
     Down(String),
     /// It gives what cannot be true.
     Lies(String),
+}
+
+/// How much of a log is read at once: a log that lies can sign a tree without end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadLimit {
+    /// Leaves.
+    pub leaves: u64,
+    /// How long; the last request may take longer.
+    pub time: Duration,
 }
 
 /// Takes the hash of each leaf in order, and those with a key of ours.
@@ -155,14 +165,25 @@ impl LogReader {
         }
     }
 
-    /// Reads the leaves from one number on, as far as a tree of this size has them.
+    /// Reads the leaves from one number on, as far as a tree of this size has them and the limit allows.
     ///
     /// # Errors
     /// Not all were there.
-    pub fn leaves(&self, from: u64, size: u64, take: TakeLeaf<'_>) -> Result<(), ReadError> {
+    pub fn leaves(&self, from: u64, size: u64, limit: &ReadLimit, take: TakeLeaf<'_>) -> Result<(), ReadError> {
+        let to = size.min(from.saturating_add(limit.leaves));
+        let until = Instant::now().checked_add(limit.time);
+        let in_time = move || until.is_none_or(|until| Instant::now() < until);
         match self {
-            Self::Sigsum(log) => log.leaves(from, size, take),
-            Self::Rekor(log) => log.leaves(from, size, take),
+            Self::Sigsum(log) => log.leaves((from, to), size, &in_time, take),
+            Self::Rekor(log) => log.leaves((from, to), size, &in_time, take),
+        }
+    }
+
+    /// Returns hashes of the keys whose leaves are ours.
+    pub fn keys(&self) -> BTreeSet<String> {
+        match self {
+            Self::Sigsum(log) => log.keys(),
+            Self::Rekor(log) => log.keys(),
         }
     }
 }

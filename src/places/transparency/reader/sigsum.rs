@@ -114,10 +114,20 @@ impl SigsumReader {
         Ok(range)
     }
 
-    pub(super) fn leaves(&self, from: u64, size: u64, take: TakeLeaf<'_>) -> Result<(), ReadError> {
+    pub(super) fn keys(&self) -> BTreeSet<String> {
+        self.key_hashes.iter().map(Sha256::to_hex).collect()
+    }
+
+    pub(super) fn leaves(
+        &self,
+        (from, to): (u64, u64),
+        size: u64,
+        in_time: &dyn Fn() -> bool,
+        take: TakeLeaf<'_>,
+    ) -> Result<(), ReadError> {
         let mut next = from;
-        while next < size {
-            let leaves = self.batch(next, size.min(next.saturating_add(LEAVES)))?;
+        while next < to && in_time() {
+            let leaves = self.batch(next, to.min(next.saturating_add(LEAVES)))?;
             if leaves.is_empty() {
                 return Err(ReadError::Down(format!("it gives no leaf from {next} on, and its tree has {size}")));
             }

@@ -1,6 +1,6 @@
 //! A Rekor v2 log as a monitor reads it: its checkpoint, tiles of hashes, bundles of entries (C2SP `tlog-tiles.md`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::{OwnLeaf, ReadError, SignedHead, TakeLeaf, get, lies, need};
@@ -109,16 +109,27 @@ impl TileReader {
         need(&self.http, &self.url, &tile.whole().path(), limit).map(|bytes| (bytes, WIDTH))
     }
 
-    pub(super) fn leaves(&self, from: u64, size: u64, take: TakeLeaf<'_>) -> Result<(), ReadError> {
+    pub(super) fn keys(&self) -> BTreeSet<String> {
+        self.own.iter().map(|own| own.fingerprint().to_hex()).collect()
+    }
+
+    pub(super) fn leaves(
+        &self,
+        (from, to): (u64, u64),
+        size: u64,
+        in_time: &dyn Fn() -> bool,
+        take: TakeLeaf<'_>,
+    ) -> Result<(), ReadError> {
         let mut next = from;
-        while next < size {
+        while next < to && in_time() {
             let (index, skipped) = (next / WIDTH, next % WIDTH);
             let none = || ReadError::Lies(format!("a log of {size} entries has no bundle {index}"));
             let bundle = Tile::of_entries(index, size).ok_or_else(none)?;
             let (bytes, width) = self.fetched(bundle, tiles::LONGEST_BUNDLE)?;
             let entries = tiles::entries(&bytes, width).map_err(|fault| lies(&bundle.path(), &fault))?;
             let count = |number: u64| usize::try_from(number).unwrap_or_default();
-            for entry in entries.iter().take(count(bundle.width)).skip(count(skipped)) {
+            let wanted = count(to.saturating_sub(next));
+            for entry in entries.iter().take(count(bundle.width)).skip(count(skipped)).take(wanted) {
                 take(leaf_hash(entry), self.own(entry, next));
                 next += 1;
             }

@@ -1,0 +1,68 @@
+//! The tree head that a log shows, against the one that was seen last.
+
+use super::{KnownHead, Look, Stopped};
+use crate::places::transparency::reader::{Lack, ReadError, SignedHead};
+use crate::stories::monitor::answer::FindingKind;
+use crate::stories::monitor::findings::name_of;
+use crate::stories::monitor::state::LogMemory;
+
+impl Look<'_> {
+    /// Reads the tree head and compares it with the one before.
+    pub(super) fn head(&mut self, kept: Option<&LogMemory>, known: &[KnownHead]) -> Result<SignedHead, Stopped> {
+        let seen = known.iter().map(|known| known.size).chain(kept.map(|kept| kept.size)).max().unwrap_or_default();
+        let head = self.reader.head(self.request.now, self.request.limits.head_age, seen);
+        let head = head.map_err(|fault| self.failed(FindingKind::BadTreeHead, fault))?;
+        self.witnesses = head.witnesses.iter().map(|(name, _)| name.clone()).collect();
+        self.lacking = head.lacks.is_some();
+        let name = |kind| name_of(kind, &[&self.reader.name(), &head.size, &head.root]);
+        match &head.lacks {
+            Some(Lack::Quorum(reason)) => {
+                // Nobody vouches that this tree ends.
+                let text = format!("{reason}; nobody vouches that others see the same tree, and its leaves are not read");
+                self.alarm(FindingKind::QuorumShort, name(FindingKind::QuorumShort), text);
+                return Err(Stopped);
+            }
+            Some(Lack::Fresh(reason)) => {
+                let text = format!("{reason}: it may be an old tree head, shown to this monitor alone");
+                self.alarm(FindingKind::TreeHeadOld, name(FindingKind::TreeHeadOld), text);
+            }
+            None => {}
+        }
+        let Some(kept) = kept else { return Ok(head) };
+        let seen = kept.at.iso8601();
+        let (kind, text) = if head.size < kept.size {
+            let text = format!(
+                "its tree has {} leaves, and {} were read until {seen}: the log was set back or lies, or was begun anew, and all were told",
+                head.size, kept.size
+            );
+            (FindingKind::TreeShrunk, text)
+        } else if head.size == kept.size && head.root != kept.root {
+            let text = format!(
+                "its tree of {} leaves has the root hash {}, and it had {} on {seen}: it shows two trees. The state file has the one that it \
+                 signed before",
+                head.size, head.root, kept.root
+            );
+            (FindingKind::SplitView, text)
+        } else {
+            match self.reader.check_consistency((kept.size, &kept.root), (head.size, &head.root)) {
+                Ok(()) => return Ok(head),
+                Err(ReadError::Lies(text)) => (FindingKind::SplitView, text),
+                Err(fault @ ReadError::Down(_)) => return Err(self.failed(FindingKind::SplitView, fault)),
+            }
+        };
+        // Whoever says so in this very run knows that the log was begun anew.
+        self.anew = self.findings.change(kind, &self.subject, kept.root.to_hex(), text);
+        if self.anew { Ok(head) } else { Err(Stopped) }
+    }
+
+    /// Says that the log was not looked at whole for too long.
+    pub(super) fn overdue(&mut self) {
+        let limit = self.request.limits.unreached;
+        if self.missed && self.request.now > self.begun.plus(limit) {
+            let since = self.begun.iso8601();
+            let text = format!("it was not read to its end since {since}, longer than {limit}: it fails, or hides what it has");
+            let name = name_of(FindingKind::Unreached, &[&self.reader.name(), &since]);
+            self.alarm(FindingKind::Unreached, name, text);
+        }
+    }
+}

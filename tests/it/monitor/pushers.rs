@@ -1,0 +1,212 @@
+//! Who may push, and does not mean well: what stands on the archive's branches is not believed where sites and logs say another thing.
+
+use super::liar::{Liar, clock};
+use super::lying::watched;
+use super::{acknowledging, alarms, kinds, monitor, monitor_at, well, with_package};
+use crate::sandbox::{Run, Sandbox};
+use crate::sigsum::site::{configure, give_key};
+
+pub const RELEASES: &str = "ddb/releases/trixie";
+
+/// So many hours from now.
+fn later(hours: i64) -> String {
+    ddb::words::date::Timestamp(clock() + hours * 3600).iso8601()
+}
+
+/// Looks so many hours from now, with cosignatures as old as that.
+fn look(sandbox: &Sandbox, site: &str, hours: i64, more: &[&str]) -> Run {
+    monitor_at(sandbox, site, &[&["--now", &later(hours), "--head-age", "365d"], more].concat())
+}
+
+/// Changes a text of ddb.toml and commits that.
+fn change(sandbox: &Sandbox, folder: &str, from: &str, to: &str) {
+    let path = sandbox.path(folder).join("ddb.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let changed = text.replacen(from, to, 1);
+    assert_ne!(text, changed);
+    std::fs::write(path, changed).unwrap();
+    sandbox.run("git", &["-C", folder, "commit", "-q", "-a", "-m", "Change ddb.toml"]).ok();
+}
+
+/// Commits other files on top of a branch of Releases.
+pub fn commit_beside(sandbox: &Sandbox, files: &[(&str, &str)]) {
+    sandbox.git(&["worktree", "add", "-q", "--detach", "../beside", RELEASES]).ok();
+    for (name, text) in files {
+        sandbox.write(format!("beside/{name}"), text);
+    }
+    sandbox.run("git", &["-C", "beside", "add", "-A"]).ok();
+    sandbox.run("git", &["-C", "beside", "commit", "-q", "-m", "Change what is beside Release"]).ok();
+    let tip = sandbox.run("git", &["-C", "beside", "rev-parse", "HEAD"]).ok().out.trim().to_owned();
+    sandbox.git(&["worktree", "remove", "--force", "../beside"]).ok();
+    sandbox.git(&["update-ref", &format!("refs/heads/{RELEASES}"), &tip]).ok();
+}
+
+/// A thief with the archive's OpenPGP key publishes a Release without logs in a copy, and pushes that it was staged, not more.
+fn staged_by_a_thief(sandbox: &Sandbox) {
+    sandbox.run("cp", &["-a", "archive", "thief"]).ok();
+    change(sandbox, "thief", "[logs.sigsum]\n", "[logs.sigsum]\nmode = \"off\"\n");
+    sandbox.publish(&["-C", "thief", "dists", "trixie", "--renew"]).ok();
+    sandbox.git(&["fetch", "-q", "../thief", &format!("+{RELEASES}:refs/thief")]).ok();
+    sandbox.git(&["update-ref", &format!("refs/heads/{RELEASES}"), "refs/thief~1"]).ok();
+    assert_ne!(sandbox.git(&["cat-file", "-e", &format!("{RELEASES}:served.json")]).code, 0, "it is only staged");
+}
+
+#[test]
+fn a_release_that_a_site_serves_needs_its_leaf_whatever_its_branch_says() {
+    let (sandbox, _liar) = watched();
+    staged_by_a_thief(&sandbox);
+    well(monitor_at(&sandbox, "thief/public", &[]), &["not-served-yet"]);
+    let expected = ["served-without-leaf", "unserved-release-served"];
+    let run = alarms(look(&sandbox, "thief/public", 2, &[]), &expected);
+    assert!(run.out.contains("Release 4 of trixie is served by a site"), "{}", run.out);
+    // That it is served no more does not end it: somebody got it.
+    alarms(look(&sandbox, "archive/public", 2, &[]), &expected[..1]);
+    // Nor does a proof of another Release beside it, of a tree head that is good.
+    let proof = sandbox.git(&["cat-file", "blob", &format!("{RELEASES}~1:Release.proof")]).ok().out;
+    commit_beside(&sandbox, &[("Release.proof", &proof)]);
+    let run = alarms(look(&sandbox, "archive/public", 2, &[]), &["bad-proof", "served-without-leaf"]);
+    well(acknowledging(&sandbox, "archive/public", &run, &["--now", &later(2), "--head-age", "365d"]), &[]);
+    well(look(&sandbox, "archive/public", 3, &[]), &[]);
+}
+
+#[test]
+fn every_kept_proof_is_checked_whole() {
+    let (sandbox, _liar) = watched();
+    let tip = sandbox.git(&["rev-parse", RELEASES]).ok().out.trim().to_owned();
+    let good = sandbox.git(&["cat-file", "blob", &format!("{RELEASES}:Release.proof")]).ok().out;
+    let line = |name: &str| good.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    let (index, cosignature, node, leaf) = (line("leaf_index="), line("cosignature="), line("node_hash="), line("leaf="));
+    let (head, tail) = leaf.split_at(leaf.len() - 1);
+    let other = format!("{head}{}", if tail == "0" { "1" } else { "0" });
+    let cases = [
+        ("leaf_index=9000", &index),
+        ("leaf_index=7", &index),
+        ("", &cosignature),
+        ("node_hash=0000000000000000000000000000000000000000000000000000000000000000", &node),
+        (&other, &leaf),
+        ("nonsense", &leaf),
+    ];
+    for (number, (to, from)) in cases.into_iter().enumerate() {
+        let bad = good.replacen(from.as_str(), to, 1);
+        assert_ne!(bad, good);
+        commit_beside(&sandbox, &[("Release.proof", &bad)]);
+        let state = format!("{number}.json");
+        let run = alarms(monitor(&sandbox, &["--state", &state]), &["bad-proof"]);
+        assert!(run.out.contains("proof beside Release 3 of trixie"), "{}", run.out);
+        well(acknowledging(&sandbox, "archive/public", &run, &["--state", &state]), &[]);
+        sandbox.git(&["update-ref", &format!("refs/heads/{RELEASES}"), &tip]).ok();
+    }
+    well(monitor(&sandbox, &[]), &[]);
+}
+
+#[test]
+fn who_takes_what_is_watched_out_of_ddb_toml_is_noticed_until_somebody_says_that_it_was_meant() {
+    let (sandbox, liar) = watched();
+    let known = |run: &Run, notes: &[&str]| {
+        well(acknowledging(&sandbox, "archive/public", run, &[]), notes);
+        well(monitor(&sandbox, &[]), notes.strip_prefix(&["acknowledged"]).unwrap_or(notes));
+    };
+    change(&sandbox, "archive", "[archive]\n", "[archive]\nurl = \"http://127.0.0.1:1/\"\n");
+    well(monitor(&sandbox, &[]), &[]);
+    change(&sandbox, "archive", "127.0.0.1:1/", "127.0.0.1:2/");
+    let run = alarms(monitor(&sandbox, &[]), &["watch-ended"]);
+    assert!(run.out.contains("archive.url was http://127.0.0.1:1/ and is http://127.0.0.1:2/"), "{}", run.out);
+    known(&run, &["acknowledged"]);
+    // A log that is asked for less; what was required still is, until somebody says so.
+    change(&sandbox, "archive", "[logs.sigsum]\n", "[logs.sigsum]\nmode = \"best-effort\"\ntimeout = \"2s\"\n");
+    alarms(monitor(&sandbox, &[]), &["watch-ended"]);
+    liar.tell(|state| state.status = Some(500));
+    sandbox.dists(&["--renew"]).ok();
+    liar.tell(|state| state.status = None);
+    alarms(monitor(&sandbox, &[]), &["watch-ended", "served-without-leaf"]);
+    change(&sandbox, "archive", "mode = \"best-effort\"\n", "");
+    let run = alarms(monitor(&sandbox, &[]), &["served-without-leaf"]);
+    known(&run, &[]);
+    // Another policy: the thief's witness, or none.
+    let policy = liar.policy();
+    configure(&sandbox, &policy.replace("quorum w", "quorum none"), "");
+    let run = alarms(monitor(&sandbox, &[]), &["trust-changed"]);
+    assert!(run.out.contains("the sigsum policy was"), "{}", run.out);
+    configure(&sandbox, &policy, "");
+    well(monitor(&sandbox, &[]), &[]);
+    // Off altogether, and back.
+    change(&sandbox, "archive", "[logs.sigsum]\n", "[logs.sigsum]\nmode = \"off\"\n");
+    let run = alarms(monitor(&sandbox, &[]), &["watch-ended"]);
+    assert!(run.out.contains("the sigsum log was required and is off"), "{}", run.out);
+    alarms(monitor(&sandbox, &[]), &["watch-ended"]);
+    known(&run, &["acknowledged", "not-configured", "not-configured"]);
+    // What is published meanwhile need not be logged, and what comes after it must be.
+    sandbox.dists(&["--renew"]).ok();
+    well(monitor(&sandbox, &[]), &["not-configured", "not-configured"]);
+    change(&sandbox, "archive", "mode = \"off\"\n", "");
+    sandbox.dists(&["--renew"]).ok();
+    well(monitor(&sandbox, &[]), &[]);
+    // The same once more is an alarm once more.
+    change(&sandbox, "archive", "[logs.sigsum]\n", "[logs.sigsum]\nmode = \"off\"\n");
+    alarms(monitor(&sandbox, &[]), &["watch-ended"]);
+    change(&sandbox, "archive", "mode = \"off\"\n", "");
+    // A suite, also where it is one that the command names.
+    change(&sandbox, "archive", "[suites.\"trixie\"]", "[suites.\"forky\"]");
+    let run = alarms(monitor(&sandbox, &["trixie"]), &["watch-ended"]);
+    assert!(run.out.contains("there is no suite trixie any more"), "{}", run.out);
+}
+
+#[test]
+fn every_served_release_that_waits_for_its_proof_becomes_overdue() {
+    let liar = Liar::start();
+    let mut sandbox = with_package();
+    configure(&sandbox, &liar.policy(), "mode = \"best-effort\"\ntimeout = \"2s\"\n");
+    give_key(&mut sandbox);
+    liar.tell(|state| state.status = Some(500));
+    sandbox.dists(&[]).ok();
+    sandbox.dists(&["--renew"]).ok();
+    liar.tell(|state| state.status = None);
+    sandbox.dists(&["--renew"]).ok();
+    well(monitor(&sandbox, &[]), &["first-look", "proof-pending", "proof-pending"]);
+    // A branch that says that clients will get it some day gains no time by that.
+    let run = look(&sandbox, "archive/public", -48, &[]).exits(30);
+    assert!(kinds(&run, "alarms").contains(&"proof-overdue".to_owned()) && run.out.contains("is to come yet"), "{}", run.out);
+    let run = alarms(look(&sandbox, "archive/public", 48, &[]), &["proof-overdue", "proof-overdue"]);
+    assert!(
+        run.out.contains("Release 1 of trixie was served since") && run.out.contains("Release 2 of trixie was served since"),
+        "{}",
+        run.out
+    );
+}
+
+#[test]
+fn a_release_that_claims_to_be_older_than_it_is_is_noticed() {
+    let (sandbox, _liar) = watched();
+    let show = |file: &str| sandbox.git(&["cat-file", "blob", &format!("{RELEASES}:{file}")]).ok().out;
+    // Releases from before anybody watched may be in no log: a thief would like to be one of them.
+    let (release, inputs) = (show("Release").replace("Origin: Test", "Origin: Tset"), show("inputs.json"));
+    let older = inputs.replace("\"sequence\": 3", "\"sequence\": 1").replace("\"sequence\":3", "\"sequence\":1");
+    assert_ne!(older, inputs);
+    commit_beside(&sandbox, &[("Release", &release), ("inputs.json", &older)]);
+    let run = monitor(&sandbox, &[]).exits(30);
+    assert!(kinds(&run, "alarms").contains(&"unreadable".to_owned()) && run.out.contains("numbers only grow"), "{}", run.out);
+}
+
+#[test]
+fn what_cannot_be_read_does_not_hide_what_was_found() {
+    let (sandbox, liar) = watched();
+    let tip = sandbox.git(&["rev-parse", RELEASES]).ok().out.trim().to_owned();
+    commit_beside(&sandbox, &[("inputs.json", "{")]);
+    // It is an error of its own where nothing else was found.
+    monitor(&sandbox, &[]).exits(4).says("inputs.json");
+    let key = std::fs::read_to_string(sandbox.path("submit.pub")).unwrap();
+    let key_hash = ddb::formats::openssh::public_key(&key).unwrap().hash();
+    liar.tell(|state| state.leaves.push(ddb::formats::sigsum::leaf::Leaf { key_hash, ..super::liar::stranger(b"forged") }));
+    let run = alarms(monitor(&sandbox, &[]), &["forged-leaf", "unreadable"]);
+    assert!(run.out.contains("inputs.json"), "{}", run.out);
+    // Nor does a ddb.toml that nobody can read: the branches are looked at all the same.
+    let before = sandbox.git(&["rev-parse", "main"]).ok().out.trim().to_owned();
+    sandbox.git(&["update-ref", &format!("refs/heads/{RELEASES}"), &format!("{tip}~1")]).ok();
+    sandbox.write("archive/ddb.toml", "nonsense");
+    sandbox.git(&["commit", "-q", "-a", "-m", "Break it"]).ok();
+    let run = monitor(&sandbox, &[]).exits(30);
+    let found = kinds(&run, "alarms");
+    assert!(found.contains(&"history-rewritten".to_owned()) && found.contains(&"unreadable".to_owned()), "{}", run.out);
+    assert!(found.contains(&"forged-leaf".to_owned()), "what was seen of a log counts: {}", run.out);
+    sandbox.git(&["reset", "-q", "--hard", &before]).ok();
+}
