@@ -12,7 +12,7 @@ use super::decide::{Decision, decide};
 use super::edition::Edition;
 use super::logging::{self, Asked, ConfiguredLog};
 use super::stage::{self, Staged};
-use super::{DistsRequest, Places, PublishError, TRIES, land_inbox, stage_new};
+use super::{DistsRequest, Places, PublishError, TRIES, land_inbox, stage_new, warn_of_rewritten};
 use crate::places::lanes::in_lanes;
 use crate::stories::archive::OpenArchive;
 use crate::stories::event::{Event, Listener};
@@ -62,6 +62,10 @@ pub fn begin(request: &DistsRequest, places: &Places<'_>, listener: Listener<'_>
         let mut edition = Edition::at(request, places, base, request.now, last.as_ref(), listener)?;
         if last.is_some() && matches!(decide(request, last.as_ref(), &edition), Decision::Same(_)) {
             return Ok(None);
+        }
+        if let Some(last) = &last {
+            // Later this run sees its own Release, which was made of the rewritten branch.
+            warn_of_rewritten(request, places, last, base, listener)?;
         }
         logging::are_ready(&logs)?;
         if let Some((_, commit)) = stage_new(request, places, last.as_ref(), &mut edition)? {
