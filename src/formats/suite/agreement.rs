@@ -122,3 +122,90 @@ impl<R: Read> Read for Hashing<R> {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::formats::artifact::specimens::{CONTROL, deb, dsc};
+    use crate::formats::suite::record::{Placement, write_binary_with_list, write_source};
+    use crate::words::digest::{ExtraDigests, FileFacts, Sha256};
+    use proptest::prelude::*;
+
+    const SHA1: ExtraDigests = ExtraDigests { sha1: true, sha512: false };
+
+    fn list() -> Sha256 {
+        FileList::of(&["usr/hello", "usr/link"]).digest()
+    }
+
+    fn record(control: &str, component: &str, list: &Sha256) -> String {
+        let path = format!("pool/{component}/h/hello/hello_1.0-1_amd64.deb").parse().unwrap();
+        write_binary_with_list(control, &path, &FileFacts::of(&deb(CONTROL), SHA1), list)
+    }
+
+    fn said(place: &str, text: &str, file: &[u8]) -> String {
+        let record = Record::parse(text.as_bytes()).unwrap();
+        fault(&place.parse().unwrap(), &record, file).unwrap().unwrap_or_default()
+    }
+
+    const PLACE: &str = "suites/trixie/main/binary-amd64/h/hello/hello_1.0-1";
+
+    #[test]
+    fn a_record_of_a_package_says_what_the_package_says() {
+        let (bytes, good) = (deb(CONTROL), record(CONTROL, "main", &list()));
+        let other = |text: &str| said(PLACE, text, &bytes);
+        assert_eq!(other(&good), "");
+        assert!(other(&record(&CONTROL.replace("Long", "Short"), "main", &list())).contains("its Description is"));
+        assert!(other(&record(CONTROL, "main", &Sha256::of(b"x"))).contains("its File-List is"));
+        let elsewhere = PLACE.replace("main", "contrib");
+        assert!(said(&elsewhere, &record(CONTROL, "contrib", &list()), &bytes).contains("the Section of the package says main"));
+        let installer = PLACE.replace("binary-amd64", "debian-installer/binary-amd64");
+        assert!(said(&installer, &good, &bytes).contains("packages of that kind do not belong"));
+        let sha1 = good.lines().find_map(|line| line.strip_prefix("SHA1: ")).unwrap();
+        assert!(other(&good.replace(sha1, &"0".repeat(40))).contains("beside SHA256"));
+        assert!(said(PLACE, &good, &deb(&CONTROL.replace("Long", "Short"))).starts_with("the object has the sha256"));
+        assert!(said(PLACE, &good, b"no package").starts_with("the object has the sha256"));
+    }
+
+    #[test]
+    fn a_record_of_a_source_says_what_its_dsc_says() {
+        let text = dsc("hello", "1", &[("hello_1.orig.tar.xz", b"tar")]);
+        let path = "pool/main/h/hello/hello_1.dsc".parse().unwrap();
+        let placement = Placement { section: Some("devel".to_owned()), priority: None };
+        let record = |text: &str, of: &str| write_source(text, &path, &FileFacts::of(of.as_bytes(), SHA1), &placement);
+        let place = "suites/trixie/main/source/h/hello/hello_1";
+        assert_eq!(said(place, &record(&text, &text), text.as_bytes()), "");
+        let other = text.replace(&Sha256::of(b"tar").to_hex(), &Sha256::of(b"rat").to_hex());
+        assert!(said(place, &record(&other, &text), text.as_bytes()).contains("its Checksums-Sha256 is"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_no_fault_of_the_record() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::new(io::ErrorKind::ConnectionReset, "gone"))
+            }
+        }
+        let text = record(CONTROL, "main", &list());
+        let record = Record::parse(text.as_bytes()).unwrap();
+        let fault = fault(&PLACE.parse().unwrap(), &record, Broken).unwrap_err();
+        assert_eq!((fault.kind(), fault.to_string().as_str()), (io::ErrorKind::ConnectionReset, "gone"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_changed_control_text_is_taken_for_the_package(at in any::<prop::sample::Index>(), letter in "[a-zA-Z0-9 :\n]") {
+            let at = at.index(CONTROL.len());
+            let mut changed = CONTROL.to_owned();
+            changed.replace_range(at..=at, &letter);
+            let text = record(&changed, "main", &list());
+            // What is no record any more is refused before.
+            if let Ok(parsed) = Record::parse(text.as_bytes()) {
+                let same = changed.trim_end() == CONTROL.trim_end();
+                let fault = fault(&PLACE.parse().unwrap(), &parsed, &deb(CONTROL)[..]).unwrap();
+                prop_assert_eq!(fault.is_none(), same, "{:?}: {:?}", changed, fault);
+            }
+        }
+    }
+}

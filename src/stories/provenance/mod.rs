@@ -91,7 +91,7 @@ impl<'a> Judge<'a> {
             });
         };
         let mut last = ProvenanceError::NoProject { package: place.source.to_string() }.to_string();
-        let mut evidence = None;
+        let (mut evidence, mut name) = (None, None);
         for project in self.policy.projects_of(place.source.as_str()) {
             let approved = match self.approved(object, project, &mut evidence)? {
                 Ok(approved) => approved,
@@ -103,9 +103,12 @@ impl<'a> Judge<'a> {
             match fits(&approved, judged).and_then(|()| may_bring(project, judged)) {
                 Ok(()) => return Ok(None),
                 // Who signs with another key can do nothing about a name.
-                Err(fault @ (ProvenanceError::Taken { .. } | ProvenanceError::NotListed { .. })) => return Ok(Some(fault.to_string())),
+                Err(fault @ (ProvenanceError::Taken { .. } | ProvenanceError::NotListed { .. })) => name = Some(fault.to_string()),
                 Err(fault) => last = fault.to_string(),
             }
+        }
+        if name.is_some() {
+            return Ok(name);
         }
         refused(format!("its provenance {} does not count: {last}", object.oid))
     }
