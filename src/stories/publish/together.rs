@@ -54,6 +54,12 @@ pub fn begin(request: &DistsRequest, places: &Places<'_>, listener: Listener<'_>
         let logs = logging::logs(places)?;
         let last = match stage::newest(&places.open.repository, &request.codename)? {
             Some(staged) if staged.signatures.is_none() => {
+                // What the newest commit may hold back is judged before a log is asked about it.
+                let (tip, base) = (places.open.tip()?, staged.base(&request.codename)?);
+                let archive = places.open.configuration(&tip)?;
+                if tip.commit() != base && archive.suite(&request.codename).is_some_and(|suite| suite.require_provenance) {
+                    return Ok(None);
+                }
                 return Ok(Some(Waiting { request: request.clone(), staged, logs, own: false }));
             }
             served => served,

@@ -251,6 +251,29 @@ fn a_project_may_not_take_the_name_of_another_ones_package() {
 }
 
 #[test]
+fn names_are_asked_of_a_remote_too() {
+    let mut shared = Shared::new("");
+    let sandbox = &shared.sandbox;
+    let keys = ["hello", "glibc"].map(|name| pem_key(sandbox, name));
+    let front =
+        pinned(&[("debian/glibc", "glibc", "glibc"), ("debian/hello", "hello", "hello")], "").replace("require-provenance = true\n", "");
+    require(sandbox, "");
+    let file = sandbox.archive().join("ddb.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.split("[provenance.projects.all]").next().unwrap().to_owned() + &front).unwrap();
+    commit_by_hand(sandbox, "Two projects.");
+    sandbox.git(&["push", "-q", "origin", "main"]).ok();
+    sandbox.deb("glibc", "libc6", "2", "amd64", "Source: glibc\n");
+    sandbox.deb("evil", "libc6", "9", "amd64", "Source: hello\n");
+    in_gitlab(&mut shared.sandbox, "main");
+    give_key(&mut shared.sandbox, &keys[1]);
+    shared.deploy("a", "glibc", &[]).ok();
+    give_key(&mut shared.sandbox, &keys[0]);
+    shared.deploy("b", "evil", &[]).exits(3).says("the suite has libc6 from the source glibc");
+    assert_eq!(shared.offered(), ["libc6_2"]);
+}
+
+#[test]
 fn what_another_suite_did_not_ask_is_asked_when_it_is_promoted() {
     let sandbox = two_projects("[suites.sid]\narchitectures = [\"amd64\"]\n");
     let to = |out: &str, key: &str| {
