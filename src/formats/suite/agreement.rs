@@ -7,6 +7,7 @@
 
 use std::io::{self, Read};
 
+use super::checks::with_cause;
 use super::place::{IndexName, RecordPlace};
 use super::record::Record;
 use crate::formats::artifact::clearsign;
@@ -41,13 +42,13 @@ pub fn fault(place: &RecordPlace, record: &Record<'_>, file: impl Read) -> io::R
     if facts != record.facts {
         return Ok(Some("its size or one of its digests beside SHA256 is not that of the file".to_owned()));
     }
-    Ok(found.err())
+    Ok(found.err().map(|fault| fault.replace('\n', " ")))
 }
 
 fn of_deb(place: &RecordPlace, record: &Record<'_>, reader: &mut impl Read) -> Result<(), String> {
     let depth = if record.list.is_some() { Depth::Whole } else { Depth::Control };
-    let contents = deb::read(reader, depth).map_err(|fault| in_one_line(&fault))?;
-    let binary = Binary::parse(contents.control, record.path.file()).map_err(|fault| in_one_line(&fault))?;
+    let contents = deb::read(reader, depth).map_err(|fault| with_cause(&fault))?;
+    let binary = Binary::parse(contents.control, record.path.file()).map_err(|fault| with_cause(&fault))?;
     same_fields(record.control(), Paragraph::of_checked(&binary.control).fields())?;
     if binary.component != place.component {
         return Err(format!("it lies in the component {}, the Section of the package says {}", place.component, binary.component));
@@ -69,8 +70,8 @@ fn of_dsc(record: &Record<'_>, reader: &mut impl Read) -> Result<(), String> {
     if text.len() as u64 > limits::SIGNED_TEXT {
         return Err(format!("the .dsc has more than {} bytes", limits::SIGNED_TEXT));
     }
-    let payload = clearsign::split(&text).map_err(|fault| in_one_line(&fault))?.payload;
-    let dsc = Dsc::parse(&payload, record.path.file()).map_err(|fault| in_one_line(&fault))?;
+    let payload = clearsign::split(&text).map_err(|fault| with_cause(&fault))?.payload;
+    let dsc = Dsc::parse(&payload, record.path.file()).map_err(|fault| with_cause(&fault))?;
     same_fields(record.control(), Paragraph::of_checked(&dsc.text).fields())
 }
 
@@ -92,11 +93,6 @@ fn same_fields(record: &[Field<'_>], file: &[Field<'_>]) -> Result<(), String> {
         None if record != file => Err("its fields are in another order than those of the package".to_owned()),
         None => Ok(()),
     }
-}
-
-fn in_one_line(fault: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(fault), |fault| fault.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ").replace('\n', " ")
 }
 
 /// Hands on a file's bytes and takes them into its digests; keeps why it could not be read.

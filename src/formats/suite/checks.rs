@@ -103,7 +103,7 @@ pub fn disagreement(place: &RecordPlace, path: &PoolPath, wanted: &Pointer, foun
 }
 
 /// Returns a fault with its causes in one line.
-fn with_cause(fault: &dyn std::error::Error) -> String {
+pub(super) fn with_cause(fault: &dyn std::error::Error) -> String {
     let mut text = fault.to_string();
     let mut cause = fault.source();
     while let Some(fault) = cause {
