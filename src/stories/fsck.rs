@@ -1,7 +1,7 @@
 //! `ddb-deploy fsck`: whether pointers, records, objects and published files still agree.
 //!
 //! Looks and changes nothing. Every finding names the file and says what it means; with `full`, every object and every
-//! published pool file is hashed again.
+//! published pool file is hashed again, and every record is compared with its package.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use crate::formats::suite::checks::{self, RecordProblem};
 use crate::formats::suite::place::RecordPlace;
 use crate::places::digest_of;
 use crate::places::git::GitError;
-use crate::places::git::read::{Snapshot, read_blobs};
+use crate::places::git::read::{RecordEntry, Snapshot, read_blobs};
 use crate::places::lanes::{LANES, in_lanes};
 use crate::places::store::{Intent, Listing, ObjectStore, StoreError, Stored, in_parallel};
 use crate::places::target::{PublishTarget, TargetError};
@@ -27,6 +27,7 @@ use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
 use crate::stories::fold::patches;
 use crate::stories::lfs;
+use crate::stories::provenance::Objects;
 use crate::stories::publish::history;
 use crate::stories::publish::stage::{self, StageError};
 use crate::words::archive::Archive;
@@ -131,6 +132,9 @@ pub fn fsck(request: &FsckRequest, listener: Listener<'_>) -> Result<FsckAnswer,
     let pool = check_pool(&open, &snapshot, &mut findings)?;
     let records = check_records(&snapshot, &archive, &pool, &mut findings)?;
     let (objects, unreferenced_objects) = check_objects(store.as_ref(), &pool, request.full, listener, &mut findings)?;
+    if request.full {
+        check_packages(&open, &snapshot, &archive, store.as_ref(), listener, &mut findings)?;
+    }
     let mut published = 0;
     for codename in archive.suites.keys() {
         published += check_published(&open, codename, target.as_ref(), request.full, &mut findings)?;
@@ -212,6 +216,43 @@ fn lost_provenance(place: &RecordPlace, bytes: &[u8], kept: &BTreeSet<(&SourceNa
         format!("it names the provenance {}, which no file of {} in the pool is; deploy that build output again", object.oid, place.source)
     };
     lost.map(|object| RecordProblem { path: place.to_string(), fault: fault(object) }).collect()
+}
+
+/// Compares records with the packages that they are about, where the objects are as they should be.
+fn check_packages(
+    open: &OpenArchive,
+    snapshot: &Snapshot<'_>,
+    archive: &Archive,
+    store: &dyn ObjectStore,
+    listener: Listener<'_>,
+    findings: &mut Vec<Finding>,
+) -> Result<(), FsckError> {
+    let damaged: BTreeSet<String> =
+        findings.iter().filter(|finding| finding.kind == FindingKind::Object).map(|finding| finding.path.clone()).collect();
+    let (mut seen, mut records) = (BTreeSet::new(), Vec::new());
+    for codename in archive.suites.keys() {
+        // What cannot be read was said before. Suites have the same records where they offer the same packages.
+        for RecordEntry { place, blob } in snapshot.records(codename).unwrap_or_default() {
+            if seen.insert(blob) {
+                records.push((open.repository.blob(blob, &place)?, place));
+            }
+        }
+    }
+    listener(Event::Begin { step: "comparing records with packages", parts: records.len() });
+    let objects = Objects::of(store);
+    let compare = |(bytes, place): &(Vec<u8>, RecordPlace)| {
+        listener(Event::Part { name: place.to_string() });
+        let Ok(record) = checks::read_at(place, bytes) else { return Ok(None) };
+        if damaged.contains(&record.facts.sha256.to_hex()) {
+            return Ok(None);
+        }
+        let fault = objects.disagreement(place, &record)?;
+        Ok(fault.map(|fault| Finding { kind: FindingKind::Record, path: place.to_string(), fault }))
+    };
+    let found = in_parallel(store, || records.par_iter().map(compare).collect::<Result<Vec<_>, StoreError>>())?;
+    listener(Event::End);
+    findings.extend(found.into_iter().flatten());
+    Ok(())
 }
 
 fn check_objects(

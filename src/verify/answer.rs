@@ -167,8 +167,11 @@ pub struct ProvenanceAnswer {
     pub buildinfo: Vec<String>,
     /// The first and the last Release of each suite that offered the file.
     pub releases: Vec<String>,
-    /// The provenance that the file's record names; `null` where it names none.
+    /// The provenance that the file's record names; `null` where it names none. Where several records name several, one that is
+    /// evidence, if any is.
     pub envelope: Option<EnvelopeAnswer>,
+    /// The others that records name for the file.
+    pub other_envelopes: Vec<EnvelopeAnswer>,
 }
 
 /// An in-toto statement about a file, in an envelope or a bundle. Evidence only where `project` says whose pinned signature it carries.

@@ -27,19 +27,36 @@ pub(super) struct Named {
 }
 
 /// Returns the provenance that the text of a record names.
-pub(super) fn named(record: &str) -> Option<Named> {
+pub(super) fn named(record: &str) -> Vec<Named> {
     // ddb's own fields begin with Filename, and each is one line.
-    let own = record.get(record.rfind("\nFilename: ")?..)?;
+    let own = record.rfind("\nFilename: ").and_then(|at| record.get(at..)).unwrap_or_default();
     let object = |field: &str| {
         let value = own.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(": "))?;
         value.split(' ').next()?.parse::<Sha256>().ok()
     };
-    let claims = || object("Provenance-Claims").map(|sha256| Named { unsigned: true, sha256 });
-    object("Provenance").map(|sha256| Named { unsigned: false, sha256 }).or_else(claims)
+    let fields = [(false, "Provenance"), (true, "Provenance-Claims")].into_iter();
+    fields.filter_map(|(unsigned, field)| Some(Named { unsigned, sha256: object(field)? })).collect()
 }
 
-/// Reads and judges provenance for a file of a source package.
-pub(super) fn judge(git: &Repository, head: &Commit<'_>, package: &str, file: &Sha256, named: Named) -> EnvelopeAnswer {
+/// A pool file: its source package and, for a package, the name of that.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pooled<'a> {
+    source: &'a str,
+    binary: Option<&'a str>,
+}
+
+impl<'a> Pooled<'a> {
+    /// Reads `pool/<component>/<prefix>/<source>/<file>`.
+    pub(super) fn at(path: &'a str) -> Self {
+        let mut names = path.split('/').skip(3);
+        let (source, file) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
+        let is_package = [".deb", ".udeb", ".ddeb"].iter().any(|ending| file.ends_with(ending));
+        Self { source, binary: file.split('_').next().filter(|_| is_package) }
+    }
+}
+
+/// Reads and judges provenance for a file.
+pub(super) fn judge(git: &Repository, head: &Commit<'_>, pooled: Pooled<'_>, file: &Sha256, named: Named) -> EnvelopeAnswer {
     let mut answer = EnvelopeAnswer::of(named.sha256);
     let archive = blob(git, head, "ddb.toml").and_then(|bytes| Archive::parse(std::str::from_utf8(&bytes).ok()?).ok());
     let Some(bytes) = object(git, archive.as_ref(), &named.sha256) else {
@@ -71,7 +88,7 @@ pub(super) fn judge(git: &Repository, head: &Commit<'_>, package: &str, file: &S
         let files: BTreeMap<String, Vec<u8>> = archive.provenance.files().into_iter().filter_map(read).collect();
         Policy::read(&archive.provenance, &files).map_err(|(path, fault)| format!("{path}: {fault}"))
     });
-    let approved = policy.and_then(|policy| policy.approve(package, &bytes).map_err(|fault| fault.to_string()));
+    let approved = policy.and_then(|policy| policy.approve(pooled.source, pooled.binary, &bytes).map_err(|fault| fault.to_string()));
     match approved.and_then(|approved| approved.names(file).map(|()| approved).map_err(|fault| fault.to_string())) {
         Ok(approved) => {
             answer.signed_by = Some(approved.signer);
@@ -125,10 +142,11 @@ mod tests {
     fn a_record_names_it_among_ddbs_own_fields_alone() {
         let (a, b) = (Sha256::of(b"a"), Sha256::of(b"b"));
         let own = format!("Package: x\nProvenance: {a} 1\nDescription: y\nFilename: pool/x\nSize: 1\n");
-        assert_eq!(named(&own), None);
-        assert_eq!(named(&format!("{own}Provenance-Claims: {b} 1\n")), Some(Named { unsigned: true, sha256: b }));
+        let (signed, claimed) = (Named { unsigned: false, sha256: a }, Named { unsigned: true, sha256: b });
+        assert_eq!(named(&own), []);
+        assert_eq!(named(&format!("{own}Provenance-Claims: {b} 1\n")), [claimed]);
         let both = format!("{own}Provenance: {a} 1\nProvenance-Claims: {b} 1\n");
-        assert_eq!(named(&both), Some(Named { unsigned: false, sha256: a }));
-        assert_eq!(named("no record"), None);
+        assert_eq!(named(&both), [signed, claimed]);
+        assert_eq!(named("no record"), []);
     }
 }

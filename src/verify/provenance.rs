@@ -5,12 +5,14 @@
 //! Git is only read, in process, and no hook or filter of the repository runs. What is said here is a claim of whoever may
 //! write to that repository; what clients got is proved by the signed Release alone.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use git2::{Commit, Delta, ObjectType, Oid, Repository, Sort, Tree};
 use serde::Deserialize;
 
 use super::answer::{EnvelopeAnswer, ProvenanceAnswer};
+use super::envelope::Pooled;
 use super::{VerifyError, envelope};
 use crate::words::date::Timestamp;
 use crate::words::digest::Sha256;
@@ -50,10 +52,12 @@ impl Look<'_> {
         let blob = Oid::hash_object(ObjectType::Blob, pointer.as_bytes())?;
         let Some((commit, path)) = self.brought(blob)? else { return Ok(None) };
         let commit = self.git.find_commit(commit)?;
+        let mut envelopes = self.envelopes(&commit, &path)?.into_iter();
         let mut answer = ProvenanceAnswer {
             buildinfo: self.buildinfo(&commit, &path)?,
             releases: self.releases(&path)?,
-            envelope: self.envelope(&commit, &path)?,
+            envelope: envelopes.next(),
+            other_envelopes: envelopes.collect(),
             path,
             commit: commit.id().to_string(),
             committed: Timestamp(commit.time().seconds()).iso8601(),
@@ -167,25 +171,28 @@ impl Look<'_> {
         Ok(self.records(&commit, codename, path)?.iter().any(|record| record.contains(&digest)))
     }
 
-    /// Returns the provenance that a record names for the file: one of now, else one of when the file came; a signed one first.
-    fn envelope(&self, brought: &Commit<'_>, path: &str) -> Result<Option<EnvelopeAnswer>, git2::Error> {
+    /// Returns the provenance that records name for the file, those of now, else those of when the file came: what is evidence first,
+    /// then what is signed.
+    fn envelopes(&self, brought: &Commit<'_>, path: &str) -> Result<Vec<EnvelopeAnswer>, git2::Error> {
         let head = self.git.head()?.peel_to_commit()?;
         let own = format!("\nSHA256: {}\n", self.sha256);
         for commit in [&head, brought] {
             let Ok(suites) = commit.tree()?.get_path(Path::new("suites")).and_then(|entry| self.git.find_tree(entry.id())) else {
                 continue;
             };
-            let mut found = Vec::new();
+            let mut found = BTreeSet::new();
             for codename in suites.iter().filter_map(|entry| entry.name().ok().map(str::to_owned)) {
                 let records = self.records(commit, &codename, path)?;
-                found.extend(records.iter().filter(|record| record.contains(&own)).filter_map(|record| envelope::named(record)));
+                found.extend(records.iter().filter(|record| record.contains(&own)).flat_map(|record| envelope::named(record)));
             }
-            if let Some(named) = found.into_iter().min() {
-                let package = path.split('/').nth(3).unwrap_or_default();
-                return Ok(Some(envelope::judge(self.git, &head, package, &self.sha256, named)));
+            if !found.is_empty() {
+                let judge = |named| envelope::judge(self.git, &head, Pooled::at(path), &self.sha256, named);
+                let mut judged: Vec<EnvelopeAnswer> = found.into_iter().map(judge).collect();
+                judged.sort_by_key(|answer| answer.project.is_none());
+                return Ok(judged);
             }
         }
-        Ok(None)
+        Ok(Vec::new())
     }
 
     /// Returns the records of the source of a pool file in a suite at a commit.

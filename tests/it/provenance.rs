@@ -6,6 +6,8 @@ mod agreeing;
 mod certificates;
 mod flows;
 mod forging;
+mod policies;
+mod records;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

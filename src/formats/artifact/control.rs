@@ -9,8 +9,21 @@ use crate::words::version::Version;
 
 use super::fields::{self, FieldError, malformed, need};
 
-/// Fields that an index sets and a package may not (Filename opens ddb's own part of a record).
-const RESERVED: [&str; 9] = ["Filename", "Size", "MD5sum", "SHA1", "SHA256", "SHA512", "Description-md5", "Status", "MSDOS-Filename"];
+/// Fields that an index sets and a package may not (Filename opens ddb's own part of a record), and those in which a record names
+/// provenance.
+const RESERVED: [&str; 11] = [
+    "Filename",
+    "Size",
+    "MD5sum",
+    "SHA1",
+    "SHA256",
+    "SHA512",
+    "Description-md5",
+    "Status",
+    "MSDOS-Filename",
+    "Provenance",
+    "Provenance-Claims",
+];
 
 /// Why a control text or its file's name is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -43,6 +43,17 @@ pub struct Statement {
     pub predicate_type: String,
     /// What it says of the build; nothing where the predicate is another one.
     pub claims: Claims,
+    /// What was built, where it is one of ours.
+    pub built: Option<Built>,
+}
+
+/// The source package that was built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// Its name.
+    pub package: String,
+    /// Its version.
+    pub version: String,
 }
 
 /// A file that a statement is about.
@@ -108,8 +119,10 @@ impl Statement {
             Ok(Subject { sha256: sha256.map_err(fault)?, name: subject.name.clone() })
         };
         let subjects = text.subject.into_iter().map(subject).collect::<Result<_, ProvenanceError>>()?;
-        let claims = if text.predicate_type == SLSA { claims_in(&text.predicate) } else { Claims::default() };
-        Ok(Self { subjects, predicate_type: text.predicate_type, claims })
+        let is_slsa = text.predicate_type == SLSA;
+        let claims = if is_slsa { claims_in(&text.predicate) } else { Claims::default() };
+        let built = if is_slsa { built_in(&text.predicate) } else { None };
+        Ok(Self { subjects, predicate_type: text.predicate_type, claims, built })
     }
 
     /// Tells whether it is about a file.
@@ -172,6 +185,14 @@ fn put(object: &mut Value, name: &str, value: Option<&str>) {
     }
 }
 
+/// Returns what was built, where the predicate is one of ours.
+fn built_in(predicate: &Value) -> Option<Built> {
+    let text = |pointer: &str| predicate.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    text("/buildDefinition/buildType").filter(|kind| kind == BUILD_TYPE)?;
+    let source = |field: &str| text(&format!("{PARAMETERS}/source/{field}"));
+    Some(Built { package: source("package")?, version: source("version")? })
+}
+
 /// Returns what the predicate of SLSA provenance says, where ours or GitHub's says it.
 fn claims_in(predicate: &Value) -> Claims {
     let text = |pointer: &str| predicate.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
@@ -224,6 +245,7 @@ pub(super) mod tests {
         for claims in [claims(), Claims::default(), Claims { image: None, commit: None, ..claims() }] {
             let statement = Statement::parse(&about(b"a", &claims)).unwrap();
             assert_eq!(statement.claims, claims);
+            assert_eq!(statement.built, Some(Built { package: "hello".to_owned(), version: "1".to_owned() }));
             assert_eq!((statement.predicate_type.as_str(), statement.subjects.len()), (SLSA, 1));
             assert!(statement.names(&Sha256::of(b"a")) && !statement.names(&Sha256::of(b"b")));
         }

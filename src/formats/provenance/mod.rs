@@ -2,7 +2,7 @@
 //!
 //! The envelope ([`dsse`]), the statement in it ([`in_toto`]) and what a CI job says of itself ([`claims`]); the keys that sign
 //! ([`key`]); what lies in a file, an envelope or a bundle of Sigstore around one ([`evidence`]); and whose signatures count for
-//! which source package ([`policy`]).
+//! which source package ([`policy`], of [`project`]s).
 //!
 //! Formats: DSSE v1 (secure-systems-lab/dsse), in-toto attestation framework v1 (Statement v1), SLSA provenance v1, Sigstore's
 //! bundle v0.3, Fulcio's certificate extensions. What is not signed by somebody pinned is information and no evidence.
@@ -13,6 +13,7 @@ pub mod evidence;
 pub mod in_toto;
 pub mod key;
 pub mod policy;
+pub mod project;
 
 use crate::formats::sigstore::SigstoreError;
 use crate::words::digest::Sha256;
@@ -67,6 +68,36 @@ pub enum ProvenanceError {
         found: String,
         /// What it should say.
         wanted: String,
+    },
+    /// The suite has a binary package of this name from a source that is none of the project's.
+    #[error(
+        "the suite has {package} from the source {other}, which is not among the sources of the project {project} in ddb.toml; if the project may take that name over, list its binary packages there as `packages`, with {package}"
+    )]
+    Taken {
+        /// The binary package.
+        package: String,
+        /// The project.
+        project: String,
+        /// The source package that has it.
+        other: String,
+    },
+    /// The project lists its binary packages, and not this one.
+    #[error("{package} is not among the `packages` of the project {project} in ddb.toml; add it there")]
+    NotListed {
+        /// The binary package.
+        package: String,
+        /// The project.
+        project: String,
+    },
+    /// It says of a file what is not so.
+    #[error("it calls {what} {}, and it is {is}", said.escape_debug())]
+    Otherwise {
+        /// What it speaks of.
+        what: &'static str,
+        /// What it says.
+        said: String,
+        /// What is so.
+        is: String,
     },
     /// It does not name a file.
     #[error("it does not name sha256 {sha256}")]

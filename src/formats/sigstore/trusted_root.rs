@@ -1,7 +1,8 @@
 //! `trusted_root.json`: the logs, certificate authorities and timestamp authorities that a verifier trusts
 //! (`sigstore_trustroot.proto`, versions 0.1 and 0.2).
 //!
-//! Logs whose keys are of a kind that is not known here are as good as not named: what they signed is from an unknown log.
+//! Logs whose keys are of a kind that is not known here are as good as not named: what they signed is from an unknown log. They are
+//! counted, so that a root which names such logs alone is not taken for one that asks for no log.
 
 use serde::Deserialize;
 
@@ -30,6 +31,8 @@ pub struct TrustedRoot {
     pub logs: Vec<LogKey>,
     /// For each log when its key was good.
     pub log_periods: Vec<Period>,
+    /// How many logs are named whose keys or hashes are of a kind that is not known here.
+    pub unknown_logs: usize,
     /// Who gives certificates to people and build jobs.
     pub certificate_authorities: Vec<Authority>,
     /// Who gives timestamps.
@@ -133,10 +136,11 @@ impl TrustedRoot {
         }
         let mut root = Self::default();
         for log in text.tlogs {
-            if log.hash_algorithm != "SHA2_256" {
+            let key = PublicKey::from_der(&log.public_key.raw_bytes.0).ok().filter(|_| log.hash_algorithm == "SHA2_256");
+            let Some(key) = key else {
+                root.unknown_logs += 1;
                 continue;
-            }
-            let Ok(key) = PublicKey::from_der(&log.public_key.raw_bytes.0) else { continue };
+            };
             root.logs.push(LogKey::new(origin(&log.base_url), key)?);
             root.log_periods.push(log.public_key.valid_for.read(FILE)?);
         }

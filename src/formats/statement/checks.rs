@@ -3,12 +3,15 @@
 //! A statement that ddb made always does. One that came from an inbox or a manifest is checked before it is replayed, also
 //! where a trusted key signed it: what lands must be what ddb could have written.
 
+use std::collections::BTreeMap;
+
 use super::{Binary, Build, SourcePackage, Statement, source_version_of};
 use crate::formats::pool::path::PoolPath;
 use crate::formats::pool::pointer::Pointer;
-use crate::formats::suite::record::Record;
+use crate::formats::suite::checks::files_named;
+use crate::formats::suite::record::{CLAIMS, PROVENANCE, Record};
 use crate::words::deb822::Paragraph;
-use crate::words::name::SourceName;
+use crate::words::name::{Codename, SourceName};
 
 /// Longest address of a job in bytes.
 const JOB: usize = 2000;
@@ -30,12 +33,12 @@ pub fn check(statement: &Statement) -> Result<(), String> {
     if let Some(pair) = names.windows(2).find(|pair| pair.first() == pair.last()) {
         return Err(pair.first().map(|(source, version)| format!("it has two builds of {source} {version}")).unwrap_or_default());
     }
-    statement.builds.iter().try_for_each(check_build)
+    statement.builds.iter().try_for_each(|build| check_build(&statement.suite, build))
 }
 
-fn check_build(build: &Build) -> Result<(), String> {
+fn check_build(suite: &Codename, build: &Build) -> Result<(), String> {
     build.binaries.iter().try_for_each(|binary| check_binary(build, binary))?;
-    build.source_package.iter().try_for_each(|source| check_source(build, source))?;
+    build.source_package.iter().try_for_each(|source| check_source(suite, build, source))?;
     build.evidence.iter().chain(&build.provenance).try_for_each(|file| belongs(&file.path, &build.source))?;
     build.records().try_for_each(|(file, record)| check_provenance(build, &file.path, record))
 }
@@ -76,7 +79,7 @@ fn check_binary(build: &Build, binary: &Binary) -> Result<(), String> {
     Ok(())
 }
 
-fn check_source(build: &Build, source: &SourcePackage) -> Result<(), String> {
+fn check_source(suite: &Codename, build: &Build, source: &SourcePackage) -> Result<(), String> {
     let path = &source.file.path;
     belongs(path, &build.source)?;
     let record = read(path, &source.record)?;
@@ -87,21 +90,32 @@ fn check_source(build: &Build, source: &SourcePackage) -> Result<(), String> {
     if named != Some(build.source.as_str()) || record.get("Version") != Some(build.version.as_str()) {
         return Err(format!("the record of {path} is of another source than {} {}", build.source, build.version));
     }
-    match source.parts.iter().find(|part| path.beside(part.path.file().clone()) != part.path) {
-        Some(part) => Err(format!("{} does not lie beside {path}", part.path)),
-        None => Ok(()),
+    if let Some(part) = source.parts.iter().find(|part| path.beside(part.path.file().clone()) != part.path) {
+        return Err(format!("{} does not lie beside {path}", part.path));
     }
+    let named = files_named(&source.place(suite, build), &record).map_err(|problem| format!("the record of {path}: {}", problem.fault))?;
+    let named: BTreeMap<PoolPath, Pointer> = named.into_iter().filter(|(named, _)| named != path).collect();
+    let parts = source.parts.iter().map(|part| (part.path.clone(), Pointer { oid: part.sha256, size: part.size }));
+    if parts.collect::<BTreeMap<_, _>>() != named {
+        return Err(format!("the files that come with {path} are not those of its Checksums-Sha256"));
+    }
+    Ok(())
 }
 
+/// Reads a record, in which only ddb's own part may name provenance.
 fn read<'a>(path: &PoolPath, record: &'a str) -> Result<Record<'a>, String> {
-    Record::parse(record.as_bytes()).map_err(|fault| format!("the record of {path}: {fault}"))
+    let record = Record::parse(record.as_bytes()).map_err(|fault| format!("the record of {path}: {fault}"))?;
+    match [PROVENANCE, CLAIMS].into_iter().find(|field| record.get(field).is_some()) {
+        Some(field) => Err(format!("the record of {path}: {field} stands in front of Filename, among the package's own fields")),
+        None => Ok(record),
+    }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 pub(crate) mod tests {
     use super::*;
-    use crate::formats::statement::PooledFile;
+    use crate::formats::statement::{PooledFile, SourcePart};
     use crate::formats::suite::record;
     use crate::words::digest::{ExtraDigests, FileFacts, Sha256};
 
@@ -132,6 +146,37 @@ pub(crate) mod tests {
         Statement { suite: "trixie".parse().unwrap(), builds: vec![build], job: None, signed_by: Vec::new() }
     }
 
+    /// The same with a source package, whose .dsc names one file.
+    fn with_source() -> Statement {
+        let mut statement = statement();
+        let file = |name: &str| format!("pool/main/h/hello/{name}").parse().unwrap();
+        let facts = FileFacts::of(b"dsc", ExtraDigests::default());
+        let (dsc, part) = (file("hello_1.dsc"), file("hello_1.tar.xz"));
+        let text = format!("Source: hello\nVersion: 1\nChecksums-Sha256:\n {} 3 hello_1.tar.xz\n", Sha256::of(b"tar"));
+        let record = record::write_source(&text, &dsc, &facts, &record::Placement::default());
+        let parts = vec![SourcePart { path: part, size: 3, sha256: Sha256::of(b"tar"), here: true }];
+        statement.builds[0].source_package = Some(SourcePackage { file: PooledFile { path: dsc, facts }, record, parts });
+        statement
+    }
+
+    #[test]
+    fn the_files_of_a_source_are_those_of_its_dsc() {
+        assert_eq!(check(&with_source()), Ok(()));
+        let refused = |change: &dyn Fn(&mut SourcePackage)| {
+            let mut changed = with_source();
+            change(changed.builds[0].source_package.as_mut().unwrap());
+            let fault = check(&changed).unwrap_err();
+            assert!(fault.contains("are not those of its Checksums-Sha256"), "{fault}");
+        };
+        refused(&|source| source.parts[0].sha256 = Sha256::of(b"another"));
+        refused(&|source| source.parts[0].size = 4);
+        refused(&|source| source.parts.clear());
+        refused(&|source| {
+            let more = SourcePart { path: "pool/main/h/hello/hello_1.orig.tar.xz".parse().unwrap(), ..source.parts[0].clone() };
+            source.parts.push(more);
+        });
+    }
+
     #[test]
     fn contradictions_are_found() {
         assert_eq!(check(&statement()), Ok(()));
@@ -156,6 +201,10 @@ pub(crate) mod tests {
         refused("names provenance", &|statement| {
             let record = &mut statement.builds[0].binaries[0].record;
             record::add_object(record, record::PROVENANCE, &Pointer { oid: Sha256::of(b"x"), size: 1 });
+        });
+        refused("Provenance stands in front of Filename", &|statement| {
+            let record = &mut statement.builds[0].binaries[0].record;
+            *record = record.replace("Filename:", &format!("Provenance: {} 1\nFilename:", Sha256::of(b"x")));
         });
         refused("Filename is missing", &|statement| statement.builds[0].binaries[0].record = "Package: hello\n".to_owned());
     }

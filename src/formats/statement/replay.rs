@@ -21,7 +21,7 @@ use crate::formats::pool::path::PoolPath;
 use crate::formats::pool::pointer::Pointer;
 use crate::formats::provenance::evidence;
 use crate::formats::suite::place::{IndexName, RecordPlace};
-use crate::formats::suite::record::{self, without_provenance};
+use crate::formats::suite::record::{self, package_of, without_provenance};
 use crate::words::deb822::Paragraph;
 use crate::words::digest::Sha256;
 use crate::words::name::{Architecture, Codename, FileName, SourceName};
@@ -441,12 +441,14 @@ impl State {
     }
 }
 
-/// Returns what becomes of the record of a file that the suite offers already: the new one, with the provenance of the known one.
-/// Signed provenance takes the place of none or of claims, and with `replace` of any other.
+/// Returns what becomes of the record of a file that the suite offers already: the new one, with the provenance of the known one where
+/// both say the same of the package. Signed provenance takes the place of none or of claims, and with `replace` of any other.
 fn renewed(record: &str, known: &str, oid: &Sha256, replace: bool) -> String {
     let signed = |text: &str| Paragraph::of_checked(text).get(record::PROVENANCE).is_some();
     let is_known = record == known || known.contains(&format!("\nSHA256: {oid}\n"));
-    if !is_known || (signed(record) && (replace || !signed(known))) {
+    // What was found good was a record of these bytes that said something else of them: it is no word for this one.
+    let same_package = package_of(record) == package_of(known);
+    if !is_known || !same_package || (signed(record) && (replace || !signed(known))) {
         return record.to_owned();
     }
     let ((bare, _), (known_bare, lines)) = (without_provenance(record), without_provenance(known));
@@ -465,7 +467,7 @@ fn source_version(place: &RecordPlace, text: &str) -> Version {
 }
 
 /// Returns the name beside a taken one: `hello_1_amd64.buildinfo` → `hello_1_amd64.<12 digits>.buildinfo`.
-fn with_digest(path: &PoolPath, oid: &Sha256) -> Option<PoolPath> {
+pub(crate) fn with_digest(path: &PoolPath, oid: &Sha256) -> Option<PoolPath> {
     let name = path.file().as_str();
     let digest: String = oid.to_hex().chars().take(12).collect();
     let endings = [".changes", ".buildinfo", ".log", ".build", ".provenance.json"];

@@ -45,6 +45,10 @@ pub fn read_at<'a>(place: &RecordPlace, bytes: &'a [u8]) -> Result<Record<'a>, R
     };
     same("Version", place.version.as_str())?;
     match place.index.architecture() {
+        // Whoever judges a source by its folder must judge the one that clients are offered.
+        None if place.package.as_str() != place.source.as_str() => {
+            return Err(problem(place, format!("the source {} lies in the folder of {}", place.package, place.source)));
+        }
         None => same("Source", place.package.as_str())?,
         Some(architecture) => {
             same("Package", place.package.as_str())?;
@@ -99,7 +103,7 @@ pub fn disagreement(place: &RecordPlace, path: &PoolPath, wanted: &Pointer, foun
 }
 
 /// Returns a fault with its causes in one line.
-fn with_cause(fault: &dyn std::error::Error) -> String {
+pub(super) fn with_cause(fault: &dyn std::error::Error) -> String {
     let mut text = fault.to_string();
     let mut cause = fault.source();
     while let Some(fault) = cause {
@@ -107,4 +111,25 @@ fn with_cause(fault: &dyn std::error::Error) -> String {
         cause = fault.source();
     }
     text
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::formats::suite::record::{Placement, write_source};
+    use crate::words::digest::{ExtraDigests, FileFacts};
+
+    #[test]
+    fn a_source_lies_in_its_own_folder() {
+        let read = |name: &str| {
+            let path = "pool/main/h/hello/glibc_1.dsc".parse().unwrap();
+            let text =
+                write_source("Source: glibc\nVersion: 1\n", &path, &FileFacts::of(b"", ExtraDigests::default()), &Placement::default());
+            let place: RecordPlace = format!("suites/trixie/main/source/h/hello/{name}_1").parse().unwrap();
+            read_at(&place, text.as_bytes()).unwrap_err().fault
+        };
+        assert_eq!(read("glibc"), "the source glibc lies in the folder of hello");
+        assert_eq!(read("hello"), "its Source is \"glibc\", its path says \"hello\"");
+    }
 }

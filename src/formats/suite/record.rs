@@ -9,7 +9,7 @@
 use crate::formats::pool::path::{PoolPath, PoolPathError};
 use crate::formats::pool::pointer::Pointer;
 use crate::words::deb822::{Deb822Error, Field, Paragraph};
-use crate::words::digest::{DigestError, FileFacts, Sha256};
+use crate::words::digest::{DigestError, ExtraDigests, FileFacts, Sha256};
 use crate::words::limits;
 
 /// Why a blob is not a record.
@@ -99,11 +99,20 @@ pub fn add_object(text: &mut String, field: &str, object: &Pointer) {
     }
 }
 
+/// Returns the part of a record that the package says itself: its control or .dsc paragraph.
+pub fn package_of(text: &str) -> &str {
+    split(text).0
+}
+
+/// Divides a record before ddb's own part, which begins with Filename and of which each field is one line.
+fn split(text: &str) -> (&str, &str) {
+    let own = text.rfind("\nFilename: ").map_or(0, |at| at + 1);
+    text.split_at_checked(own).unwrap_or(("", text))
+}
+
 /// Returns a record without what it says of provenance, and the lines that do.
 pub fn without_provenance(text: &str) -> (String, String) {
-    // ddb's own part begins with Filename, and each of its fields is one line.
-    let own = text.rfind("\nFilename: ").map_or(0, |at| at + 1);
-    let (control, own) = text.split_at_checked(own).unwrap_or(("", text));
+    let (control, own) = split(text);
     let is_provenance = |line: &&str| [PROVENANCE, CLAIMS].iter().any(|field| line.split(':').next() == Some(*field));
     let (lines, others): (Vec<&str>, Vec<&str>) = own.split_inclusive('\n').partition(is_provenance);
     (std::iter::once(control).chain(others).collect(), lines.concat())
@@ -188,6 +197,11 @@ impl<'a> Record<'a> {
     /// Returns the verbatim fields of the control or .dsc paragraph, in its order.
     pub fn control(&self) -> &[Field<'a>] {
         &self.control
+    }
+
+    /// Returns the digests that it gives beside MD5 and SHA-256.
+    pub fn extra_digests(&self) -> ExtraDigests {
+        ExtraDigests { sha1: self.facts.sha1.is_some(), sha512: self.facts.sha512.is_some() }
     }
 
     /// Returns the trimmed value of a verbatim field, its name compared without case.

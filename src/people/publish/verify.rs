@@ -259,7 +259,7 @@ fn of_file(file: &FileAnswer) -> String {
         known.uploaders.iter().for_each(|uploader| line(&format!("  signed by the uploader {uploader}")));
         known.buildinfo.iter().for_each(|buildinfo| line(&format!("  build evidence {buildinfo}")));
         known.releases.iter().for_each(|releases| line(&format!("  offered by {releases}")));
-        known.envelope.iter().flat_map(of_envelope).for_each(|said| line(&format!("  {said}")));
+        known.envelope.iter().chain(&known.other_envelopes).flat_map(of_envelope).for_each(|said| line(&format!("  {said}")));
     }
     text
 }

@@ -1,7 +1,7 @@
 //! Provenance of a build output: each package's record names the envelope that the build job left, else one that is signed now, else
 //! what the CI job claims.
 //!
-//! What was left stays as it is. A record that names a signed envelope says nothing of whether the signature counts: that is judged
+//! What was left stays as it is; beside an envelope without signatures there is one that is signed now, where there is a key. A record that names a signed envelope says nothing of whether the signature counts: that is judged
 //! where a suite's policy asks for it (`stories::provenance`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,7 +71,8 @@ pub(super) fn attest(
     }
     let taken: BTreeSet<&str> = left.iter().map(|one| one.file.name.as_str()).collect();
     for build in &mut statement.builds {
-        let bare = take_left(build, files, &left, &mut used);
+        let may_sign = attestor.is_some_and(|attestor| attestor.key.is_some());
+        let bare = take_left(build, files, &left, may_sign, &mut used);
         if bare.is_empty() {
             continue;
         }
@@ -105,16 +106,25 @@ pub(super) fn attest(
     if problems.is_empty() { Ok(attested) } else { Err(AttestError::Problems(problems)) }
 }
 
-/// Takes what the build job left, and returns the packages of a build that nothing of it names, by name.
-fn take_left(build: &mut Build, files: &mut Files, left: &[OutputProvenance], used: &mut BTreeSet<FileName>) -> BTreeMap<String, Sha256> {
+/// Takes what the build job left, and returns the packages of a build that nothing of it names, by name; where there is a key, also
+/// those that nothing names which carries a signature.
+fn take_left(
+    build: &mut Build,
+    files: &mut Files,
+    left: &[OutputProvenance],
+    may_sign: bool,
+    used: &mut BTreeSet<FileName>,
+) -> BTreeMap<String, Sha256> {
     let component = component_of(build);
     let mut bare = BTreeMap::new();
     let mut named: BTreeMap<Sha256, &OutputProvenance> = BTreeMap::new();
     for (file, _) in build.records() {
-        match left.iter().find(|one| one.subjects.contains(&file.facts.sha256)) {
-            Some(one) => drop(named.insert(file.facts.sha256, one)),
-            None => drop(bare.insert(file.path.file().to_string(), file.facts.sha256)),
+        let names = || left.iter().filter(|one| one.subjects.contains(&file.facts.sha256));
+        let found = names().find(|one| one.signed).or_else(|| names().next());
+        if found.is_none_or(|one| !one.signed && may_sign) {
+            bare.insert(file.path.file().to_string(), file.facts.sha256);
         }
+        named.extend(found.map(|one| (file.facts.sha256, one)));
     }
     for one in named.values() {
         let path = PoolPath::new(component.clone(), build.source.clone(), one.file.name.clone());

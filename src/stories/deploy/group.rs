@@ -207,12 +207,8 @@ impl Landing<'_> {
             new = New { objects: new.objects + stored.objects, bytes: new.bytes + stored.bytes };
             Ok(())
         };
-        let own = state.parked.is_none().then_some(Own {
-            statement,
-            rules: request.rules,
-            envelopes: self.job.envelopes(),
-            store: &mut store_own,
-        });
+        let own =
+            state.parked.is_none().then_some(Own { statement, rules: request.rules, objects: self.job.objects(), store: &mut store_own });
         let waiting_for_others = if own.is_some() && state.batch == 1 { &[] } else { waiting };
         let drained = match drain(open, *store, base, waiting_for_others, &state.refusals, own, &request.author) {
             Ok(drained) => drained,
@@ -292,7 +288,7 @@ impl Landing<'_> {
     fn park(&self, base: Oid, state: &mut State) -> Result<Round, DeployError> {
         let Job { open, request, statement, .. } = self.job;
         let chain = Chain::at(open, base)?;
-        let replayed = match chain.replay(statement, request.rules, self.job.envelopes()) {
+        let replayed = match chain.replay(statement, request.rules, self.job.objects()) {
             Ok(replayed) => replayed,
             // A file that is nowhere may be in a statement that waits.
             Err(Unfit::Conflicts(conflicts)) if conflicts.iter().all(|conflict| !conflict.taken) && state.tries == 1 => {
@@ -439,7 +435,7 @@ impl Landing<'_> {
         let open = self.job.open;
         open.refresh(&[]).map_err(OpenError::Remote)?;
         let Some(base) = open.base()? else { return Err(DeployError::Withdrawn) };
-        let replayed = Chain::at(open, base)?.replay(self.job.statement, self.job.request.rules, self.job.envelopes());
+        let replayed = Chain::at(open, base)?.replay(self.job.statement, self.job.request.rules, self.job.objects());
         let replayed = replayed.map_err(|unfit| self.job.refused(unfit))?;
         if !replayed.edits.is_empty() {
             return Err(DeployError::Withdrawn);

@@ -17,7 +17,7 @@ use crate::places::store::{Intent, ObjectStore, Put, StoreError, in_parallel};
 use crate::stories::archive::OpenArchive;
 use crate::stories::event::{Event, Listener};
 use crate::stories::landing::chain::{Chain, Replayed, Unfit};
-use crate::stories::provenance::Envelopes;
+use crate::stories::provenance::Objects;
 
 /// A statement on its way: what lands it, what it says, and where the bytes of its objects are.
 pub(super) struct Job<'a> {
@@ -26,6 +26,8 @@ pub(super) struct Job<'a> {
     pub(super) request: &'a CommitRequest,
     pub(super) statement: &'a Statement,
     pub(super) files: &'a BTreeMap<Pointer, PathBuf>,
+    /// Whether this run has read the files and written the records itself.
+    pub(super) written: bool,
     pub(super) listener: Listener<'a>,
 }
 
@@ -42,9 +44,9 @@ impl Job<'_> {
         store_objects(self.store, &replayed.edits, &replayed.pool, self.files, self.listener)
     }
 
-    /// Returns where the provenance of the statement is.
-    pub(super) fn envelopes(&self) -> Envelopes<'_> {
-        Envelopes::with_files(self.store, self.files)
+    /// Returns where the provenance and the packages of the statement are.
+    pub(super) fn objects(&self) -> Objects<'_> {
+        Objects::with_files(self.store, self.files, self.written.then_some(self.statement))
     }
 
     /// Returns the error that a statement which does not fit means.
@@ -65,7 +67,7 @@ pub(super) fn land(job: &Job<'_>) -> Result<CommitAnswer, DeployError> {
     let (commit, (before, replayed, new)) = open.repository.land(&open.branch, "ddb-deploy commit", |tip| {
         let tip = tip.ok_or_else(|| GitError::NoBranch { path: open.repository.root().to_owned(), branch: open.branch.clone() })?;
         let mut chain = Chain::at(open, tip)?;
-        let replayed = chain.replay(statement, request.rules, job.envelopes()).map_err(|unfit| job.refused(unfit))?;
+        let replayed = chain.replay(statement, request.rules, job.objects()).map_err(|unfit| job.refused(unfit))?;
         if request.dry_run {
             return Ok::<_, DeployError>((None, (tip, replayed, New::default())));
         }

@@ -318,7 +318,15 @@ fn commit_once(request: &CommitRequest, sealer: Option<&Sealer>, listener: Liste
         listener,
     };
     let taken = take::take(&taking, request.verify, store.as_ref())?;
-    let job = Job { open: &open, store: store.as_ref(), request, statement: &taken.statement, files: &taken.files, listener };
+    let job = Job {
+        open: &open,
+        store: store.as_ref(),
+        request,
+        statement: &taken.statement,
+        files: &taken.files,
+        written: taken.written,
+        listener,
+    };
     let answer = match open.remote.clone() {
         Some(remote) => {
             let remote = remote.with_push_options(&archive.remote.push_options);

@@ -18,6 +18,7 @@ use crate::formats::manifest::{Manifest, differences};
 use crate::formats::pool::pointer::Pointer;
 use crate::formats::sealed::Sealed;
 use crate::formats::statement::{Build, Statement};
+use crate::formats::suite::record::Record;
 use crate::places::build_output::scratch::Scratch;
 use crate::places::build_output::uploaded::{LayOutError, Present, Uploaded, missing};
 use crate::places::build_output::{self, BuildOutput, OutputBinary, ReadOptions};
@@ -78,6 +79,8 @@ pub(crate) struct Taken {
     pub(crate) statement: Statement,
     /// The file of each object that is here.
     pub(crate) files: Files,
+    /// Whether the files were read here and the records are what they say; else both are the word of who signed a manifest.
+    pub(crate) written: bool,
     /// What came from uploads, if anything did.
     pub(crate) uploads: Option<UploadsAnswer>,
     /// Holds fetched files as long as they may be needed.
@@ -107,7 +110,7 @@ pub(crate) fn take(taking: &Taking<'_>, verify: Verify, store: &dyn ObjectStore)
         // What cannot be looked at is said when the files are read, with everything else.
         _ => {
             let ReadOutput { statement, files, attested } = taking.read(taking.out, taking.suite, taking.uploaders)?;
-            Ok(Taken { statement, files, uploads: None, _scratch: None, _attested: Some(attested) })
+            Ok(Taken { statement, files, written: true, uploads: None, _scratch: None, _attested: Some(attested) })
         }
     }
 }
@@ -199,7 +202,7 @@ impl Taking<'_> {
         let has_unchecked = self.uploaders.is_none() && manifests.found.iter().any(|found| found.sealed.signature().is_some());
         let not_checked = has_unchecked.then(|| unchecked.to_owned()).into_iter().collect();
         let uploads = manifests.answer(uploaded, Verify::Full, not_checked);
-        Ok(Taken { statement, files, uploads: Some(uploads), _scratch: Some(scratch), _attested: Some(attested) })
+        Ok(Taken { statement, files, written: true, uploads: Some(uploads), _scratch: Some(scratch), _attested: Some(attested) })
     }
 
     /// Takes an upload as its signed manifests say.
@@ -231,18 +234,44 @@ impl Taking<'_> {
         (self.listener)(Event::End);
         problems.extend(asked.into_iter().flatten());
         let bytes: u64 = pointers.iter().map(|(_, pointer)| pointer.size).sum();
-        let not_checked = vec![
-            format!("the bytes of {} objects ({bytes} bytes): the store was asked for their sizes alone", pointers.len()),
-            "whether packages, .dsc and .changes say what the records in the manifest say".to_owned(),
-            "signatures of .changes and .dsc: the manifest's signature stands for them".to_owned(),
-        ];
+        let not_checked = if self.archive.suite(&manifests.suite).is_some_and(|suite| suite.require_provenance) {
+            // Packages and .dsc are read where they land.
+            vec!["the bytes of files that are no package and no .dsc: the store was asked for their sizes alone".to_owned()]
+        } else {
+            vec![
+                format!("the bytes of {} objects ({bytes} bytes): the store was asked for their sizes alone", pointers.len()),
+                "whether packages, .dsc and .changes say what the records in the manifest say".to_owned(),
+            ]
+        };
+        let signatures = "signatures of .changes and .dsc: the manifest's signature stands for them";
+        let not_checked = not_checked.into_iter().chain([signatures.to_owned()]).collect();
         let uploads = manifests.answer(uploaded, Verify::Head, not_checked);
         let statement = manifests.statement(self.said.job);
+        self.check_key(&statement)?;
         problems.extend(compose::check_job(&statement, self.said));
         if !problems.is_empty() {
             return Err(self.refused(problems));
         }
-        Ok(Taken { statement, files, uploads: Some(uploads), _scratch: None, _attested: None })
+        Ok(Taken { statement, files, written: false, uploads: Some(uploads), _scratch: None, _attested: None })
+    }
+}
+
+impl Taking<'_> {
+    /// Refuses a key that would sign for files which nobody here has read.
+    fn check_key(&self, statement: &Statement) -> Result<(), DeployError> {
+        if self.attestor.is_none_or(|attestor| attestor.key.is_none()) {
+            return Ok(());
+        }
+        let signed = |text: &str| Record::parse(text.as_bytes()).is_ok_and(|record| record.provenance.is_some());
+        let mut records = statement.builds.iter().flat_map(Build::records);
+        match records.find(|(_, text)| !signed(text)) {
+            Some((file, _)) => Err(DeployError::Verify(format!(
+                "--verify=head reads no files, so the key for provenance would sign for {} without anybody having read it here; give the key \
+                 (DDB_PROVENANCE_KEY) to `ddb-deploy upload`, use --verify=full, or unset it",
+                file.path.file()
+            ))),
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,19 +1,21 @@
 //! Statements replayed one after another on a commit: each sees what those before it changed, and makes a commit of its own.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use crate::formats::pool::path::PoolPath;
 use crate::formats::pool::pointer::Pointer;
+use crate::formats::provenance::policy::Policy;
 use crate::formats::statement::fit::{Problem, check_suite};
 use crate::formats::statement::replay::{self, Conflict, Outcome, Rules};
 use crate::formats::statement::{Statement, message};
-use crate::formats::suite::checks;
 use crate::formats::suite::place::RecordPlace;
 use crate::places::git::land::Edits;
 use crate::places::git::{Author, GitError, Oid};
 use crate::places::store::StoreError;
 use crate::stories::archive::{OpenArchive, OpenError};
-use crate::stories::provenance::{Envelopes, Judge, policy};
+use crate::stories::provenance::landing::{self, LandingError, is_required};
+use crate::stories::provenance::{Objects, policy};
 use crate::words::archive::Archive;
 use crate::words::name::SourceName;
 
@@ -22,6 +24,8 @@ pub struct Chain<'a> {
     open: &'a OpenArchive,
     archive: Archive,
     tip: Oid,
+    /// Whose provenance counts, once that was asked.
+    policy: OnceCell<Policy>,
 }
 
 /// What a statement changes on the tip of a chain.
@@ -64,7 +68,7 @@ impl<'a> Chain<'a> {
     /// The commit holds no usable configuration.
     pub fn at(open: &'a OpenArchive, base: Oid) -> Result<Self, OpenError> {
         let archive = open.configuration(&open.repository.snapshot(base)?)?;
-        Ok(Self { open, archive, tip: base })
+        Ok(Self { open, archive, tip: base, policy: OnceCell::new() })
     }
 
     /// Returns the newest commit.
@@ -81,42 +85,45 @@ impl<'a> Chain<'a> {
         self.open.repository.hydrate(files.into_iter().map(|(_, blob)| blob))
     }
 
-    /// Replays a statement on the newest commit; nothing is written. Envelopes are looked at where a suite requires provenance.
+    /// Replays a statement on the newest commit; nothing is written. Where a suite requires provenance, envelopes are looked at, and
+    /// packages whose records came from elsewhere.
     ///
     /// # Errors
     /// It does not fit.
-    pub fn replay(&self, statement: &Statement, rules: Rules, envelopes: Envelopes<'_>) -> Result<Replayed, Unfit> {
+    pub fn replay(&self, statement: &Statement, rules: Rules, objects: Objects<'_>) -> Result<Replayed, Unfit> {
         check_suite(statement, &self.archive).map_err(Unfit::Suite)?;
         let snapshot = self.open.repository.snapshot(self.tip)?;
         let state = snapshot.tip_of(statement.builds.iter().map(|build| &build.source))?;
         let mut outcome = replay::replay(statement, &state, rules).map_err(Unfit::Conflicts)?;
         let edits = std::mem::take(&mut outcome.edits);
         let edits = edits.into_iter().map(|(path, content)| (path, content.map(String::into_bytes))).collect();
-        self.check_provenance(&edits, envelopes)?;
+        self.check_provenance(&edits, objects)?;
         Ok(Replayed { outcome, edits, pool: state.pool })
     }
 
     /// Checks the provenance of every record that comes into a suite which requires it.
-    fn check_provenance(&self, edits: &Edits, envelopes: Envelopes<'_>) -> Result<(), Unfit> {
+    fn check_provenance(&self, edits: &Edits, objects: Objects<'_>) -> Result<(), Unfit> {
         if !self.archive.suites.values().any(|suite| suite.require_provenance) {
             return Ok(());
         }
-        let requires = |place: &RecordPlace| self.archive.suite(&place.codename).is_some_and(|suite| suite.require_provenance);
         let coming = edits.iter().filter_map(|(path, content)| Some((path.parse::<RecordPlace>().ok()?, content.as_deref()?)));
-        let mut coming = coming.filter(|(place, _)| requires(place)).peekable();
-        if coming.peek().is_none() {
+        let coming: Vec<_> = coming.filter(|(place, _)| is_required(&self.archive, place)).collect();
+        if coming.is_empty() {
             return Ok(());
         }
-        let policy = policy(&self.open.repository.snapshot(self.tip)?, &self.archive)?;
-        let judge = Judge::new(&policy, envelopes);
-        let mut problems = Vec::new();
-        for (place, bytes) in coming {
-            let (file, fault) = match checks::read_at(&place, bytes) {
-                Ok(record) => (record.path.file().to_string(), judge.fault(&place.source, &record)?),
-                Err(problem) => (problem.path, Some(problem.fault)),
-            };
-            problems.extend(fault.map(|reason| Problem { file, reason }));
-        }
+        let snapshot = self.open.repository.snapshot(self.tip)?;
+        let policy = match self.policy.get() {
+            Some(policy) => policy,
+            None => {
+                // No statement changes it.
+                let read = policy(&snapshot, &self.archive)?;
+                self.policy.get_or_init(|| read)
+            }
+        };
+        let problems = landing::check(&snapshot, policy, &coming, objects).map_err(|fault| match fault {
+            LandingError::Open(fault) => Unfit::Open(fault),
+            LandingError::Store(fault) => Unfit::Store(fault),
+        })?;
         if problems.is_empty() { Ok(()) } else { Err(Unfit::Suite(problems)) }
     }
 

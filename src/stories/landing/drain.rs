@@ -20,7 +20,7 @@ use crate::places::git::remote::Move;
 use crate::places::git::{Author, GitError, Oid};
 use crate::places::store::{Intent, ObjectStore, StoreError, in_parallel};
 use crate::stories::archive::{OpenArchive, OpenError};
-use crate::stories::provenance::Envelopes;
+use crate::stories::provenance::Objects;
 
 /// How many statements one push lands at most: each is some hundred bytes of git's arguments.
 pub const BATCH: usize = 256;
@@ -31,8 +31,8 @@ pub struct Own<'a> {
     pub statement: &'a Statement,
     /// How it is landed.
     pub rules: Rules,
-    /// Where its provenance is, which need not be in the store yet.
-    pub envelopes: Envelopes<'a>,
+    /// Where its provenance and packages are, which need not be in the store yet.
+    pub objects: Objects<'a>,
     /// Stores the objects that the edits name.
     pub store: &'a mut dyn FnMut(&Replayed) -> Result<(), StoreError>,
 }
@@ -99,7 +99,7 @@ pub fn drain(
     let mut drained = Drained { tip: base, moves: Vec::new(), verdicts: Verdicts::new(), own: None };
     // One's own statement goes first: what it is found to be does not depend on others that wait.
     if let Some(own) = own {
-        let replayed = chain.replay(own.statement, own.rules, own.envelopes).map_err(DrainError::Own)?;
+        let replayed = chain.replay(own.statement, own.rules, own.objects).map_err(DrainError::Own)?;
         (own.store)(&replayed)?;
         let commit = chain.extend(own.statement, &replayed, "", committer, committer)?;
         drained.own = Some((replayed, commit));
@@ -130,7 +130,7 @@ fn land_one(
     parked: &Parked,
     committer: &Author,
 ) -> Result<ParkedVerdict, DrainError> {
-    let replayed = match chain.replay(&parked.statement, parked.rules, Envelopes::of(store)) {
+    let replayed = match chain.replay(&parked.statement, parked.rules, Objects::of(store)) {
         Ok(replayed) => replayed,
         Err(Unfit::Conflicts(conflicts)) => return Ok(ParkedVerdict { conflicts, rejected: None, ..ParkedVerdict::rejected("") }),
         Err(Unfit::Suite(problems)) => {

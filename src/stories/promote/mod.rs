@@ -25,7 +25,7 @@ use crate::places::store::{ObjectStore, StoreError};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::deploy::BuildState;
 use crate::stories::event::{Event, Listener};
-use crate::stories::provenance::suite::{self, SuiteError};
+use crate::stories::provenance::suite::{self, Asked, SuiteError};
 use crate::stories::served::ServedError;
 use crate::stories::served::snapshot::SnapshotFault;
 use crate::words::archive::{Archive, Suite};
@@ -308,7 +308,10 @@ fn step(request: &PromoteRequest, open: &OpenArchive, tip: Oid, store: &dyn Obje
         }
     };
     let wanted = request.sources.as_ref();
-    suite::check_coming(&open.repository, (&origin, from), (&tip, to), &archive, wanted, store)?;
+    // What landed in a suite that requires provenance was compared with its package there.
+    let compared = open.configuration(&origin)?.suite(from).is_some_and(|suite| suite.require_provenance);
+    let into = Asked { codename: to, snapshot: &tip, archive: &archive };
+    suite::check_coming(&open.repository, (&origin, from, compared), into, wanted, store)?;
     let ways = Ways { request, origin: &origin, from, tip: &tip, to, to_suite };
     let mut edits = TreeEdits::new();
     let (packages, notes) = match &request.sources {

@@ -1,15 +1,18 @@
 //! The pool files of an older state: pointers that were removed or replaced since must come back, or nothing could be published.
 //!
-//! Only what differs between the two pools is looked at, and of that only what the records that come back name.
+//! Only what differs between the two pools is looked at, and of that only what the records that come back name: their files and
+//! their provenance.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::PromoteError;
 use crate::formats::pool::path::PoolPath;
 use crate::formats::pool::pointer::Pointer;
+use crate::formats::statement::replay::{Tip, with_digest};
 use crate::formats::suite::checks::{RecordProblem, files_named, read_at};
-use crate::places::git::Oid;
+use crate::formats::suite::record::Record;
 use crate::places::git::read::Snapshot;
+use crate::places::git::{Oid, Repository};
 use crate::places::store::{Intent, ObjectStore};
 use crate::words::name::{Codename, SourceName};
 
@@ -37,14 +40,19 @@ pub(super) fn to_restore(
     for source in &sources {
         let now = tip.tip_of(std::iter::once(source))?;
         for (place, text) in origin.records_in(from, source, &origin.folders_of(from, source)?)? {
-            let files = read_at(&place, text.as_bytes()).and_then(|record| files_named(&place, &record));
-            let files = match files {
-                Ok(files) => files,
+            let read = read_at(&place, text.as_bytes()).and_then(|record| Ok((files_named(&place, &record)?, record)));
+            let (files, record) = match read {
+                Ok(read) => read,
                 Err(problem) => {
                     problems.push(problem);
                     continue;
                 }
             };
+            for (path, object, blob) in provenance(&record, &now, &differing) {
+                if restored.insert(path.to_string(), blob).is_none() {
+                    pointers.push((place.clone(), path, object));
+                }
+            }
             for (path, pointer) in files {
                 let Some(blob) = differing.get(&path) else { continue };
                 if let Some(taken) = now.pool.get(&path).filter(|taken| **taken != pointer)
@@ -68,6 +76,19 @@ pub(super) fn to_restore(
         }
     }
     if problems.is_empty() { Ok(restored) } else { Err(PromoteError::Pool { problems }) }
+}
+
+/// Returns the provenance of a record that no pool file of its source is any more, with the place where it comes back: its own, or one
+/// beside it where another build's has that name now.
+fn provenance(record: &Record<'_>, now: &Tip, differing: &BTreeMap<PoolPath, Oid>) -> Vec<(PoolPath, Pointer, Oid)> {
+    let gone = record.provenance.iter().chain(&record.claims).filter(|object| !now.pool.values().any(|kept| kept == *object));
+    let found = gone.filter_map(|object| {
+        let blob = Repository::oid_of_blob(object.encode().as_bytes())?;
+        let (path, _) = differing.iter().find(|(path, held)| path.source() == record.path.source() && **held == blob)?;
+        let path = if now.pool.contains_key(path) { with_digest(path, &object.oid)? } else { path.clone() };
+        Some((path, *object, blob))
+    });
+    found.collect()
 }
 
 fn names(text: &str, pointer: &Pointer) -> bool {

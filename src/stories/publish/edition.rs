@@ -11,10 +11,11 @@ use crate::formats::pool::path::PoolPath;
 use crate::formats::pool::pointer::Pointer;
 use crate::formats::release::Release;
 use crate::places::git::Oid;
+use crate::places::git::read::Snapshot;
 use crate::places::store::ObjectStore;
 use crate::stories::event::{Event, Listener};
 use crate::stories::fold::{self, Bytes, Fold, FoldError, Last, Wanted, fold};
-use crate::stories::provenance::suite;
+use crate::stories::provenance::suite::{self, Asked};
 use crate::words::archive::Archive;
 use crate::words::date::Timestamp;
 use crate::words::digest::Sha256;
@@ -77,7 +78,9 @@ impl Edition {
             last => last,
         };
         let wanted = Wanted { repack: request.repack, now: date, ..Wanted::default() };
-        let provenance = suite::check(&open.repository, &snapshot, &archive, &codename, last.as_ref(), places.store)?;
+        let asked = Asked { codename: &codename, snapshot: &snapshot, archive: &archive };
+        let configuration = |snapshot: &Snapshot<'_>| open.configuration(snapshot);
+        let provenance = suite::check(&open.repository, asked, &snapshot, last.as_ref(), &configuration, places.store)?;
         let mut fold = fold(&open.repository, &snapshot, &archive, &codename, last.as_ref(), &bytes, wanted)?;
         fold.record.provenance = provenance;
         let other_policy = policy != provenance;
@@ -108,6 +111,24 @@ impl Edition {
             again_with_contents,
             pool,
         })
+    }
+
+    /// Judges the provenance of what is to be served by the newest commit, which may have another policy than the one that was folded.
+    ///
+    /// # Errors
+    /// The suite requires provenance by now that records have not.
+    pub(super) fn judge_by_tip(&self, places: &Places<'_>, staged: &Staged) -> Result<(), PublishError> {
+        let (open, tip) = (places.open, places.open.tip()?);
+        if tip.commit() == self.base {
+            return Ok(());
+        }
+        let archive = open.configuration(&tip)?;
+        let asked = Asked { codename: &self.codename, snapshot: &tip, archive: &archive };
+        let records = open.repository.snapshot(self.base)?;
+        let configuration = |snapshot: &Snapshot<'_>| open.configuration(snapshot);
+        let last = stage::folded(&open.repository, &self.codename, staged)?;
+        suite::check(&open.repository, asked, &records, last.as_ref(), &configuration, places.store)?;
+        Ok(())
     }
 
     /// Gives the Release another date.

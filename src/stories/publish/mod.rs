@@ -367,6 +367,7 @@ fn finish(
     listener(Event::Detail(format!("Release {} of {} was staged and not served; it goes first", staged.inputs.sequence, request.codename)));
     let base = staged.base(&request.codename)?;
     let mut edition = Edition::at(request, places, base, staged.inputs.date, Some(staged), listener)?;
+    edition.judge_by_tip(places, staged)?;
     if edition.release.text().as_bytes() == staged.release {
         let (signed, logged) = match together.take(&request.codename, staged) {
             Some(asked) => (sign(request, places, &edition), asked),

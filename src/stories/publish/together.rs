@@ -12,7 +12,7 @@ use super::decide::{Decision, decide};
 use super::edition::Edition;
 use super::logging::{self, Asked, ConfiguredLog};
 use super::stage::{self, Staged};
-use super::{DistsRequest, Places, PublishError, TRIES, land_inbox, stage_new};
+use super::{DistsRequest, Places, PublishError, TRIES, land_inbox, stage_new, warn_of_rewritten};
 use crate::places::lanes::in_lanes;
 use crate::stories::archive::OpenArchive;
 use crate::stories::event::{Event, Listener};
@@ -54,6 +54,12 @@ pub fn begin(request: &DistsRequest, places: &Places<'_>, listener: Listener<'_>
         let logs = logging::logs(places)?;
         let last = match stage::newest(&places.open.repository, &request.codename)? {
             Some(staged) if staged.signatures.is_none() => {
+                // What the newest commit may hold back is judged before a log is asked about it.
+                let (tip, base) = (places.open.tip()?, staged.base(&request.codename)?);
+                let archive = places.open.configuration(&tip)?;
+                if tip.commit() != base && archive.suite(&request.codename).is_some_and(|suite| suite.require_provenance) {
+                    return Ok(None);
+                }
                 return Ok(Some(Waiting { request: request.clone(), staged, logs, own: false }));
             }
             served => served,
@@ -62,6 +68,10 @@ pub fn begin(request: &DistsRequest, places: &Places<'_>, listener: Listener<'_>
         let mut edition = Edition::at(request, places, base, request.now, last.as_ref(), listener)?;
         if last.is_some() && matches!(decide(request, last.as_ref(), &edition), Decision::Same(_)) {
             return Ok(None);
+        }
+        if let Some(last) = &last {
+            // Later this run sees its own Release, which was made of the rewritten branch.
+            warn_of_rewritten(request, places, last, base, listener)?;
         }
         logging::are_ready(&logs)?;
         if let Some((_, commit)) = stage_new(request, places, last.as_ref(), &mut edition)? {

@@ -10,10 +10,13 @@ use serde::{Deserialize, Serialize};
 use super::logs::key_file;
 use super::one_line;
 use super::places::address;
-use crate::words::name::SourceName;
+use crate::words::name::{PackageName, SourceName};
 
-/// Stands for every source package.
+/// Stands for every source or binary package.
 const ANY: &str = "*";
+
+/// How the name of a package with the debug symbols of another one ends.
+const SYMBOLS: &str = "-dbgsym";
 
 /// Whose provenance counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +34,10 @@ pub struct ProvenanceSettings {
 pub struct ProvenanceProject {
     /// The source packages that it may bring; `*` is any.
     pub sources: Vec<String>,
+    /// The binary packages that it may bring, each with its `-dbgsym`; `*` is any. These and no others, also where another source has
+    /// the name in the suite. Empty: every name that no source has there which the project may not bring.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<String>,
     /// The address of its repository (`https://gitlab.example.org/debian/hello`): what a certificate must say, and what a key's holder
     /// must have said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,6 +66,18 @@ impl ProvenanceProject {
         self.sources.iter().any(|source| source == ANY || source == package)
     }
 
+    /// Tells whether `packages` has a binary package; `None` where it has nothing, so that names are free to whoever comes first.
+    pub fn lists(&self, package: &str) -> Option<bool> {
+        let name = package.strip_suffix(SYMBOLS).unwrap_or(package);
+        let listed = || self.packages.iter().any(|listed| listed == ANY || listed == package || listed == name);
+        (!self.packages.is_empty()).then(listed)
+    }
+
+    /// Tells whether it may bring every source package.
+    pub fn brings_all(&self) -> bool {
+        self.sources.iter().any(|source| source == ANY)
+    }
+
     fn check(&self, name: &str) -> Result<(), String> {
         let wrong = |fault: &str| Err(format!("provenance.projects.\"{}\": {fault}", name.escape_debug()));
         if self.sources.is_empty() {
@@ -66,6 +85,10 @@ impl ProvenanceProject {
         }
         if let Some(fault) = self.sources.iter().filter(|source| *source != ANY).find_map(|source| source.parse::<SourceName>().err()) {
             return wrong(&fault.to_string());
+        }
+        if let Some(fault) = self.packages.iter().filter(|package| *package != ANY).find_map(|package| package.parse::<PackageName>().err())
+        {
+            return wrong(&format!("packages: {fault}"));
         }
         if self.keys.is_empty() && self.trusted_root.is_none() {
             return wrong("it needs keys, or a trusted-root with issuer, repository and refs");
@@ -103,5 +126,23 @@ impl ProvenanceSettings {
             one_line("provenance.projects", Some(name))?;
             project.check(name)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_are_listed_with_their_symbols_or_not_at_all() {
+        let project = |packages: &[&str]| ProvenanceProject {
+            packages: packages.iter().map(|package| (*package).to_owned()).collect(),
+            ..ProvenanceProject::default()
+        };
+        assert_eq!(project(&[]).lists("hello"), None);
+        let listed = project(&["hello", "world"]);
+        let of = |package: &str| listed.lists(package);
+        assert_eq!((of("hello"), of("hello-dbgsym"), of("hello-doc"), of("libc6")), (Some(true), Some(true), Some(false), Some(false)));
+        assert_eq!(project(&["*"]).lists("libc6"), Some(true));
     }
 }

@@ -93,7 +93,7 @@ fn cosign_agrees_on_good_and_on_changed_ones() {
             let bytes = serde_json::to_vec(&json).unwrap();
             let policy = if certified { &by_certificate } else { &by_key };
             let content = if same { &deb } else { &other };
-            let ours = policy.approve("hello", &bytes).and_then(|approved| approved.names(&Sha256::of(content)));
+            let ours = policy.approve("hello", None, &bytes).and_then(|approved| approved.names(&Sha256::of(content)));
             let name = format!("{number}.json");
             site.sandbox.write(&name, &bytes);
             let file = if same { "out/hello_1_amd64.deb" } else { "other.deb" };

@@ -5,7 +5,7 @@ use crate::shared::Shared;
 use crate::specimens::{Gpg, configure};
 
 /// Lets trixie require provenance by the key `ed`, wherever its table stands in ddb.toml; with lines in front.
-fn require(sandbox: &Sandbox, front: &str) {
+pub(super) fn require(sandbox: &Sandbox, front: &str) {
     let file = sandbox.archive().join("ddb.toml");
     let text = std::fs::read_to_string(&file).unwrap();
     let table = text.lines().find(|line| line.starts_with("[suites.")).unwrap();

@@ -72,6 +72,9 @@ fn another_key_other_bytes_another_project_and_no_signature_are_refused() {
     let kind = json!({"/predicateType": "https://spdx.dev/Document"});
     leave(&sandbox, &sign(&sandbox, &statement(&deb, kind), "hello.pem"));
     refused(&sandbox, "its predicate is https://spdx.dev/Document");
+    // The same bytes under another package's name.
+    leave(&sandbox, &sign(&sandbox, &statement(&deb, json!({"/subject/0/name": "out/libc6_9_amd64.deb"})), "hello.pem"));
+    refused(&sandbox, "it calls this file libc6_9_amd64.deb, and it is hello_1_amd64.deb");
     // What is about other bytes is about nothing here.
     leave(&sandbox, &sign(&sandbox, &statement(b"other bytes", json!({})), "hello.pem"));
     sandbox.commit("out", &[]).exits(3).says("hello_1.intoto.jsonl: names no package here");
@@ -155,7 +158,7 @@ fn only_what_changed_is_judged_again_and_everything_when_the_policy_changes() {
     // What was judged is not read again.
     std::fs::remove_file(object(&sandbox, &Sha256::of(&hello).to_hex())).unwrap();
     let deb = std::fs::read(sandbox.deb("world", "world", "1", "amd64", "")).unwrap();
-    let envelope = sign(&sandbox, &statement(&deb, json!({})), "world.pem");
+    let envelope = sign(&sandbox, &statement(&deb, json!({"/subject/0/name": "world_1_amd64.deb"})), "world.pem");
     sandbox.write("world/world.dsse.json", serde_json::to_vec(&envelope).unwrap());
     sandbox.commit("world", &[]).ok();
     let answer = sandbox.dists(&["--json"]).ok().json();

@@ -70,6 +70,11 @@ fn several_suites_of_one_run_wait_for_the_log_together() {
     configure(&sandbox, &std::fs::read_to_string(sandbox.path(POLICY)).unwrap(), "timeout = \"100s\"\n");
     assert_eq!(outcomes(all(&[]).ok().json()), ["published"; 3]);
     sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
+    all(&["--renew"]).ok();
+    // A branch that was written anew is said of each, as where one is published alone.
+    sandbox.git(&["commit", "-q", "--amend", "--allow-empty", "-m", "Another word"]).ok();
+    let said = all(&["--renew"]).ok().err;
+    assert_eq!(said.matches("its history was rewritten since").count(), 3, "{said}");
 }
 
 #[test]
