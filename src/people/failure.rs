@@ -344,6 +344,7 @@ impl From<RebuildError> for Failure {
             RebuildError::Stage(_)
             | RebuildError::NoReleases { .. }
             | RebuildError::NoBase { .. }
+            | RebuildError::CutOff { .. }
             | RebuildError::Fold { .. }
             | RebuildError::Lists { .. } => Exit::Archive,
         };
