@@ -4,6 +4,7 @@
 //! So a publish that goes on meanwhile is no alarm.
 
 mod answer;
+mod bases;
 mod compare;
 mod error;
 mod expiry;
@@ -134,8 +135,10 @@ pub fn monitor(
         listener(Event::Detail(format!("reading dists/{codename}/InRelease of {}", site.name())));
         fetched.push(sites::fetch(site, codename));
     }
-    let after = Releases::read(&watched.open.repository, &history::look(watched.open)?, &archive.trust)?;
+    let tips_now = history::look(watched.open)?;
+    let after = Releases::read(&watched.open.repository, &tips_now, &archive.trust)?;
 
+    bases::check(watched.open, &before, &tips_now, &mut state, &mut findings)?;
     compare::leaves(&logs, &after, &state.acknowledged, &mut findings);
     let then = |base: &str| archive.modes_of(watched.open, base);
     for codename in &archive.codenames {

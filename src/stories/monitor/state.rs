@@ -34,6 +34,9 @@ pub struct State {
     /// The newest Release that a site served, by address and suite.
     #[serde(default)]
     pub sites: BTreeMap<String, SiteMemory>,
+    /// Commits that Releases were made from and that were in the history of the archive's branch when they were seen first.
+    #[serde(default)]
+    pub bases: BTreeSet<String>,
     /// What a person has looked into and said to be known.
     #[serde(default)]
     pub acknowledged: BTreeSet<String>,
@@ -100,6 +103,7 @@ impl State {
             logs: BTreeMap::new(),
             branches: BTreeMap::new(),
             sites: BTreeMap::new(),
+            bases: BTreeSet::new(),
             acknowledged: BTreeSet::new(),
         }
     }
