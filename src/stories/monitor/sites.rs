@@ -12,6 +12,7 @@ use crate::places::git::Oid;
 use crate::places::sign::{PublicCertificate, verify_release};
 use crate::places::transparency::site::Site;
 use crate::stories::archive::{OpenArchive, OpenError};
+use crate::words::causes::chain;
 use crate::words::digest::Sha256;
 use crate::words::name::Codename;
 
@@ -192,15 +193,4 @@ impl Compared<'_> {
             _ => drop(memory.insert(subject.to_owned(), seen)),
         }
     }
-}
-
-/// Returns an error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(fault) = cause {
-        text = format!("{text}: {fault}");
-        cause = fault.source();
-    }
-    text
 }
