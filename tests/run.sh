@@ -17,7 +17,25 @@ command -v cargo >/dev/null || {
 cargo build --release --locked --bins
 
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+memory=
+trap 'rm -rf "$log" "$memory"' EXIT
+
+# Tests mostly wait: for disks, and for servers and logs that take their time. Their folders lie in memory where there is plenty of it,
+# and programs may be run there; more of them run at once than there are processors. TMPDIR and RUST_TEST_THREADS say otherwise.
+plenty=$((6 << 20)) # KiB
+if [ -z "${TMPDIR:-}" ] && [ "$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)" -ge "$plenty" ]; then
+    memory=$(mktemp -d /dev/shm/ddb-tests-XXXXXX 2>/dev/null) || memory=
+fi
+if [ -n "$memory" ]; then
+    chmod 755 "$memory" # apt runs its methods as another user
+    printf '#!/bin/sh\n' >"$memory/program"
+    chmod +x "$memory/program"
+    if [ "$(df -k --output=avail "$memory" | tail -n 1)" -ge "$plenty" ] && "$memory/program" 2>/dev/null; then
+        export TMPDIR=$memory
+    fi
+fi
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))}
+
 status=0
 cargo test --release --locked --no-fail-fast "$@" 2>&1 | tee "$log" || status=$?
 

@@ -54,6 +54,8 @@ pub enum Exit {
     NotWatched = 31,
     /// `rebuild`: what was published is not what the repository gives.
     Differs = 35,
+    /// `rebuild`: nothing differs, but not everything was compared.
+    NotWhole = 36,
 }
 
 /// The table for `--help`.
@@ -83,7 +85,8 @@ Exit codes:
   27  verify: something could not be fetched
   30  monitor: there is an alarm
   31  monitor: a log, a site or the Git remote was not reached
-  35  rebuild: what was published is not what the repository gives";
+  35  rebuild: what was published is not what the repository gives
+  36  rebuild: nothing differs, but not everything was compared (--accept)";
 
 impl From<Exit> for std::process::ExitCode {
     fn from(exit: Exit) -> Self {

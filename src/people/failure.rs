@@ -36,6 +36,7 @@ use crate::stories::rebuild::RebuildError;
 use crate::stories::serve::ServeError;
 use crate::stories::served::ServedError;
 use crate::stories::upload::UploadError;
+use crate::words::causes::chain;
 
 /// A failed command.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
@@ -84,21 +85,6 @@ impl Failure {
 /// Returns a file's name with its control characters escaped: a hostile name must not steer a terminal.
 pub(crate) fn plain(name: &str) -> String {
     name.chars().flat_map(|letter| if letter.is_control() { letter.escape_debug().collect::<Vec<_>>() } else { vec![letter] }).collect()
-}
-
-/// Returns an error and its causes in one line, leaving out a cause that only repeats what was said.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(fault) = cause {
-        let said = fault.to_string();
-        if !text.ends_with(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        cause = fault.source();
-    }
-    text
 }
 
 fn of_git(error: &GitError) -> Exit {
@@ -344,6 +330,7 @@ impl From<RebuildError> for Failure {
             RebuildError::Stage(_)
             | RebuildError::NoReleases { .. }
             | RebuildError::NoBase { .. }
+            | RebuildError::CutOff { .. }
             | RebuildError::Fold { .. }
             | RebuildError::Lists { .. } => Exit::Archive,
         };

@@ -3,6 +3,7 @@
 //! Nothing here reads a file, a clock or the network. Every other layer may import this one; it imports none of them.
 
 pub mod archive;
+pub mod causes;
 pub mod date;
 pub mod deb822;
 pub mod digest;

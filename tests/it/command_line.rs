@@ -261,6 +261,7 @@ fn the_readmes_table_of_exit_codes_is_that_of_the_programs() {
         Exit::Alarm,
         Exit::NotWatched,
         Exit::Differs,
+        Exit::NotWhole,
     ];
     assert_eq!(codes.map(|exit| exit as u8).to_vec(), help.keys().copied().collect::<Vec<_>>());
     for program in ["ddb-deploy", "ddb-publish"] {

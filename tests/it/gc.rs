@@ -292,7 +292,7 @@ fn deploys_and_the_collector_at_once_lose_nothing() {
             (collected.join().unwrap(), deployed.join().unwrap())
         });
         assert!(deployed.status.success(), "{}", String::from_utf8_lossy(&deployed.stderr));
-        assert!(collected.status.success(), "{}", String::from_utf8_lossy(&collected.stderr));
+        assert!(collected.status.success(), "{}{}", String::from_utf8_lossy(&collected.stdout), String::from_utf8_lossy(&collected.stderr));
         let answer: Value = serde_json::from_slice(&collected.stdout).unwrap();
         removed += answer["objects"]["removed"]["objects"].as_u64().unwrap();
         assert_eq!(answer["endangered"], serde_json::json!([]));

@@ -1,6 +1,7 @@
 //! `ddb-publish monitor` against real Sigsum logs, logs that lie, tiles, sites and Git histories that somebody attacks: each attack is
 //! mounted, and each is named.
 
+mod bases;
 mod bundles;
 mod git;
 mod known;

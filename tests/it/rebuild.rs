@@ -3,7 +3,9 @@
 mod attacks;
 mod clones;
 mod encoders;
-mod plant;
+mod history;
+pub mod plant;
+mod site;
 
 use std::collections::BTreeMap;
 

@@ -52,7 +52,11 @@ impl Run {
 
 impl Sandbox {
     pub fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("ddb-test-").tempdir().unwrap();
+        Self::below(&std::env::temp_dir())
+    }
+
+    fn below(folder: &Path) -> Self {
+        let folder = tempfile::Builder::new().prefix("ddb-test-").tempdir_in(folder).unwrap();
         std::fs::create_dir(folder.path().join("home")).unwrap();
         // apt runs its methods as another user, who must be able to look in.
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -64,7 +68,12 @@ impl Sandbox {
         Self::new().and_archive()
     }
 
-    /// The same, made at this time, which is the time of every later command that is not given another.
+    /// The same on the disk, wherever temporary files are: for tests in which it must take its time.
+    pub fn with_archive_on_disk() -> Self {
+        Self::below(Path::new("/var/tmp")).and_archive()
+    }
+
+    /// The same as with_archive, made at this time, which is the time of every later command that is not given another.
     pub fn with_archive_at(now: &str) -> Self {
         let mut sandbox = Self::new();
         sandbox.environment.insert("DDB_NOW".to_owned(), now.to_owned());

@@ -413,7 +413,7 @@ fn check_nothing_lost(sandbox: &Sandbox, original: &BTreeMap<String, Vec<u8>>) -
 
 #[test]
 fn an_upload_that_is_killed_at_any_step_goes_on_where_it_was() {
-    let sandbox = Sandbox::with_archive();
+    let sandbox = Sandbox::with_archive_on_disk();
     configure(&sandbox, "", "[store]\npath = \"../objects\"");
     for number in 0..12 {
         sandbox.deb("out", &format!("package{number:02}"), "1", "amd64", "Source: many\n");

@@ -130,8 +130,9 @@ ddb/releases/*; or the SHA-256 of a Release. Any clone that has these branches a
 bare and partial ones too. The suite is folded from its records, without caches and kept blocks, and every file that Release lists \
 must come out with the same bytes, or, where another version of a compressor made it, with the same text. The signatures must be \
 by the keys of that commit. Only Contents need the object store. What differs is named to the package and field, where the published \
-bytes are at hand: in the store of an archive whose blocks can be read, or by --site. Exits with 35 where anything differs, or when \
-the commit was removed from history.
+bytes are at hand: in the store of an archive whose blocks can be read, or by --site. The commit must stand in the history of the \
+archive's branch (HEAD's, or --branch). Exits with 35 where anything differs, and with 36 where nothing does and some files were not \
+looked at, unless --accept says that this will do.
 
 Examples:
   $ ddb-publish -C archive rebuild trixie

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::formats::blocks::encoders::Encoders;
 use crate::people::answer::{self, Answer};
@@ -34,6 +34,18 @@ pub(super) struct Rebuild {
     /// Make Contents of the packages that `git lfs pull` brought into this clone, and not of what the object store has
     #[arg(long)]
     local_objects: bool,
+    /// Exit with 0 although files were compared only so; may be repeated
+    #[arg(long, value_name = "HOW")]
+    accept: Vec<Accept>,
+}
+
+/// How a file may have been compared without being looked at itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Accept {
+    /// By the digest of its plain form, since another compressor made it and its bytes are not at hand
+    PlainSame,
+    /// Not at all, with --without-contents
+    LeftOut,
 }
 
 pub(super) fn run(common: &Common, options: Rebuild) -> Result<ExitCode, Failure> {
@@ -52,7 +64,20 @@ pub(super) fn run(common: &Common, options: Rebuild) -> Result<ExitCode, Failure
     };
     let answer = rebuild(&request, &open, &|event| progress.show(event))?;
     answer::print(&answer, common.json);
-    Ok(if answer.verdict == Verdict::Differs { Exit::Differs } else { Exit::Done }.into())
+    Ok(exit(&answer, &options.accept).into())
+}
+
+fn exit(answer: &RebuildAnswer, accepted: &[Accept]) -> Exit {
+    let is_accepted = |file: &RebuiltFile| match file.outcome {
+        Outcome::PlainSame => accepted.contains(&Accept::PlainSame),
+        Outcome::LeftOut => accepted.contains(&Accept::LeftOut),
+        Outcome::Same | Outcome::SameContent | Outcome::Differs => true,
+    };
+    match answer.verdict {
+        Verdict::Differs => Exit::Differs,
+        Verdict::NotWhole if !answer.files.iter().all(is_accepted) => Exit::NotWhole,
+        Verdict::Same | Verdict::SameContent | Verdict::NotWhole => Exit::Done,
+    }
 }
 
 impl Answer for RebuildAnswer {
@@ -84,7 +109,7 @@ impl Answer for RebuildAnswer {
             let reason = file.reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
             line(format!("{}: {what}{reason}", file.path));
         }
-        if self.verdict == Verdict::SameContent && self.encoders != self.own_encoders {
+        if matches!(self.verdict, Verdict::SameContent | Verdict::NotWhole) && self.encoders != self.own_encoders {
             let names = |names: &Encoders| names.iter().cloned().collect::<Vec<_>>().join("; ");
             let recorded = if self.encoders.is_empty() { "not recorded".to_owned() } else { names(&self.encoders) };
             line(format!("compressors then: {recorded}; here: {}", names(&self.own_encoders)));
@@ -96,11 +121,27 @@ impl Answer for RebuildAnswer {
         text.push_str(&match (self.verdict, self.findings.len()) {
             (Verdict::Same, _) => format!("{}: commit {} gives what was published, byte for byte.\n", self.codename, self.base),
             (Verdict::SameContent, _) => format!("{}: commit {} gives the content that was published.\n", self.codename, self.base),
+            (Verdict::NotWhole, _) => not_whole(self),
             (Verdict::Differs, 1) => format!("{}: 1 problem.\n", self.codename),
             (Verdict::Differs, number) => format!("{}: {number} problems.\n", self.codename),
         });
         text
     }
+}
+
+/// Says what was not compared and what to do about it.
+fn not_whole(answer: &RebuildAnswer) -> String {
+    let number = |outcome| answer.files.iter().filter(|file| file.outcome == outcome).count();
+    let mut missing = Vec::new();
+    match number(Outcome::PlainSame) {
+        0 => {}
+        files => missing.push(format!("{files} by the digest of the plain form alone (say --site, or --accept plain-same)")),
+    }
+    match number(Outcome::LeftOut) {
+        0 => {}
+        files => missing.push(format!("{files} not at all (--accept left-out takes that)")),
+    }
+    format!("{}: nothing differs from what commit {} gives, but of the files {}.\n", answer.codename, answer.base, missing.join(", and "))
 }
 
 fn is_same(answer: &RebuildAnswer) -> bool {

@@ -20,6 +20,7 @@ use crate::formats::artifact::deb::Depth;
 use crate::formats::artifact::dsc::Dsc;
 use crate::formats::contents::FileList;
 use crate::places::sign::uploaders::Uploaders;
+use crate::words::causes::chain;
 use crate::words::date::Timestamp;
 use crate::words::digest::{ExtraDigests, FileFacts, Md5, Sha256};
 use crate::words::name::{FileName, SourceName};
@@ -192,14 +193,7 @@ pub fn read(dir: &Path, options: &ReadOptions<'_>) -> Result<BuildOutput, Proble
 
 /// Returns an error and its causes as one line.
 fn in_one_line(fault: &dyn std::error::Error) -> String {
-    let mut line = fault.to_string();
-    let mut cause = fault.source();
-    while let Some(fault) = cause {
-        line.push_str(": ");
-        line.push_str(&fault.to_string());
-        cause = fault.source();
-    }
-    line.replace('\n', " ")
+    chain(fault).replace('\n', " ")
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::places::s3::{Client, S3Error};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
 use crate::words::archive::{Archive, BucketSettings};
+use crate::words::causes::chain;
 use crate::words::date::Timestamp;
 
 /// What is looked at.
@@ -110,8 +111,7 @@ impl Checks<'_> {
 
     /// Adds a check that could not be made because of this failure.
     fn failed(&mut self, name: &'static str, fault: &dyn std::error::Error) {
-        let causes = std::iter::successors(Some(fault), |fault| fault.source());
-        self.add(name, Outcome::Failed, causes.map(ToString::to_string).collect::<Vec<_>>().join(": "), "");
+        self.add(name, Outcome::Failed, chain(fault), "");
     }
 }
 

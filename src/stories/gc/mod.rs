@@ -93,7 +93,7 @@ pub struct GcAnswer {
     pub blocks: Collected,
     /// The file lists that Contents are made of; `null` where no suite has Contents.
     pub lists: Option<Collected>,
-    /// Objects that a commit began to name while they were removed. Deploy those build outputs again.
+    /// Objects that a commit began to name while they were removed, and that are gone. Deploy those build outputs again.
     pub endangered: Vec<ObjectId>,
 }
 
@@ -197,14 +197,14 @@ pub fn gc(request: &GcRequest, listener: Listener<'_>) -> Result<GcAnswer, GcErr
     roots.read()?;
     listener(Event::End);
 
-    let objects = Sweep { store: open.store(&archive)?, marks: open.derived(&archive, marks::OF_OBJECTS)?, kind: Kind::Objects, request };
+    let own = Sweep { store: open.store(&archive)?, marks: open.derived(&archive, marks::OF_OBJECTS)?, kind: Kind::Objects, request };
     let blocks = Sweep {
         store: open.derived(&archive, sheet::KIND)?,
         marks: open.derived(&archive, marks::OF_BLOCKS)?,
         kind: Kind::Blocks,
         request,
     };
-    let (objects, removed) = objects.run(&mut roots, listener)?;
+    let (objects, removed) = own.run(&mut roots, listener)?;
     let (blocks, _) = blocks.run(&mut roots, listener)?;
     let lists = if contents {
         let (store, marks) = (open.derived(&archive, file_list::KIND)?, open.derived(&archive, marks::OF_LISTS)?);
@@ -213,6 +213,13 @@ pub fn gc(request: &GcRequest, listener: Listener<'_>) -> Result<GcAnswer, GcErr
         None
     };
     roots.read()?;
+    let mut endangered = Vec::new();
+    for oid in removed.into_iter().filter(|oid| roots.names(Kind::Objects, oid)) {
+        // Whoever found it gone in time wrote it again before the commit.
+        if own.store.size(&oid)?.is_none() {
+            endangered.push(oid);
+        }
+    }
     Ok(GcAnswer {
         delete: request.delete,
         refs: roots.count(),
@@ -221,7 +228,7 @@ pub fn gc(request: &GcRequest, listener: Listener<'_>) -> Result<GcAnswer, GcErr
         objects,
         blocks,
         lists,
-        endangered: removed.into_iter().filter(|oid| roots.names(Kind::Objects, oid)).collect(),
+        endangered,
     })
 }
 

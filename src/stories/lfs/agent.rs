@@ -14,6 +14,7 @@ use crate::places::git::Oid;
 use crate::places::store::fs::FolderStore;
 use crate::places::store::{ObjectStore, Source, StoreError};
 use crate::stories::archive::{OpenArchive, OpenError};
+use crate::words::causes::chain;
 
 /// What an agent has at hand once git-lfs has begun.
 struct Session {
@@ -70,9 +71,9 @@ fn complete(oid: String, done: Result<Option<String>, String>) -> Report {
 }
 
 fn begin(folder: &Path, remote: &str) -> Result<Session, String> {
-    let open = open_clone(folder, None).map_err(|fault| with_causes(&fault))?;
-    let archive = configuration(&open, remote).map_err(|fault| with_causes(&fault))?;
-    let store = store_of_clone(&open, &archive, remote).map_err(|fault| with_causes(&fault))?;
+    let open = open_clone(folder, None).map_err(|fault| chain(&fault))?;
+    let archive = configuration(&open, remote).map_err(|fault| chain(&fault))?;
+    let store = store_of_clone(&open, &archive, remote).map_err(|fault| chain(&fault))?;
     Ok(Session { store, local: FolderStore::of_clone(&open.repository) })
 }
 
@@ -93,13 +94,13 @@ fn configuration(open: &OpenArchive, remote: &str) -> Result<crate::words::archi
 
 fn upload(session: &Session, oid: &str, size: u64, path: &str) -> Result<(), String> {
     let pointer = Pointer { oid: oid.parse().map_err(|fault| format!("{oid}: {fault}"))?, size };
-    session.store.put(&pointer, Source::File(Path::new(path))).map(drop).map_err(|fault| with_causes(&fault))
+    session.store.put(&pointer, Source::File(Path::new(path))).map(drop).map_err(|fault| chain(&fault))
 }
 
 fn download(session: &Session, oid: &str, size: u64, reports: &mut dyn Write) -> Result<String, String> {
     let pointer = Pointer { oid: oid.parse().map_err(|fault| format!("{oid}: {fault}"))?, size };
     // The server of a store behind the batch API wants the size, which git-lfs knows.
-    session.store.announce(crate::places::store::Intent::Open, &[pointer]).map_err(|fault| with_causes(&fault))?;
+    session.store.announce(crate::places::store::Intent::Open, &[pointer]).map_err(|fault| chain(&fault))?;
     let mut so_far = 0;
     let mut tell = |since_last: u64| {
         so_far += since_last;
@@ -107,20 +108,9 @@ fn download(session: &Session, oid: &str, size: u64, reports: &mut dyn Write) ->
     };
     let fetched = session.local.receive(&pointer, session.store.as_ref(), &mut tell).map_err(|fault| match fault {
         StoreError::Missing { .. } => format!("{fault}; was it ever deployed or pushed there?"),
-        fault => with_causes(&fault),
+        fault => chain(&fault),
     })?;
     let (_, path) = fetched.keep().map_err(|fault| fault.to_string())?;
     let path = std::path::absolute(&path).unwrap_or(path);
     path.into_os_string().into_string().map_err(|path| format!("{} is not UTF-8", path.display()))
-}
-
-/// Returns an error with its causes in one line.
-fn with_causes(fault: &dyn std::error::Error) -> String {
-    let mut text = fault.to_string();
-    let mut cause = fault.source();
-    while let Some(fault) = cause {
-        text.push_str(&format!(": {fault}"));
-        cause = fault.source();
-    }
-    text
 }

@@ -97,6 +97,8 @@ pub enum FindingKind {
     HistoryRewritten,
     /// A branch is gone.
     BranchGone,
+    /// A Release, or what stays in it, was made from a commit that is not in the history of the archive's branch.
+    BaseNotInHistory,
     /// A log or site does not answer as it should.
     Unreachable,
     /// A log is seen for the first time, and what it shows is believed.

@@ -8,6 +8,7 @@ use crate::places::transparency::LogError;
 use crate::stories::archive::OpenError;
 use crate::stories::publish::PublishError;
 use crate::stories::publish::stage::StageError;
+use crate::words::causes::chain;
 use crate::words::name::Codename;
 
 /// Why a monitor could not look at all, or at a part.
@@ -70,15 +71,4 @@ pub(super) fn say(troubles: Vec<MonitorError>, findings: &mut Findings) -> Resul
         }
     }
     Ok(())
-}
-
-/// Returns an error and its causes in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(fault) = cause {
-        text = format!("{text}: {fault}");
-        cause = fault.source();
-    }
-    text
 }

@@ -4,6 +4,7 @@
 //! So a publish that goes on meanwhile is no alarm.
 
 mod answer;
+mod bases;
 mod compare;
 mod error;
 mod expiry;
@@ -93,6 +94,9 @@ pub fn monitor(
     troubles.append(&mut before.troubles);
     troubles.append(&mut after.troubles);
 
+    if let Err(fault) = bases::check(watched.open, &before, &tips, &mut state, &mut findings) {
+        troubles.push(fault);
+    }
     compare::leaves(&logs, &after, &mut findings);
     compare::proofs(&after, &mut findings);
     let certificates: Vec<PublicCertificate> = archive.certificates.iter().map(|(_, certificate)| certificate.clone()).collect();

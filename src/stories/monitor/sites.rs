@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use super::answer::{FindingKind, WatchedSite};
-use super::error::chain;
 use super::findings::{Findings, name_of};
 use super::releases::{KnownRelease, Releases};
 use super::state::{SiteMemory, State};
@@ -14,6 +13,7 @@ use crate::places::git::Oid;
 use crate::places::sign::{PublicCertificate, verify_release};
 use crate::places::transparency::site::Site;
 use crate::stories::archive::{OpenArchive, OpenError};
+use crate::words::causes::chain;
 use crate::words::date::Timestamp;
 use crate::words::digest::Sha256;
 use crate::words::name::Codename;

@@ -43,6 +43,9 @@ pub struct State {
     /// What was watched, and whom ddb.toml trusted.
     #[serde(default)]
     pub watched: Option<Watch>,
+    /// Commits that Releases were made from and that were in the history of the archive's branch when they were seen first.
+    #[serde(default)]
+    pub bases: BTreeSet<String>,
     /// What a person has looked into and said to be known.
     #[serde(default)]
     pub acknowledged: BTreeSet<String>,
@@ -159,6 +162,7 @@ impl State {
             reached: BTreeMap::new(),
             shown: BTreeMap::new(),
             watched: None,
+            bases: BTreeSet::new(),
             acknowledged: BTreeSet::new(),
         }
     }

@@ -40,6 +40,7 @@ use crate::stories::inbox::{self, InboxError};
 use crate::stories::key::KeyError;
 use crate::stories::provenance::suite::SuiteError;
 use crate::words::archive::{Archive, LogKind};
+use crate::words::causes::chain;
 use crate::words::date::{Span, Timestamp};
 use crate::words::digest::Sha256;
 use crate::words::name::Codename;
@@ -542,9 +543,7 @@ fn serve(
         Ok(_) => answer.removed_files = sweep.plan.steps().len(),
         // The new Release is what clients see. Some buckets let nothing be removed, and mean it.
         Err(fault) if places.target.is_remote() => {
-            let sources: Vec<String> =
-                std::iter::successors(Some(&fault as &dyn std::error::Error), |fault| fault.source()).map(ToString::to_string).collect();
-            answer.notes.push(format!("old by-hash files stay, the next publish tries to remove them: {}", sources.join(": ")));
+            answer.notes.push(format!("old by-hash files stay, the next publish tries to remove them: {}", chain(&fault)));
         }
         Err(fault) => return Err(fault.into()),
     }

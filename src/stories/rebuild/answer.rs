@@ -36,7 +36,7 @@ pub struct RebuildAnswer {
     pub verdict: Verdict,
     /// The signature, where it is good; none also where it was never served.
     pub signature: Option<SignatureAnswer>,
-    /// Whether a branch still leads to the base commit.
+    /// Whether the archive's branch leads to the base commit.
     pub history: History,
     /// The Release and every file that it lists, by path.
     pub files: Vec<RebuiltFile>,
@@ -54,8 +54,10 @@ pub struct RebuildAnswer {
 pub enum Verdict {
     /// The Release and every file that it lists, byte for byte.
     Same,
-    /// The same texts; some files were compared otherwise than byte for byte, as is said of each.
+    /// The same texts; some files are another compressor's and were unpacked, as is said of each.
     SameContent,
+    /// Nothing differs; some files were compared by what Release says of them alone, or left out, as is said of each.
+    NotWhole,
     /// Something is another than the commit gives, or cannot be vouched for by the repository.
     Differs,
 }
@@ -100,16 +102,14 @@ pub struct SignatureAnswer {
     pub served: String,
 }
 
-/// Whether history still has the commit that a Release was made from.
+/// Whether the commit that a Release was made from stands in the history of the archive's branch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum History {
-    /// A branch or tag leads to it.
+    /// It does.
     Kept,
-    /// None does any more: history was rewritten after it was published.
-    Rewritten,
-    /// This clone is shallow and does not tell.
-    Unknown,
+    /// It does not: history was rewritten after it was published, or it was made from a commit that never stood there.
+    Elsewhere,
 }
 
 /// Something that is wrong.
@@ -126,12 +126,21 @@ impl RebuildAnswer {
     pub(super) fn judged(mut self) -> Self {
         self.verdict = if !self.findings.is_empty() {
             Verdict::Differs
+        } else if self.files.iter().any(|file| file.outcome.is_no_comparison()) {
+            Verdict::NotWhole
         } else if self.files.iter().all(|file| file.outcome == Outcome::Same) {
             Verdict::Same
         } else {
             Verdict::SameContent
         };
         self
+    }
+}
+
+impl Outcome {
+    /// Tells whether nobody looked at the file itself.
+    pub fn is_no_comparison(self) -> bool {
+        matches!(self, Self::PlainSame | Self::LeftOut)
     }
 }
 

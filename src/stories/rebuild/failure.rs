@@ -62,7 +62,7 @@ pub enum RebuildError {
     #[error(
         "commit {commit}, which {what} was made from, is not here; {}",
         if *shallow {
-            format!("this clone is shallow: `git fetch --depth=1 origin {commit}` brings it, `git fetch --unshallow` brings everything")
+            "this clone is shallow: `git fetch --unshallow` brings the rest of history".to_owned()
         } else {
             format!("`git fetch origin {commit}` brings it if the remote still has it, else history was rewritten and nobody can make this Release again")
         }
@@ -74,6 +74,18 @@ pub enum RebuildError {
         what: String,
         /// Whether history is cut off here.
         shallow: bool,
+    },
+    /// History is cut off before it tells where a commit stood.
+    #[error(
+        "this clone is shallow and does not tell whether commit {commit}, which {what} was made from, stands in the history of {branch}; `git fetch --unshallow` brings the rest of history"
+    )]
+    CutOff {
+        /// The commit.
+        commit: String,
+        /// What was made from it.
+        what: String,
+        /// The archive's branch.
+        branch: String,
     },
     /// The suite cannot be folded.
     #[error("{what} cannot be made again")]

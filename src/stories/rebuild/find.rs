@@ -63,6 +63,8 @@ pub(super) struct Found {
     pub(super) branch: Branch,
     /// The commit of it that is read.
     pub(super) at: Step,
+    /// Whether it was asked for itself, and not as the newest one.
+    pub(super) chosen: bool,
 }
 
 /// Returns the Release that a name means.
@@ -72,10 +74,17 @@ pub(super) fn release(open: &OpenArchive, id: &ReleaseId) -> Result<Found, Rebui
         return Err(RebuildError::NoReleases { path: open.repository.root().to_owned() });
     }
     let unknown = |what: String| RebuildError::Unknown { what, shallow: open.repository.is_shallow() };
+    let mut chosen = true;
     let (codename, commit) = match id {
-        ReleaseId::Suite(origin) => of_suite(open, &branches, origin)?,
+        ReleaseId::Suite(origin) => {
+            chosen = origin.at.is_some();
+            of_suite(open, &branches, origin)?
+        }
         ReleaseId::Commit(name) => match name.parse::<Codename>().ok().filter(|codename| branches.contains_key(codename)) {
-            Some(codename) => of_suite(open, &branches, &Origin { suite: codename.to_string(), at: None })?,
+            Some(codename) => {
+                chosen = false;
+                of_suite(open, &branches, &Origin { suite: codename.to_string(), at: None })?
+            }
             None => of_commit(open, &branches, name)?,
         },
         ReleaseId::Digest(digest) => {
@@ -85,7 +94,7 @@ pub(super) fn release(open: &OpenArchive, id: &ReleaseId) -> Result<Found, Rebui
     let missing = || unknown(format!("a Release of {codename}"));
     let branch = branches.remove(&codename).ok_or_else(missing)?;
     let at = branch.steps.iter().find(|step| step.commit == commit).cloned().ok_or_else(missing)?;
-    Ok(Found { branch, at })
+    Ok(Found { branch, at, chosen })
 }
 
 /// Reads every branch of Releases: those of this repository, and those that were last seen of its remotes, where these have more.

@@ -3,12 +3,14 @@
 //! The suite is folded at the recorded base commit with what was recorded as input: Date, where blocks are cut and how well each
 //! is compressed, which patches there are, which commit Contents are of. Nothing that was made before is looked at: no cache and no
 //! kept block, only records and, for Contents, file lists, each of which must have its hash. Every file that the signed Release
-//! lists must come out byte for byte; where another version of a compressor made some of its blocks, its text must.
+//! lists must come out byte for byte; where another version of a compressor made some of its blocks, its text must. The commits
+//! that it was made from must stand in the history of the archive's branch.
 
 mod answer;
 mod compare;
 mod failure;
 mod find;
+mod history;
 mod output;
 mod published;
 mod served;
@@ -24,7 +26,6 @@ use crate::formats::blocks::encoders;
 use crate::formats::blocks::sheet::KIND;
 use crate::formats::contents::file_list;
 use crate::formats::release::Release;
-use crate::places::git::Oid;
 use crate::places::git::read::Snapshot;
 use crate::places::store::ObjectStore;
 use crate::places::store::fs::FolderStore;
@@ -69,14 +70,20 @@ pub fn rebuild(request: &RebuildRequest<'_>, open: &OpenArchive, listener: Liste
     let staged = stage::read(&open.repository, codename, found.at.commit)?;
     let what = format!("Release {} of {codename}", staged.inputs.sequence);
     let base = staged.base(codename)?;
-    is_here(open, base, &what)?;
+    let line = history::Line::of(open)?;
+    let history = line.has(base, &what)?;
     let snapshot = open.repository.snapshot(base)?;
     let archive = open.configuration(&snapshot)?;
     let recorded = stage::folded(&open.repository, codename, &staged)?;
+    // Contents that stay for a while are of a commit of their own.
+    let contents = !request.without_contents && archive.suite(codename).is_some_and(|suite| suite.contents);
+    let of_contents = recorded.as_ref().filter(|_| contents).and_then(|last| last.record.contents.as_ref()?.base());
+    let contents_stood = of_contents.map(|commit| line.has(commit, &format!("what stays of Contents in {what}"))).transpose()?;
     listener(Event::Detail(format!("folding {codename} at {base}")));
     // What lists of files stand with the Release is only a claim about packages, which are read instead.
     let inputs = recorded.clone().map(|last| Last { lists: Digests::new(), ..last });
-    let fold = again(request, open, &snapshot, &archive, codename, inputs.as_ref(), &what)?;
+    let stores = if contents { Some(stores(request, open, &archive)?) } else { None };
+    let fold = again(open, &snapshot, &archive, codename, stores.as_ref(), inputs.as_ref(), &what)?;
     let made = of_suite(&archive, codename, &staged, &fold).ok_or_else(|| no_suite(&what, codename, &archive))?;
 
     let of_record = recorded.as_ref().map(|last| last.record.encoders.clone()).unwrap_or_default();
@@ -101,7 +108,7 @@ pub fn rebuild(request: &RebuildRequest<'_>, open: &OpenArchive, listener: Liste
         own_encoders: encoders::encoders(),
         verdict: Verdict::Same,
         signature: None,
-        history: trust::history(&open.repository, base)?,
+        history,
         findings: files.iter().filter_map(RebuiltFile::finding).collect(),
         files,
         output: request.output.clone(),
@@ -112,9 +119,12 @@ pub fn rebuild(request: &RebuildRequest<'_>, open: &OpenArchive, listener: Liste
         let reason = "it names other file lists than the packages give".to_owned();
         answer.findings.push(Finding { file: "lists.json".to_owned(), reason });
     }
-    if answer.history == History::Rewritten {
-        let reason = format!("no branch or tag leads to its commit {base} any more: history was rewritten after it was published");
-        answer.findings.push(Finding { file: "Release".to_owned(), reason });
+    if history == History::Elsewhere {
+        answer.findings.push(Finding { file: "Release".to_owned(), reason: format!("its {}", line.elsewhere(base)) });
+    }
+    if let (Some(commit), Some(History::Elsewhere)) = (of_contents.filter(|commit| *commit != base), contents_stood) {
+        let reason = format!("Contents stay as they were made, and their {}", line.elsewhere(commit));
+        answer.findings.push(Finding { file: "fold.json".to_owned(), reason });
     }
     match &staged.signatures {
         Some(signatures) => {
@@ -132,7 +142,7 @@ pub fn rebuild(request: &RebuildRequest<'_>, open: &OpenArchive, listener: Liste
         answer.notes.push(format!("{other}: ddb {} may render records otherwise than this one, {}", answer.ddb, env!("CARGO_PKG_VERSION")));
     }
     if let Some(site) = request.site {
-        served::compare(open, &found, &staged, site, &mut answer)?;
+        served::compare(&served::Compared { open, found: &found, staged: &staged, site, now: request.now }, &mut answer)?;
     }
     if let Some(folder) = &request.output {
         output::write(folder, codename, &made, &fold, open, listener)?;
@@ -140,32 +150,21 @@ pub fn rebuild(request: &RebuildRequest<'_>, open: &OpenArchive, listener: Liste
     Ok(answer.judged())
 }
 
-fn is_here(open: &OpenArchive, commit: Oid, what: &str) -> Result<(), RebuildError> {
-    let missing = || RebuildError::NoBase { commit: commit.to_string(), what: what.to_owned(), shallow: open.repository.is_shallow() };
-    open.repository.has_commit(commit).then_some(()).ok_or_else(missing)
-}
-
-/// Folds the suite from nothing but its records and what was recorded as input.
+/// Folds the suite from nothing but its records and what was recorded as input; Contents only with the places that they need.
 fn again(
-    request: &RebuildRequest<'_>,
     open: &OpenArchive,
     snapshot: &Snapshot<'_>,
     archive: &Archive,
     codename: &Codename,
+    stores: Option<&Stores>,
     inputs: Option<&Last>,
     what: &str,
 ) -> Result<Fold, RebuildError> {
-    let contents = !request.without_contents && archive.suite(codename).is_some_and(|suite| suite.contents);
-    let stores = if contents { Some(stores(request, open, archive)?) } else { None };
-    // Contents that stay for a while are of a commit of their own.
-    if let Some(of_contents) = inputs.filter(|_| contents).and_then(|last| last.record.contents.as_ref()?.base()) {
-        is_here(open, of_contents, &format!("what stays of Contents in {what}"))?;
-    }
     let mut bytes = Bytes::nothing();
-    if let Some((lists, packages)) = &stores {
+    if let Some((lists, packages)) = stores {
         bytes = bytes.with_lists(lists.as_ref(), packages.as_ref());
     }
-    let wanted = Wanted { without_contents: !contents, ..Wanted::again() };
+    let wanted = Wanted { without_contents: stores.is_none(), ..Wanted::again() };
     fold(&open.repository, snapshot, archive, codename, inputs, &bytes, wanted).map_err(|source| match source {
         FoldError::Git(fault) => RebuildError::Git(fault),
         source @ FoldError::List { .. } => RebuildError::Lists { what: what.to_owned(), source: Box::new(source) },

@@ -1,13 +1,14 @@
-//! What else a published Release must be: signed by the keys of its base commit, and made from a commit that history still has.
+//! What else a published Release must be: signed by the keys of its base commit.
 
 use super::RebuildError;
+use crate::places::git::Oid;
 use crate::places::git::read::Snapshot;
-use crate::places::git::{Oid, Repository};
 use crate::places::sign::{PublicCertificate, verify_detached, verify_release};
 use crate::stories::archive::OpenArchive;
 use crate::stories::publish::stage::{Signatures, Staged};
-use crate::stories::rebuild::{Finding, History, SignatureAnswer};
+use crate::stories::rebuild::{Finding, SignatureAnswer};
 use crate::words::archive::Archive;
+use crate::words::causes::chain;
 use crate::words::date::Timestamp;
 
 /// Checks both signatures of a Release with the keys that its base commit names: they must be by all of these and by nobody else,
@@ -26,10 +27,10 @@ pub(super) fn signatures(
     let release = match verify_release(&signatures.in_release, &certificates, at) {
         Ok(verified) if verified.release == staged.release => verified,
         Ok(_) => return Ok(Err(finding("InRelease", "what is signed is another text than Release".to_owned()))),
-        Err(fault) => return Ok(Err(finding("InRelease", reason(&fault)))),
+        Err(fault) => return Ok(Err(finding("InRelease", chain(&fault)))),
     };
     if let Err(fault) = verify_detached(&staged.release, &signatures.detached, &certificates, at) {
-        return Ok(Err(finding("Release.gpg", reason(&fault))));
+        return Ok(Err(finding("Release.gpg", chain(&fault))));
     }
     Ok(Ok(SignatureAnswer { signed_by: release.fingerprints, served: at.iso8601() }))
 }
@@ -43,24 +44,19 @@ pub(super) fn today(
     now: Timestamp,
 ) -> Result<Option<String>, RebuildError> {
     let certificates: Vec<PublicCertificate> = open.signing_certificates(base, archive)?.into_iter().map(|(_, own)| own).collect();
-    Ok(verify_release(&signatures.in_release, &certificates, now).err().map(|fault| reason(&fault)))
+    Ok(verify_release(&signatures.in_release, &certificates, now).err().map(|fault| chain(&fault)))
 }
 
-fn reason(fault: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(fault.source(), |fault| fault.source());
-    let mut text = fault.to_string();
-    causes.for_each(|cause| text.push_str(&format!(": {cause}")));
-    text
-}
-
-/// Tells whether any branch or tag but ddb's own still leads to a commit. What a Release was made from stays in the repository
-/// with the Release itself, whatever becomes of the archive's branch.
-pub(super) fn history(repository: &Repository, base: Oid) -> Result<History, RebuildError> {
-    let tips = repository.all_tips()?;
-    for (_, tip) in tips.iter().filter(|(name, _)| !name.contains("/ddb/")) {
-        if repository.is_ancestor(base, *tip)? {
-            return Ok(History::Kept);
-        }
-    }
-    Ok(if repository.is_shallow() { History::Unknown } else { History::Rewritten })
+/// Returns what apt holds today against a detached signature of a Release by the keys of its base commit, if anything.
+pub(super) fn detached(
+    open: &OpenArchive,
+    base: Oid,
+    release: &[u8],
+    bytes: &[u8],
+    now: Timestamp,
+) -> Result<Option<String>, RebuildError> {
+    let base = open.repository.snapshot(base)?;
+    let archive = open.configuration(&base)?;
+    let certificates: Vec<PublicCertificate> = open.signing_certificates(&base, &archive)?.into_iter().map(|(_, own)| own).collect();
+    Ok(verify_detached(release, bytes, &certificates, now).err().map(|fault| chain(&fault)))
 }

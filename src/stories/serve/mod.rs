@@ -34,9 +34,10 @@ use crate::stories::served::cache::Cache;
 use crate::stories::served::snapshot::{Commits, SnapshotFault, SnapshotId};
 use crate::stories::served::{ServedError, Whole};
 use crate::words::archive::BucketSettings;
+use crate::words::causes::chain;
 use crate::words::date::Timestamp;
 use crate::words::digest::Sha256;
-use state::{State, View, chain};
+use state::{State, View};
 use tree::Tree;
 
 /// How often the refs are looked at, at most.

@@ -10,6 +10,7 @@ use crate::stories::served::history::{self, BRANCHES};
 use crate::stories::served::snapshot::Histories;
 use crate::stories::served::{Edition, ServedError, Whole};
 use crate::words::archive::Archive;
+use crate::words::causes::chain;
 use crate::words::date::Timestamp;
 use crate::words::name::Codename;
 
@@ -102,18 +103,4 @@ impl State {
         let generation = earlier.map_or(0, |earlier| earlier.generation) + 1;
         Ok(Some(Self { generation, tip, archive, branches, histories, newest, current: Arc::new(View::new(editions)) }))
     }
-}
-
-/// An error and its causes in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(fault) = cause {
-        let said = fault.to_string();
-        if !text.ends_with(&said) {
-            text.push_str(&format!(": {said}"));
-        }
-        cause = fault.source();
-    }
-    text
 }

@@ -36,10 +36,14 @@ fn a_shallow_clone_says_what_it_lacks_and_how_to_fetch_it() {
     sandbox.commit("more", &[]).ok();
     clone(&sandbox, "shallow", &["--depth=1", "--no-single-branch"]);
     let run = rebuild(&sandbox, "shallow", "trixie", &[]).exits(4);
-    let run = run.says(&format!("commit {base}, which Release 1 of trixie was made from, is not here; this clone is shallow"));
+    run.says(&format!("commit {base}, which Release 1 of trixie was made from, is not here; this clone is shallow"));
+    // With the commit alone nobody knows where it stood.
+    sandbox.run("git", &["-C", "shallow", "fetch", "-q", "--depth=1", "origin", &base]).ok();
+    let run = rebuild(&sandbox, "shallow", "trixie", &[]).exits(4);
+    let run = run.says(&format!("this clone is shallow and does not tell whether commit {base}"));
     sandbox.run("sh", &["-c", &format!("cd shallow && {}", said(&run.err))]).ok();
     let answer = rebuild(&sandbox, "shallow", "trixie", &[]).ok().json();
-    assert_eq!((&answer["verdict"], &answer["history"]), (&"same".into(), &"unknown".into()));
+    assert_eq!((&answer["verdict"], &answer["history"]), (&"same".into(), &"kept".into()));
     // What lies further back is not here either, and that is no proof of anything.
     sandbox.dists_at("2026-09-15T08:00:00Z", &[]).ok();
     clone(&sandbox, "newer", &["--depth=1", "--no-single-branch"]);
@@ -61,8 +65,13 @@ fn contents_need_file_lists_or_packages_and_can_be_left_out() {
     // The objects are the publisher's own, and a stranger has only what Git has.
     clone(&sandbox, "stranger", &[]);
     rebuild(&sandbox, "stranger", "trixie", &[]).exits(4).says("--without-contents").says("plain_1.0-1");
-    let answer = rebuild(&sandbox, "stranger", "trixie", &["--without-contents"]).ok().json();
-    assert_eq!(answer["verdict"], "same-content");
+    let answer = rebuild(&sandbox, "stranger", "trixie", &["--without-contents"]).exits(36).json();
+    assert_eq!((&answer["verdict"], answer["findings"].as_array().unwrap().len()), (&"not-whole".into(), 0));
+    rebuild(&sandbox, "stranger", "trixie", &["--without-contents", "--accept", "plain-same"]).exits(36);
+    let accepted = rebuild(&sandbox, "stranger", "trixie", &["--without-contents", "--accept", "left-out"]).ok().json();
+    assert_eq!(accepted["verdict"], "not-whole", "it is accepted and not more than it was");
+    let said = sandbox.publish(&["-C", "stranger", "rebuild", "trixie", "--without-contents"]).exits(36).out;
+    assert!(said.contains("left out") && said.contains("--accept left-out"), "{said}");
     let left = ["all", "amd64"].map(|name| format!("main/Contents-{name}"));
     let left = left.iter().filter(|path| answer["files"].as_array().unwrap().iter().any(|file| file["path"] == **path));
     let expected: Vec<(String, String)> = [("Release".to_owned(), "same-content".to_owned())]
@@ -91,8 +100,10 @@ fn contents_that_stayed_need_the_commit_that_they_are_of() {
     sandbox.dists_at("2026-09-15T08:00:00Z", &[]).ok();
     clone(&sandbox, "shallow", &["--depth=1", "--no-single-branch"]);
     let run = rebuild(&sandbox, "shallow", "trixie", &["--local-objects"]).exits(4).says(&older);
-    let run = run.says("what stays of Contents in Release 2 of trixie");
-    rebuild(&sandbox, "shallow", "trixie", &["--without-contents"]).ok();
+    run.says("what stays of Contents in Release 2 of trixie");
+    rebuild(&sandbox, "shallow", "trixie", &["--without-contents", "--accept", "left-out"]).ok();
+    sandbox.run("git", &["-C", "shallow", "fetch", "-q", "--depth=1", "origin", &older]).ok();
+    let run = rebuild(&sandbox, "shallow", "trixie", &["--local-objects"]).exits(4).says("does not tell whether").says(&older);
     let fetch = run.err.split('`').nth(1).unwrap().to_owned();
     let objects = "mkdir -p .git/lfs && cp -r ../archive/.git/lfs/objects .git/lfs/";
     sandbox.run("sh", &["-c", &format!("cd shallow && {fetch} && {objects}")]).ok();

@@ -241,7 +241,7 @@ fn a_client_that_takes_longer_than_the_grace_time_is_cut_off() {
     let arguments = ["serve", "-v", "--tree", "tree", "--listen", "127.0.0.1:0", "--grace", "1s"];
     let mut gateway = Gateway::start(&sandbox, sandbox.command(env!("CARGO_BIN_EXE_ddb-publish"), &arguments));
     let url = format!("{}pool/large", gateway.url());
-    let download = std::thread::spawn(move || curl(&url, &["--limit-rate", "100k"]));
+    let download = std::thread::spawn(move || curl(&url, &["--limit-rate", "2M"]));
     until("the download began", || gateway.log().contains("/pool/large 200"));
     gateway.signal("TERM");
     assert_eq!(gateway.ends(std::time::Duration::from_secs(5)).code(), Some(0));

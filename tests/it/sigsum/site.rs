@@ -128,7 +128,7 @@ impl<'a> Log<'a> {
         let (external, internal) = (format!("127.0.0.1:{}", self.port), format!("127.0.0.1:{}", port()));
         let (key, policy) = (self.file("log"), self.file("witnesses"));
         let mut arguments = vec!["--backend", "ephemeral", "--key-file", &key, "--external-endpoint", &external];
-        arguments.extend(["--internal-endpoint", &internal, "--interval", "1s", "--sth-file", &sth, "--policy-file", &policy]);
+        arguments.extend(["--internal-endpoint", &internal, "--interval", "200ms", "--sth-file", &sth, "--policy-file", &policy]);
         let limits = self.limits.as_ref().map(|limits| limits.display().to_string());
         arguments.extend(limits.iter().flat_map(|limits| ["--rate-limit-file", limits]));
         let mut child = self.quiet("sigsum-log-primary", &arguments);

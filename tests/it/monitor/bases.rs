@@ -1,0 +1,67 @@
+//! Releases that somebody made from commits that are not the archive's.
+
+use super::{alarms, monitor, well};
+use crate::rebuild::plant::Plant;
+use crate::sandbox::Sandbox;
+
+fn head(sandbox: &Sandbox, revision: &str) -> String {
+    sandbox.git(&["rev-parse", revision]).ok().out.trim().to_owned()
+}
+
+/// A commit of somebody's own, on a branch of his own.
+fn evil(sandbox: &Sandbox) -> String {
+    sandbox.git(&["branch", "evil"]).ok();
+    sandbox.deb("evil", "evil", "6.6-6", "amd64", "");
+    sandbox.deploy(&["-C", "archive", "--branch", "evil", "commit", "evil"]).ok();
+    head(sandbox, "evil")
+}
+
+#[test]
+fn a_release_of_a_commit_that_never_stood_on_the_archives_branch_is_an_alarm_until_somebody_says_that_it_is_known() {
+    let sandbox = super::with_package();
+    sandbox.dists(&[]).ok();
+    well(monitor(&sandbox, &[]), &["not-configured"]);
+    // Somebody who may push branches of Releases, and has the key, stages and serves one from a commit of his own.
+    let evil = evil(&sandbox);
+    sandbox.publish(&["-C", "archive", "--branch", "evil", "dists", "trixie"]).ok();
+    // On a branch of the thief's own, and on none.
+    for _ in 0..2 {
+        let run = alarms(monitor(&sandbox, &[]), &["base-not-in-history"]);
+        assert!(run.out.contains("Release 2 of trixie was made from commit") && run.out.contains(&evil), "{}", run.out);
+        sandbox.run("git", &["-C", "archive", "branch", "-q", "-D", "evil"]);
+    }
+    // The archive's own Releases go on, and the alarm stays.
+    sandbox.dists(&["--renew"]).ok();
+    alarms(monitor(&sandbox, &[]), &["base-not-in-history"]);
+    well(monitor(&sandbox, &["--acknowledge", &evil]), &["not-configured"]);
+    well(monitor(&sandbox, &[]), &["not-configured"]);
+}
+
+#[test]
+fn contents_that_stay_of_such_a_commit_are_an_alarm_too() {
+    let sandbox = super::with_package();
+    sandbox.dists(&[]).ok();
+    well(monitor(&sandbox, &[]), &["not-configured"]);
+    let evil = evil(&sandbox);
+    let mut planted = Plant::on(&sandbox, "ddb/releases/trixie");
+    planted.edit("fold.json", |record| record["contents"] = serde_json::json!({ "at": 1_790_000_000, "base": evil }));
+    planted.commit(&["ddb/releases/trixie", "HEAD"]);
+    let run = alarms(monitor(&sandbox, &[]), &["base-not-in-history"]);
+    assert!(run.out.contains("Contents") && run.out.contains(&evil), "{}", run.out);
+}
+
+#[test]
+fn who_looks_first_after_history_was_rewritten_says_once_what_was_before() {
+    let sandbox = super::with_package();
+    sandbox.dists(&[]).ok();
+    sandbox.git(&["commit", "-q", "--allow-empty", "-m", "Go on"]).ok();
+    sandbox.dists(&["--renew"]).ok();
+    let before = head(&sandbox, "main");
+    sandbox.git(&["checkout", "-q", "--orphan", "anew"]).ok();
+    sandbox.git(&["commit", "-q", "-m", "Begin anew"]).ok();
+    sandbox.git(&["branch", "-q", "-M", "anew", "main"]).ok();
+    sandbox.dists(&["--renew"]).ok();
+    alarms(monitor(&sandbox, &[]), &["base-not-in-history", "base-not-in-history"]);
+    // Its ancestors are known with it.
+    well(monitor(&sandbox, &["--acknowledge", &before]), &["not-configured"]);
+}
