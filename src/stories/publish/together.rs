@@ -69,12 +69,12 @@ pub fn begin(request: &DistsRequest, places: &Places<'_>, listener: Listener<'_>
         if last.is_some() && matches!(decide(request, last.as_ref(), &edition), Decision::Same(_)) {
             return Ok(None);
         }
-        if let Some(last) = &last {
-            // Later this run sees its own Release, which was made of the rewritten branch.
-            warn_of_rewritten(request, places, last, base, listener)?;
-        }
         logging::are_ready(&logs)?;
         if let Some((_, commit)) = stage_new(request, places, last.as_ref(), &mut edition)? {
+            if let Some(last) = &last {
+                // Later this run sees its own Release, which was made of the rewritten branch.
+                warn_of_rewritten(request, places, last, base, listener)?;
+            }
             let staged = stage::read(&places.open.repository, &request.codename, commit)?;
             return Ok(Some(Waiting { request: request.clone(), staged, logs, own: true }));
         }
