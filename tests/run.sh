@@ -21,7 +21,7 @@ memory=
 trap 'rm -rf "$log" "$memory"' EXIT
 
 # Tests mostly wait: for disks, and for servers and logs that take their time. Their folders lie in memory where there is plenty of it,
-# and programs may be run there; more of them run at once than there are processors. TMPDIR and RUST_TEST_THREADS say otherwise.
+# and programs may be run there; one of them more runs at once than there are processors. TMPDIR and RUST_TEST_THREADS say otherwise.
 plenty=$((6 << 20)) # KiB
 if [ -z "${TMPDIR:-}" ] && [ "$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)" -ge "$plenty" ]; then
     memory=$(mktemp -d /dev/shm/ddb-tests-XXXXXX 2>/dev/null) || memory=
@@ -34,7 +34,7 @@ if [ -n "$memory" ]; then
         export TMPDIR=$memory
     fi
 fi
-export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$((2 * $(nproc)))}
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) + 1))}
 
 status=0
 cargo test --release --locked --no-fail-fast "$@" 2>&1 | tee "$log" || status=$?

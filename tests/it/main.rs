@@ -38,6 +38,7 @@ mod lfs_store;
 mod monitor;
 mod pdiff;
 mod pipeline;
+mod ports;
 mod promoting;
 mod provenance;
 mod publishing;

@@ -2,11 +2,12 @@
 //!
 //! Building the two takes minutes, so they are there with DDB_SLOW=1, or where an earlier such run has left them.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::ports::port;
 use crate::sandbox::{Run, Sandbox, cache};
 
 /// The address that logs of tests say to have; they are asked at others.
@@ -22,8 +23,7 @@ fn program(name: &str) -> String {
 }
 
 fn ports<const COUNT: usize>() -> [u16; COUNT] {
-    let held: Vec<TcpListener> = (0..COUNT).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    held.iter().map(|listener| listener.local_addr().unwrap().port()).collect::<Vec<_>>().try_into().unwrap()
+    std::array::from_fn(|_| port())
 }
 
 fn wait_for(port: u16, child: &mut Child) {

@@ -1,20 +1,16 @@
 //! Real Sigsum logs and witnesses of a test, at free ports, started and stopped as the test wants.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::ports::port;
 use crate::sandbox::{Run, Sandbox, cache};
 
 /// A program of Sigsum.
 pub fn program(name: &str) -> String {
     cache("sigsum/bin").join(name).display().to_string()
-}
-
-/// A port that nobody listens at.
-fn port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn wait_for(port: u16, child: &mut Child) {

@@ -35,10 +35,7 @@ impl Litewitness {
         let fingerprint = sandbox.run("ssh-keygen", &["-l", "-f", &path("lite.pub")]).ok().out;
         let fingerprint = fingerprint.split(' ').nth(1).unwrap().to_owned();
         sandbox.run(&program("witnessctl"), &["add-sigsum-log", "-db", &path("lite.db"), "-key", log]).ok();
-        let address = {
-            let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            free.local_addr().unwrap().to_string()
-        };
+        let address = format!("127.0.0.1:{}", crate::ports::port());
         let arguments = ["-db", &path("lite.db"), "-name", "witness.example/lite", "-key", &fingerprint];
         let more = ["-ssh-agent", &path("lite.agent"), "-listen", &address];
         let witness = quiet(&program("litewitness"), &[&arguments[..], &more].concat());

@@ -296,8 +296,7 @@ fn what_cannot_be_reached_is_told_apart_from_what_is_wrong() {
     let sandbox = plain_archive(MONDAY);
     let server = Server::of(&sandbox.path("nothing"));
     is(&verify(&sandbox, &server.url(), &["--json"]).exits(27), "unreachable", "dists/trixie/Release");
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let address = format!("http://user:geheim@{free}/");
+    let address = format!("http://user:geheim@127.0.0.1:{}/", crate::ports::port());
     let run = verify(&sandbox, &address, &["--json"]).exits(27);
     is(&run, "unreachable", IN_RELEASE);
     assert!(!run.out.contains("geheim") && !run.err.contains("geheim"), "{}{}", run.out, run.err);
