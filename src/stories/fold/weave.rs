@@ -29,7 +29,10 @@ use crate::words::digest::Sha256;
 const RUN: usize = 1024;
 
 /// Room for what a joined file has beside its blocks, in bytes.
-const ROOM: usize = 16 << 10;
+const ROOM: u64 = 16 << 10;
+
+/// Most room that is taken before there is something to put into it, in bytes.
+const MOST_ROOM: u64 = 64 << 20;
 
 /// An index as it goes into a Release.
 pub(super) struct Woven {
@@ -376,7 +379,9 @@ impl Weaver<'_> {
         let (mut listed, mut made) = (BTreeMap::from([(self.path.clone(), plain)]), BTreeMap::new());
         let joined = wanted.par_iter().map(|compression| {
             let sizes = parts.iter().filter_map(|part| Some(part.block.forms.get(compression)?.1));
-            let mut joiner = Joiner::new(*compression, usize::try_from(sizes.sum::<u64>()).unwrap_or_default() + ROOM);
+            // What is recorded may be a lie, and is only a guess here.
+            let room = sizes.fold(ROOM, u64::saturating_add).min(MOST_ROOM);
+            let mut joiner = Joiner::new(*compression, usize::try_from(room).unwrap_or_default());
             let mut named = Vec::with_capacity(parts.len());
             // A few at a time: what was read is in the joined file from then on.
             for window in parts.chunks(4 * rayon::current_num_threads()) {

@@ -225,7 +225,9 @@ pub(super) fn check_objects(request: &DistsRequest, places: &Places<'_>, edition
 
 /// Returns the pool files that this publish may be the first to bring, as far as Git tells; `None` where that may be any.
 fn brought_since(request: &DistsRequest, places: &Places<'_>, edition: &Edition) -> Result<Option<BTreeSet<String>>, PublishError> {
-    if let Some(twin) = Twin::of(request, places, edition)? {
+    if let Some(twin) = Twin::of(request, places, edition)?
+        && twin.is_in(places)?
+    {
         return twin.pool(places, edition);
     }
     let Some(last) = stage::last_served(&places.open.repository, &request.codename)? else { return Ok(None) };
