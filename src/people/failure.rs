@@ -248,10 +248,7 @@ impl From<PublishError> for Failure {
 impl From<MonitorError> for Failure {
     fn from(error: MonitorError) -> Self {
         let exit = match error {
-            // The remote, which is watched as logs and sites are.
-            MonitorError::Open(OpenError::Remote(
-                RemoteError::Failed { .. } | RemoteError::Denied { .. } | RemoteError::NoCredential { .. },
-            )) => Exit::NotWatched,
+            ref fault if fault.is_not_reached() => Exit::NotWatched,
             MonitorError::Open(ref fault) => of_open(fault),
             MonitorError::Git(ref fault) | MonitorError::Stage(StageError::Git(ref fault)) => of_git(fault),
             MonitorError::Publish(fault) => return fault.into(),

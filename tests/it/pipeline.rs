@@ -111,7 +111,8 @@ fn a_package_is_built_deployed_and_published_by_gitlab_and_apt_installs_it() {
     let first = ["--variable", &archive, "--variable", "DDB_FIRST=--first"];
     let run = pipeline(&sandbox, "watch", &first, &secrets).ok();
     assert!(run.out.contains("PASS  monitor") && run.out.contains("serves Release 1"), "{}{}", run.out, run.err);
-    let run = pipeline(&sandbox, "watch", &["--variable", &archive], &secrets).ok();
+    // What says that it is the first run does no harm where that one is tried again.
+    let run = pipeline(&sandbox, "watch", &first, &secrets).ok();
     assert!(run.out.contains("No alarm.") && !run.out.contains("This was the first look"), "{}{}", run.out, run.err);
     // A deploy job that is run again finds its work done; with a token that has expired it fails and says what to set.
     let run = pipeline(&sandbox, "hostname", &["deploy"], &secrets).ok();

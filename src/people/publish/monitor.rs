@@ -135,9 +135,9 @@ pub(super) fn run(common: &Common, options: Monitor) -> Result<ExitCode, Failure
     let find_sites = |configured: Option<&str>| sites(&named, configured.filter(|_| !no_site));
     let watched = Watched { open: &open, readers: &find_readers, sites: &find_sites };
     let (answer, state) = monitor(&request, &watched, kept.as_ref(), &|event| progress.show(event))?;
-    let written = state.map_or(Ok(()), |state| kept::write(&file, state.text().as_bytes()));
+    let written = state.map_or(Ok(()), |state| write(&file, &state.text()));
     answer::print(&answer, common.json);
-    written.map_err(|fault| failed(&format!("cannot write {}: {fault}; the next run does not know of this one", file.display())))?;
+    written?;
     Ok(exit(&answer).into())
 }
 
@@ -178,6 +178,17 @@ fn read(path: &Path) -> Result<Option<State>, Failure> {
         failed(&format!("{}: {fault}. Bring back the last good one; without any, the monitor believes what it sees first", path.display()))
     };
     bytes.map(|bytes| State::parse(&bytes)).transpose().map_err(unusable)
+}
+
+/// Writes what the next run can read, or leaves what is there.
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let fault = if text.len() as u64 > LIMIT {
+        Some(format!("it would have {} bytes, more than the {LIMIT} that are read again; the one that is there stays", text.len()))
+    } else {
+        kept::write(path, text.as_bytes()).err().map(|fault| fault.to_string())
+    };
+    let unwritten = |fault| failed(&format!("cannot write {}: {fault}; the next run does not know of this one", path.display()));
+    fault.map_or(Ok(()), |fault| Err(unwritten(fault)))
 }
 
 fn other(path: &Path) -> Result<(String, State), Failure> {

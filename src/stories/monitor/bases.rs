@@ -35,8 +35,6 @@ pub(super) fn check(
     state: &mut State,
     findings: &mut Findings,
 ) -> Result<(), MonitorError> {
-    let mut roots = acknowledged(open, state)?;
-    roots.extend(tips.get(&open.branch));
     let mut made = Vec::new();
     for release in &releases.known {
         made.push((release, release.name(), release.base.clone()));
@@ -49,13 +47,18 @@ pub(super) fn check(
                     "fold.json in commit {} cannot be read ({fault}), so that nobody knows what its Contents are of",
                     release.commit
                 );
-                let name = name_of(FindingKind::BaseNotInHistory, &[&release.commit]);
+                let name = name_of(FindingKind::BaseNotInHistory, &[&"fold.json", &release.commit]);
                 findings.alarm(FindingKind::BaseNotInHistory, &branch, name, text);
             }
         }
     }
     let new: BTreeSet<Oid> =
         made.iter().filter(|(.., base)| !state.bases.contains(base)).filter_map(|(.., base)| base.parse().ok()).collect();
+    let name = |base: &String| name_of(FindingKind::BaseNotInHistory, &[base]);
+    let known = made.iter().map(|(.., base)| base).filter(|base| findings.knows(&name(base)));
+    state.vouched.extend(known.cloned());
+    let mut roots = vouched(open, state)?;
+    roots.extend(tips.get(&open.branch));
     let missing = missing(open, &roots, new)?;
     for (release, what, base) in made {
         match base.parse::<Oid>() {
@@ -66,18 +69,19 @@ pub(super) fn check(
                      what nobody landed, or history was rewritten before the first look. Compare the two",
                     open.branch.strip_prefix("refs/heads/").unwrap_or(&open.branch)
                 );
-                findings.alarm(FindingKind::BaseNotInHistory, &format!("ddb/releases/{}", release.codename), base, text);
+                let branch = format!("ddb/releases/{}", release.codename);
+                findings.alarm(FindingKind::BaseNotInHistory, &branch, name(&base), text);
             }
         }
     }
     Ok(())
 }
 
-/// Returns the commits of an archive that a person said to be known. Commits on branches of Releases lead to whatever was staged there,
-/// and vouch for nothing.
-fn acknowledged(open: &OpenArchive, state: &State) -> Result<Vec<Oid>, GitError> {
+/// Returns the commits that a person said to be the archive's. Commits on branches of Releases lead to whatever was staged there, and
+/// vouch for nothing.
+fn vouched(open: &OpenArchive, state: &State) -> Result<Vec<Oid>, GitError> {
     let mut known = Vec::new();
-    for commit in state.acknowledged.iter().filter_map(|name| name.parse::<Oid>().ok()) {
+    for commit in state.vouched.iter().filter_map(|commit| commit.parse::<Oid>().ok()) {
         if open.repository.has_commit(commit) && open.repository.snapshot(commit)?.oid_of("ddb.toml")?.is_some() {
             known.push(commit);
         }

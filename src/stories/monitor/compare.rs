@@ -17,24 +17,22 @@ pub(super) fn leaves(logs: &[Followed], releases: &Releases, findings: &mut Find
             releases.known.iter().map(|release| (release.logged_as(log.kind), release)).collect();
         let about = subject(log.kind, &log.name);
         for leaf in log.memory.iter().flat_map(|memory| memory.own()) {
-            let known = findings.knows(&leaf.about.to_hex());
-            match (&leaf.fault, by_leaf.get(&leaf.about)) {
-                (Some(_), _) | (None, None) if known => {
-                    if leaf.index >= log.from {
-                        findings.note(
-                            FindingKind::Acknowledged,
-                            &about,
-                            format!("leaf {} is known to somebody ({})", leaf.index, leaf.about),
-                        );
+            let new = leaf.index >= log.from;
+            let (kind, text) = match (&leaf.fault, by_leaf.get(&leaf.about)) {
+                (Some(fault), _) => (FindingKind::ForgedLeaf, forged(leaf, fault)),
+                (None, None) => (FindingKind::UnknownReleaseLogged, unknown(log.kind, leaf)),
+                (None, Some(release)) => {
+                    if new {
+                        of_known(&about, leaf, release, findings);
                     }
+                    continue;
                 }
-                (Some(fault), _) => findings.alarm(FindingKind::ForgedLeaf, &about, leaf.about.to_hex(), forged(leaf, fault)),
-                (None, None) => {
-                    findings.alarm(FindingKind::UnknownReleaseLogged, &about, leaf.about.to_hex(), unknown(log.kind, leaf));
-                }
-                (None, Some(release)) if leaf.index >= log.from => of_known(&about, leaf, release, findings),
-                (None, Some(_)) => {}
+            };
+            let name = name_of(kind, &[&log.kind, &leaf.about]);
+            if new && findings.knows(&name) {
+                findings.note(FindingKind::Acknowledged, &about, format!("leaf {} is known to somebody ({})", leaf.index, leaf.about));
             }
+            findings.alarm(kind, &about, name, text);
         }
     }
 }

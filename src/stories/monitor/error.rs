@@ -1,8 +1,9 @@
-//! Why a monitor could not look at all: the repository cannot be read. What logs and sites do is no error, but found.
+//! Why a monitor could not look at all, or at a part. What logs and sites do is no error, but found; so is what cannot be read.
 
 use super::answer::FindingKind;
 use super::findings::Findings;
 use crate::formats::release::ReleaseError;
+use crate::places::git::remote::RemoteError;
 use crate::places::git::{GitError, Oid};
 use crate::places::transparency::LogError;
 use crate::stories::archive::OpenError;
@@ -54,21 +55,28 @@ pub enum MonitorError {
     },
 }
 
-/// Says what could not be read among the alarms that were found.
-///
-/// # Errors
-/// There was no alarm; then it is the first of what could not be read.
-pub(super) fn say(troubles: Vec<MonitorError>, findings: &mut Findings) -> Result<(), MonitorError> {
+impl MonitorError {
+    /// Tells whether the remote did not answer, which is watched as logs and sites are.
+    pub fn is_not_reached(&self) -> bool {
+        use RemoteError::{Denied, Failed, NoCredential};
+        matches!(self, Self::Open(OpenError::Remote(Failed { .. } | Denied { .. } | NoCredential { .. })))
+    }
+}
+
+/// Says what could not be read: an alarm until it can be, since who may push could have left it there. A remote that went away meanwhile
+/// is not reached.
+pub(super) fn say(troubles: &[MonitorError], findings: &mut Findings) {
     let mut said: Vec<String> = Vec::new();
     for trouble in troubles {
-        if findings.alarms.is_empty() {
-            return Err(trouble);
+        let text = chain(trouble);
+        if said.contains(&text) {
+            continue;
         }
-        let text = chain(&trouble);
-        if !said.contains(&text) {
+        if trouble.is_not_reached() {
+            findings.unreachable("repository", text.clone());
+        } else {
             findings.lasting(FindingKind::Unreadable, "repository", text.clone());
-            said.push(text);
         }
+        said.push(text);
     }
-    Ok(())
 }

@@ -9,6 +9,7 @@ mod leaves;
 mod tree_head;
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use super::MonitorRequest;
 use super::answer::{FindingKind, FollowedLog};
@@ -59,6 +60,11 @@ pub(super) fn subject(kind: LogKind, name: &str) -> String {
     format!("{kind} log {short}")
 }
 
+/// Returns the name of the alarm that a tree is not in the one that a log shows.
+fn of_tree(log: &str, root: &Sha256) -> String {
+    name_of(FindingKind::SplitView, &[&"tree", &log, root])
+}
+
 /// Why a look ended early: it was said.
 struct Stopped;
 
@@ -74,7 +80,7 @@ pub(super) fn follow(
     let (kind, name) = (reader.kind(), reader.name());
     let own = kept.and_then(|kept| kept.signed).map(|(size, root)| KnownHead { size, root, from: "this monitor".to_owned() });
     known.extend(own);
-    known.retain(|head| !kept.is_some_and(|kept| kept.earlier.roots.contains(&head.root)) && !findings.knows(&head.root.to_hex()));
+    known.retain(|head| !kept.is_some_and(|kept| kept.earlier.roots.contains(&head.root)) && !findings.knows(&of_tree(&name, &head.root)));
     let begun = kept.map_or(since, |kept| kept.at);
     let mut look = Look {
         reader,
@@ -90,6 +96,7 @@ pub(super) fn follow(
         witnesses: Vec::new(),
     };
     let memory = look.tree(kept, known);
+    look.unfollowed(memory.is_err());
     look.overdue();
     let Look { lacking, witnesses, part, read, .. } = look;
     let complete = memory.is_ok() && !part;
@@ -172,7 +179,7 @@ impl Look<'_> {
         let KnownHead { size, root, from } = other;
         if *size > head.size {
             let text = format!("it signed a tree of {size} leaves for {from}, and shows {} now: it was set back or lies", head.size);
-            self.alarm(FindingKind::TreeShrunk, root.to_hex(), text);
+            self.alarm(FindingKind::TreeShrunk, of_tree(&self.reader.name(), root), text);
             return false;
         }
         let same = match passed.get(size) {
@@ -193,7 +200,7 @@ impl Look<'_> {
                  here: not everybody sees the same log",
                 head.size
             );
-            self.alarm(FindingKind::SplitView, root.to_hex(), text);
+            self.alarm(FindingKind::SplitView, of_tree(&self.reader.name(), root), text);
         }
         same
     }
@@ -202,11 +209,19 @@ impl Look<'_> {
         self.findings.alarm(kind, &self.subject, name, text);
     }
 
+    /// Returns a name for an alarm about what the log shows since it was read to its end: after that, the same is an alarm again.
+    fn name(&self, kind: FindingKind, parts: &[&dyn Display]) -> String {
+        let (log, since) = (self.reader.name(), self.begun.iso8601());
+        let mut all: Vec<&dyn Display> = vec![&log, &since];
+        all.extend_from_slice(parts);
+        name_of(kind, &all)
+    }
+
     /// Says why something could not be read; a lie is an alarm of this kind.
     fn failed(&mut self, kind: FindingKind, fault: ReadError) -> Stopped {
         match fault {
             ReadError::Lies(text) => {
-                let name = name_of(kind, &[&self.reader.name(), &text]);
+                let name = self.name(kind, &[&text]);
                 self.alarm(kind, name, text);
             }
             ReadError::Down(text) => {

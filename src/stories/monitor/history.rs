@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::MonitorError;
 use super::answer::FindingKind;
-use super::findings::Findings;
+use super::findings::{Findings, name_of};
+use super::state::State;
 use crate::places::git::Oid;
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::served::history::BRANCHES;
@@ -30,23 +31,27 @@ pub(super) fn look(open: &OpenArchive) -> Result<BTreeMap<String, Oid>, MonitorE
     Ok(tips)
 }
 
-/// Compares branches with where they were; returns what is to be remembered: of a branch that was rewritten, where it was.
+/// Compares branches with where they were, and remembers where they are: of a branch that was rewritten, where it was. Where somebody says
+/// that the archive's branch was meant to be, what stood there before is the archive's still.
 pub(super) fn compare(
     open: &OpenArchive,
-    kept: &BTreeMap<String, String>,
+    state: &mut State,
     tips: &BTreeMap<String, Oid>,
     findings: &mut Findings,
-) -> Result<BTreeMap<String, String>, MonitorError> {
+) -> Result<(), MonitorError> {
     let mut remembered: BTreeMap<String, String> = tips.iter().map(|(name, tip)| (name.clone(), tip.to_string())).collect();
-    for (name, was) in kept {
+    for (name, was) in &state.branches {
         let short = name.strip_prefix("refs/heads/").unwrap_or(name);
         // Both are named by the commit that is lost, which stays the same while the branch goes on.
         let Some(tip) = tips.get(name) else {
             let text = format!(
                 "it was at commit {was} and is gone; every Release that was staged stands there. Push it again from a clone that has it"
             );
-            if !findings.change(FindingKind::BranchGone, short, was.clone(), text) {
+            let kind = FindingKind::BranchGone;
+            if !findings.change(kind, short, name_of(kind, &[&short, was]), text) {
                 remembered.insert(name.clone(), was.clone());
+            } else if *name == open.branch {
+                state.vouched.insert(was.clone());
             }
             continue;
         };
@@ -58,9 +63,13 @@ pub(super) fn compare(
             "Git history was rewritten: it was at commit {was}, which is not in the history of {tip}, where it is now. Compare the two in a \
              clone that has both"
         );
-        if !findings.change(FindingKind::HistoryRewritten, short, was.clone(), text) {
+        let kind = FindingKind::HistoryRewritten;
+        if !findings.change(kind, short, name_of(kind, &[&short, was]), text) {
             remembered.insert(name.clone(), was.clone());
+        } else if *name == open.branch {
+            state.vouched.insert(was.clone());
         }
     }
-    Ok(remembered)
+    state.branches = remembered;
+    Ok(())
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::MonitorRequest;
 use super::answer::FindingKind;
-use super::findings::Findings;
+use super::findings::{Findings, name_of};
 use super::follow::{Followed, subject};
 use super::newest::Newest;
 use super::releases::{KnownRelease, Releases};
@@ -43,16 +43,23 @@ impl Logged<'_> {
             let of_kind: Vec<&Followed> = self.logs.iter().filter(|log| log.kind == *kind).collect();
             let leaves = of_kind.iter().flat_map(|log| log.memory.iter().flat_map(|memory| memory.own()));
             let logged: BTreeSet<Sha256> = leaves.filter(|leaf| leaf.fault.is_none()).map(|leaf| leaf.about).collect();
-            // A log that was not read to its end may have it: that it was not is said.
             let mut followed = of_kind.iter().filter(|log| log.answer.is_some()).peekable();
-            if followed.peek().is_none() || !followed.all(|log| log.complete) {
-                continue;
-            }
+            let complete = followed.peek().is_some() && followed.all(|log| log.complete);
             let newest = releases.of(codename).filter(|release| self.got(release).is_some()).map(|release| release.sequence).max();
             for release in releases.of(codename).filter(|release| !logged.contains(&release.logged_as(*kind))) {
-                if let Some(got) = self.got(release).filter(|_| !findings.knows(&release.release.to_hex())) {
-                    let last = newest == Some(release.sequence);
-                    self.missing(*kind, self.mode(*kind, *mode, release, last), &of_kind, (release, got), findings);
+                let Some(got) = self.got(release) else { continue };
+                let last = newest == Some(release.sequence);
+                if last && self.is_begun(*kind, release) {
+                    let text = format!("{} was made before it was to be logged, and has no {kind} proof; the next one has", release.name());
+                    findings.note(FindingKind::ProofPending, codename.as_str(), text);
+                    continue;
+                }
+                let mode = self.mode(*kind, *mode, release, last);
+                if complete {
+                    self.missing(*kind, mode, &of_kind, (release, got), findings);
+                } else if let (LogMode::Required, Got::Marked(at)) = (mode, got) {
+                    // A log that was not read to its end may have it, which excuses nobody who served it without proof.
+                    self.unproven(*kind, release, at, findings);
                 }
             }
         }
@@ -69,28 +76,59 @@ impl Logged<'_> {
         begun.is_some_and(|begun| release.sequence > *begun)
     }
 
+    /// Tells whether the log was off when a Release was made, and watching of such logs began a short time ago.
+    fn is_begun(&self, kind: LogKind, release: &KnownRelease) -> bool {
+        let own = |key: &String| key.starts_with(&format!("{kind} "));
+        let begun = self.watch.logs.iter().filter(|(key, _)| own(key)).map(|(_, since)| *since).min();
+        let is_recent = begun.is_some_and(|begun| self.request.now <= begun.plus(self.request.limits.pending));
+        is_recent && !self.is_watched(kind, release) && self.then(kind, release) == LogMode::Off
+    }
+
+    /// Returns what the commit that a Release was made from said of a kind of log.
+    fn then(&self, kind: LogKind, release: &KnownRelease) -> LogMode {
+        Newest::modes_of(self.open, &release.base).get(&kind).copied().unwrap_or(LogMode::Off)
+    }
+
     /// Returns whether a Release must be in a log of this kind. What the newest commit says counts for the newest; one that was served
     /// before watching began needs what the commit said that it was made from.
     fn mode(&self, kind: LogKind, now: LogMode, release: &KnownRelease, last: bool) -> LogMode {
         if last {
             return now;
         }
-        let then = Newest::modes_of(self.open, &release.base).get(&kind).copied().unwrap_or(LogMode::Off);
+        let then = self.then(kind, release);
         if then == LogMode::Off && self.is_watched(kind, release) { now } else { then }
+    }
+
+    /// Says that a Release was served without any proof that it is in some log.
+    fn unproven(&self, kind: LogKind, release: &KnownRelease, at: Timestamp, findings: &mut Findings) {
+        if release.proofs.iter().any(|(proven, _)| *proven == kind) {
+            return;
+        }
+        let text = format!(
+            "{} was served (since {}) without {kind} proof, although ddb.toml requires it, and is in no {kind} log as far as they were read",
+            release.name(),
+            at.iso8601()
+        );
+        let name = name_of(FindingKind::ServedWithoutLeaf, &[&kind, &release.release]);
+        findings.alarm(FindingKind::ServedWithoutLeaf, release.codename.as_str(), name, text);
     }
 
     /// Says what it means that a Release that clients got is not among the leaves.
     fn missing(&self, kind: LogKind, mode: LogMode, logs: &[&Followed], (release, got): (&KnownRelease, Got), findings: &mut Findings) {
         let (codename, limits) = (release.codename.as_str(), &self.request.limits);
-        let mut alarm = |alarm: FindingKind, text: String| findings.alarm(alarm, codename, release.release.to_hex(), text);
         let of_kind = || release.proven.iter().filter(|proven| proven.kind == kind);
         let holds = |log: &String| release.proofs.contains(&(kind, log.clone()));
         if let Some(proven) = of_kind().find(|proven| holds(&proven.log) && is_read(logs, &proven.log, proven.index)) {
             let (index, log) = (proven.index, subject(kind, &proven.log));
             let text =
                 format!("{} was served with a proof that it is leaf {index} of the {log}, which has another leaf there", release.name());
-            return alarm(FindingKind::ServedWithoutLeaf, text);
+            // Another matter than none at all: a log gave that promise.
+            let name = name_of(FindingKind::ServedWithoutLeaf, &[&kind, &release.release, &proven.log]);
+            return findings.alarm(FindingKind::ServedWithoutLeaf, codename, name, text);
         }
+        let mut alarm = |alarm: FindingKind, text: String| {
+            findings.alarm(alarm, codename, name_of(alarm, &[&kind, &release.release]), text);
+        };
         // In a log that is not followed any more, or before the first leaf that was read.
         let known = |log: &String| {
             let key = log_key(kind, log);

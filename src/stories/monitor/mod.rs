@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 use crate::formats::release::Release;
 use crate::places::sign::PublicCertificate;
 use crate::places::transparency::reader::LogReader;
+use crate::places::transparency::site::Site;
 use crate::stories::event::{Event, Listener};
 use crate::words::archive::LogKind;
 use crate::words::date::Timestamp;
@@ -35,7 +36,7 @@ use logged::Logged;
 use newest::Newest;
 use proofs::Judge;
 use releases::Releases;
-use state::{State, log_key};
+use state::{State, Watch, log_key};
 
 pub use answer::{Finding, FindingKind, FollowedLog, MonitorAnswer, WatchedSite, WatchedSuite};
 pub use error::MonitorError;
@@ -46,8 +47,8 @@ pub use request::{Begin, FindReaders, FindSites, MonitorLimits, MonitorRequest, 
 /// says that this is the first look.
 ///
 /// # Errors
-/// The repository cannot be read, and there is no alarm. What logs and sites do is in the answer; where there is an alarm, so is what
-/// cannot be read.
+/// The remote does not answer, the repository is a shallow clone, or a suite is named that there is not: nothing was looked at. What logs
+/// and sites do, and what cannot be read, is in the answer.
 pub fn monitor(
     request: &MonitorRequest,
     watched: &Watched<'_>,
@@ -69,22 +70,26 @@ pub fn monitor(
     watched.open.repository.expect_whole()?;
     let tips = history::look(watched.open)?;
     let mut troubles = Vec::new();
-    match history::compare(watched.open, &state.branches, &tips, &mut findings) {
-        Ok(branches) => state.branches = branches,
-        Err(fault) => troubles.push(fault),
+    if let Err(fault) = history::compare(watched.open, &mut state, &tips, &mut findings) {
+        troubles.push(fault);
     }
     let mut archive = Newest::read(watched.open, &tips, request);
     expect_suites(request, &archive, &state)?;
     let mut judge = Judge::new(watched.open, &archive.trust, request.now);
     let mut before = Releases::read(&watched.open.repository, &tips, &mut judge);
-    state.watched = Some(watch::compare(state.watched.as_ref(), &archive, &before, request.now, &mut findings));
+    let watch = watch::compare(state.watched.as_ref(), &archive, &before, request.now, &mut findings);
+    // What could not be read whole is no measure of what comes later.
+    if state.watched.is_some() || archive.troubles.is_empty() {
+        state.watched = Some(watch.clone());
+    }
+    archive.codenames = watch::suites_now(&archive, &watch, request);
     let keys = OwnKeys { trust: &archive.trust, submitters: &judge.submitters, signers: &judge.signers };
     let readers = (watched.readers)(&keys).unwrap_or_else(|fault| {
         troubles.push(fault.into());
         Vec::new()
     });
-    let logs = follow_all(request, &readers, &before, &mut state, &mut findings, listener);
-    let fetched = fetch(watched, &archive, &mut troubles, listener);
+    let logs = follow_all(request, &readers, &before, &state, &watch, &mut findings, listener);
+    let fetched = fetch(watched, &archive, watch.url.as_deref(), &mut troubles, listener);
     let tips = history::look(watched.open).unwrap_or_else(|fault| {
         troubles.push(fault);
         tips
@@ -108,10 +113,8 @@ pub fn monitor(
         served.entry(fetched.codename.clone()).or_default().push(site);
     }
     state.shown.retain(|release, _| !after.known.iter().any(|known| known.served.is_some() && known.release.to_hex() == *release));
-    if let Some(watch) = &state.watched {
-        let logged = Logged { open: watched.open, request, logs: &logs, watch, shown: &state.shown };
-        archive.codenames.iter().for_each(|codename| logged.compare(codename, &before, &mut findings));
-    }
+    let logged = Logged { open: watched.open, request, logs: &logs, watch: &watch, shown: &state.shown };
+    archive.codenames.iter().for_each(|codename| logged.compare(codename, &before, &mut findings));
     findings.join(on_sites);
     expiry::keys(&archive.certificates, request, &mut findings);
     let mut suites = Vec::new();
@@ -127,7 +130,7 @@ pub fn monitor(
             state.logs.insert(log_key(log.kind, &log.name), memory.clone());
         }
     }
-    error::say(troubles, &mut findings)?;
+    error::say(&troubles, &mut findings);
     let Findings { alarms, unreachable, notes, .. } = findings;
     let logs = logs.into_iter().filter_map(|log| log.answer).collect();
     let file = request.state.display().to_string();
@@ -148,12 +151,27 @@ fn expect_suites(request: &MonitorRequest, archive: &Newest, state: &State) -> R
     }
 }
 
-/// Reads what sites serve.
-fn fetch(watched: &Watched<'_>, archive: &Newest, troubles: &mut Vec<MonitorError>, listener: Listener<'_>) -> Vec<sites::Fetched> {
-    let sites = (watched.sites)(archive.url.as_deref()).unwrap_or_else(|fault| {
-        troubles.push(fault.into());
-        Vec::new()
-    });
+/// Reads what sites serve: also those where clients came until somebody says that they do not any more.
+fn fetch(
+    watched: &Watched<'_>,
+    archive: &Newest,
+    before: Option<&str>,
+    troubles: &mut Vec<MonitorError>,
+    listener: Listener<'_>,
+) -> Vec<sites::Fetched> {
+    let mut sites: Vec<Site> = Vec::new();
+    for url in [archive.url.as_deref(), before] {
+        match (watched.sites)(url) {
+            Ok(found) => {
+                for site in found {
+                    if !sites.iter().any(|known| known.name() == site.name()) {
+                        sites.push(site);
+                    }
+                }
+            }
+            Err(fault) => troubles.push(fault.into()),
+        }
+    }
     let mut fetched = Vec::new();
     for (site, codename) in sites.iter().flat_map(|site| archive.codenames.iter().map(move |codename| (site, codename))) {
         listener(Event::Detail(format!("reading dists/{codename}/InRelease of {}", site.name())));
@@ -167,7 +185,8 @@ fn follow_all(
     request: &MonitorRequest,
     readers: &[LogReader],
     releases: &Releases,
-    state: &mut State,
+    state: &State,
+    watch: &Watch,
     findings: &mut Findings,
     listener: Listener<'_>,
 ) -> Vec<Followed> {
@@ -186,7 +205,7 @@ fn follow_all(
                 other.logs.get(&key).map(|log| KnownHead { size: log.size, root: log.root, from: format!("the monitor of {file}") });
             known.extend(other);
         }
-        let since = state.watched.as_ref().and_then(|watch| watch.logs.get(&key)).copied().unwrap_or(request.now);
+        let since = watch.logs.get(&key).copied().unwrap_or(request.now);
         logs.push(follow::follow(reader, state.logs.get(&key), known, since, request, findings));
     }
     for (key, memory) in &state.logs {

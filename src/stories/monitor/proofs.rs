@@ -83,7 +83,6 @@ impl<'a> Judge<'a> {
             Ok(proof) => proof,
             Err(fault) => return Verdict { fault: Some(fault.to_string()), ..Verdict::default() },
         };
-        self.submitters.insert(proof.key_hash);
         let mut verdict = Verdict::default();
         let now = self.trust.sigsum.as_ref();
         if now.and_then(|(policy, _)| policy.log(&proof.log)).is_some_and(|log| proof.tree_head.is_by(&log.key)) {
@@ -94,6 +93,7 @@ impl<'a> Judge<'a> {
         let first = now.map(|(policy, key)| check(policy, &[*key]));
         if let Some(Ok(log)) = &first {
             verdict.logs.insert(log.clone());
+            self.submitters.insert(proof.key_hash);
             return verdict;
         }
         // A key was changed, or witnesses were, after it was made.
@@ -103,7 +103,10 @@ impl<'a> Judge<'a> {
         let mut fault = first.and_then(Result::err);
         for policy in policies {
             match check(policy, &keys) {
-                Ok(log) => return Verdict { logs: BTreeSet::from([log]), ..verdict },
+                Ok(log) => {
+                    self.submitters.insert(proof.key_hash);
+                    return Verdict { logs: BTreeSet::from([log]), ..verdict };
+                }
                 Err(other) => fault = fault.or(Some(other)),
             }
         }
@@ -119,9 +122,6 @@ impl<'a> Judge<'a> {
         let mut verdict = Verdict::default();
         let now = self.trust.sigstore.as_ref();
         for entry in &bundle.verification_material.tlog_entries {
-            if let Some(signer) = owned::key_of(&entry.canonicalized_body.0).filter(|signer| !self.signers.contains(signer)) {
-                self.signers.push(signer);
-            }
             let Some((root, _)) = now else { continue };
             let Ok((head, _)) = Checkpoint::open(&entry.inclusion_proof.checkpoint.envelope, &root.logs) else { continue };
             let Checkpoint { origin, size, root } = head;
@@ -131,13 +131,25 @@ impl<'a> Judge<'a> {
         let then = if self.holds(now, now, release, text).is_some_and(|held| held.is_ok()) { None } else { self.then(base).sigstore };
         for (root, key) in [(now, now), (now, then.as_ref()), (then.as_ref(), then.as_ref()), (then.as_ref(), now)] {
             match self.holds(root, key, release, text) {
-                Some(Ok(logs)) => return Verdict { logs, ..verdict },
+                Some(Ok(logs)) => {
+                    self.signed(&bundle);
+                    return Verdict { logs, ..verdict };
+                }
                 Some(Err(other)) => fault = fault.or(Some(other)),
                 None => {}
             }
         }
         verdict.fault = Some(fault.unwrap_or_else(|| nobody(LogKind::Sigstore)));
         verdict
+    }
+
+    /// Takes the keys of a bundle that holds for ours: who may push could name any other.
+    fn signed(&mut self, bundle: &Bundle) {
+        for entry in &bundle.verification_material.tlog_entries {
+            if let Some(signer) = owned::key_of(&entry.canonicalized_body.0).filter(|signer| !self.signers.contains(signer)) {
+                self.signers.push(signer);
+            }
+        }
     }
 
     /// Checks a bundle by a trusted root and a key; `None` where there is none.

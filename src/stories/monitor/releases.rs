@@ -103,12 +103,20 @@ impl Releases {
         judge: &mut Judge<'_>,
         found: &mut BTreeMap<Sha256, KnownRelease>,
     ) -> Result<(), MonitorError> {
-        let (mut next, mut above) = (Some(tip), None::<(Sha256, u64)>);
+        let (mut next, mut above, mut lacks) = (Some(tip), None::<(Sha256, u64)>, false);
         while let Some(commit) = next {
             next = repository.parent(commit)?;
             let snapshot = repository.snapshot(commit)?;
-            // The branch begins with a commit that holds nothing.
-            let Some(bytes) = snapshot.file("Release")? else { break };
+            let Some(bytes) = snapshot.file("Release")? else {
+                // The branch begins with a commit that holds nothing. Another one may hide those before it; it is said once.
+                if next.is_some() && !lacks {
+                    let (branch, fault) =
+                        (format!("{BRANCHES}{codename}"), "it is not there, and every commit but the first has it".to_owned());
+                    self.troubles.push(StageError::Content { path: "Release", commit, branch, fault }.into());
+                    lacks = true;
+                }
+                continue;
+            };
             let (inputs, served) = match of_commit(&snapshot, codename) {
                 Ok(read) => read,
                 Err(fault) => {

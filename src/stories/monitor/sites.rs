@@ -98,7 +98,8 @@ impl Compared<'_> {
         let digest = Sha256::of(text.as_bytes());
         let known = self.after.find(&digest).filter(|known| known.codename == *codename);
         let Some(known) = known else {
-            findings.alarm(FindingKind::UnknownReleaseServed, subject, digest.to_hex(), self.unknown(digest, bytes));
+            let (name, text) = self.unknown(digest, bytes);
+            findings.alarm(FindingKind::UnknownReleaseServed, subject, name, text);
             return None;
         };
         if let Some(reason) = self.signature(known, bytes) {
@@ -124,12 +125,20 @@ impl Compared<'_> {
         self.before.of(codename).rev().find(|release| release.served.is_some())
     }
 
-    fn unknown(&self, digest: Sha256, bytes: &[u8]) -> String {
-        let signed = match verify_release(bytes, self.certificates, self.request.now) {
-            Ok(_) => "it is signed by the archive's keys, so that clients take it: somebody else has them".to_owned(),
-            Err(fault) => format!("clients should not take it: {}", chain(&fault)),
+    /// Returns the name and text of the alarm about a Release that is not the archive's. The same one is another as soon as clients take it.
+    fn unknown(&self, digest: Sha256, bytes: &[u8]) -> (String, String) {
+        let verify = |certificates: &[PublicCertificate]| verify_release(bytes, certificates, self.request.now);
+        // Clients are content with one good signature.
+        let by_one = || self.certificates.iter().any(|certificate| verify(std::slice::from_ref(certificate)).is_ok());
+        let (taken, signed) = match verify(self.certificates) {
+            Ok(_) => (true, "it is signed by the archive's keys, so that clients take it: somebody else has them".to_owned()),
+            Err(_) if by_one() => {
+                (true, "it is signed by one of the archive's keys, so that clients take it: somebody else has it".to_owned())
+            }
+            Err(fault) => (false, format!("clients should not take it: {}", chain(&fault))),
         };
-        format!("serves a Release with the SHA-256 {digest}, which is not on the branch of its suite; {signed}")
+        let text = format!("serves a Release with the SHA-256 {digest}, which is not on the branch of its suite; {signed}");
+        (name_of(FindingKind::UnknownReleaseServed, &[&digest, &taken]), text)
     }
 
     /// Checks the signature by the certificates that signed when it was made; returns what is wrong.
@@ -185,8 +194,17 @@ impl Compared<'_> {
             next.sequence,
             since.iso8601()
         );
-        if self.request.now > since.plus(self.request.limits.behind) {
-            let text = format!("{text}, more than {} ago: it is frozen, or what publishes there fails", self.request.limits.behind);
+        let (now, limit) = (self.request.now, self.request.limits.behind);
+        // Who may push says since when; not whether it is frozen.
+        let to_come = since > now.plus(limit);
+        if to_come || now > since.plus(limit) {
+            let text = if to_come {
+                format!(
+                    "{text}, which is to come yet: the clock of this machine or of the publisher is wrong, or that hides that the site is frozen"
+                )
+            } else {
+                format!("{text}, more than {limit} ago: it is frozen, or what publishes there fails")
+            };
             let name = name_of(FindingKind::Frozen, &[&subject, &known.release]);
             findings.alarm(FindingKind::Frozen, subject, name, text);
         } else {

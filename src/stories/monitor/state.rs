@@ -46,7 +46,10 @@ pub struct State {
     /// Commits that Releases were made from and that were in the history of the archive's branch when they were seen first.
     #[serde(default)]
     pub bases: BTreeSet<String>,
-    /// What a person has looked into and said to be known.
+    /// Commits that a person said to be the archive's, with their ancestors, although they are not in the history of its branch.
+    #[serde(default)]
+    pub vouched: BTreeSet<String>,
+    /// What a person has looked into and said to be known: names of alarms.
     #[serde(default)]
     pub acknowledged: BTreeSet<String>,
 }
@@ -163,6 +166,7 @@ impl State {
             shown: BTreeMap::new(),
             watched: None,
             bases: BTreeSet::new(),
+            vouched: BTreeSet::new(),
             acknowledged: BTreeSet::new(),
         }
     }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::MonitorRequest;
 use super::answer::FindingKind;
 use super::findings::{Findings, name_of};
 use super::newest::Newest;
@@ -12,6 +13,7 @@ use super::releases::Releases;
 use super::state::{Watch, log_key};
 use crate::words::archive::{LogKind, LogMode};
 use crate::words::date::Timestamp;
+use crate::words::name::Codename;
 
 const FILE: &str = "ddb.toml";
 
@@ -40,6 +42,14 @@ pub(super) fn compare(before: Option<&Watch>, archive: &Newest, releases: &Relea
     let is_off = |kind: &LogKind| modes.get(kind).is_none_or(|mode| *mode == LogMode::Off);
     watch.suites.values_mut().for_each(|begun| begun.retain(|kind, _| !is_off(kind)));
     watch
+}
+
+/// Returns the suites that are looked at: those of ddb.toml, and those that stood there until somebody says that they are gone.
+pub(super) fn suites_now(archive: &Newest, watch: &Watch, request: &MonitorRequest) -> Vec<Codename> {
+    let before = watch.suites.keys().filter_map(|name| name.parse::<Codename>().ok());
+    let before = before.filter(|codename| request.codenames.is_empty() || request.codenames.contains(codename));
+    let all: BTreeSet<Codename> = archive.codenames.iter().cloned().chain(before).collect();
+    all.into_iter().collect()
 }
 
 /// Returns what ddb.toml says to watch.

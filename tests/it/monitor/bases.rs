@@ -1,6 +1,6 @@
 //! Releases that somebody made from commits that are not the archive's.
 
-use super::{alarms, monitor, well};
+use super::{acknowledging, alarms, monitor, well};
 use crate::rebuild::plant::Plant;
 use crate::sandbox::Sandbox;
 
@@ -32,8 +32,8 @@ fn a_release_of_a_commit_that_never_stood_on_the_archives_branch_is_an_alarm_unt
     }
     // The archive's own Releases go on, and the alarm stays.
     sandbox.dists(&["--renew"]).ok();
-    alarms(monitor(&sandbox, &[]), &["base-not-in-history"]);
-    well(monitor(&sandbox, &["--acknowledge", &evil]), &["not-configured"]);
+    let run = alarms(monitor(&sandbox, &[]), &["base-not-in-history"]);
+    well(acknowledging(&sandbox, "archive/public", &run, &[]), &["not-configured"]);
     well(monitor(&sandbox, &[]), &["not-configured"]);
 }
 
@@ -61,7 +61,50 @@ fn who_looks_first_after_history_was_rewritten_says_once_what_was_before() {
     sandbox.git(&["commit", "-q", "-m", "Begin anew"]).ok();
     sandbox.git(&["branch", "-q", "-M", "anew", "main"]).ok();
     sandbox.dists(&["--renew"]).ok();
-    alarms(monitor(&sandbox, &[]), &["base-not-in-history", "base-not-in-history"]);
+    let run = alarms(monitor(&sandbox, &[]), &["base-not-in-history", "base-not-in-history"]);
     // Its ancestors are known with it.
-    well(monitor(&sandbox, &["--acknowledge", &before]), &["not-configured"]);
+    let answer = run.json();
+    let newest = answer["alarms"].as_array().unwrap().iter().find(|alarm| alarm["text"].as_str().unwrap().contains(&before)).unwrap();
+    well(monitor(&sandbox, &["--acknowledge", newest["acknowledge"].as_str().unwrap()]), &["not-configured"]);
+    well(monitor(&sandbox, &[]), &["not-configured"]);
+}
+
+#[test]
+fn who_says_that_a_branch_of_releases_was_rewritten_vouches_for_nothing_that_stood_there() {
+    let sandbox = super::with_package();
+    sandbox.dists(&[]).ok();
+    let (releases, good) = ("refs/heads/ddb/releases/trixie", head(&sandbox, "ddb/releases/trixie"));
+    let evil = evil(&sandbox);
+    // A commit that looks like the archive's, on the branch of Releases, leads to the thief's.
+    let settings = sandbox.git(&["rev-parse", "main:ddb.toml"]).ok().out;
+    sandbox.git(&["read-tree", &good]).ok();
+    sandbox.git(&["update-index", "--add", "--cacheinfo", &format!("100644,{},ddb.toml", settings.trim())]).ok();
+    let tree = sandbox.git(&["write-tree"]).ok().out;
+    sandbox.git(&["read-tree", "HEAD"]).ok();
+    let planted = sandbox.git(&["commit-tree", tree.trim(), "-p", &good, "-p", &evil, "-m", "Plant"]).ok().out;
+    sandbox.git(&["update-ref", releases, planted.trim()]).ok();
+    well(monitor(&sandbox, &[]), &["not-configured"]);
+    sandbox.git(&["update-ref", releases, &good]).ok();
+    let run = alarms(monitor(&sandbox, &[]), &["history-rewritten"]);
+    well(acknowledging(&sandbox, "archive/public", &run, &[]), &["acknowledged", "not-configured"]);
+    sandbox.publish(&["-C", "archive", "--branch", "evil", "dists", "trixie"]).ok();
+    let run = alarms(monitor(&sandbox, &[]), &["base-not-in-history"]);
+    assert!(run.out.contains(&evil), "{}", run.out);
+}
+
+#[test]
+fn a_branch_of_the_archive_that_was_rewritten_and_known_to_be_vouches_for_what_stood_there() {
+    let sandbox = super::with_package();
+    sandbox.dists(&[]).ok();
+    well(monitor(&sandbox, &[]), &["not-configured"]);
+    sandbox.git(&["commit", "-q", "--allow-empty", "-m", "Go on"]).ok();
+    well(monitor(&sandbox, &[]), &["not-configured"]);
+    let before = head(&sandbox, "main");
+    sandbox.git(&["commit", "-q", "--amend", "--allow-empty", "-m", "Another word"]).ok();
+    let run = alarms(monitor(&sandbox, &[]), &["history-rewritten"]);
+    well(acknowledging(&sandbox, "archive/public", &run, &[]), &["acknowledged", "not-configured"]);
+    // A Release that was made from it comes late.
+    sandbox.git(&["branch", "-q", "late", &before]).ok();
+    sandbox.publish(&["-C", "archive", "--branch", "late", "dists", "trixie", "--renew"]).ok();
+    well(monitor(&sandbox, &[]), &["not-configured"]);
 }

@@ -78,6 +78,8 @@ fn every_kept_proof_is_checked_whole() {
     let good = sandbox.git(&["cat-file", "blob", &format!("{RELEASES}:Release.proof")]).ok().out;
     let line = |name: &str| good.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
     let (index, cosignature, node, leaf) = (line("leaf_index="), line("cosignature="), line("node_hash="), line("leaf="));
+    // Nor does whoever it names become one of ours, whose leaves are then looked for.
+    let foreign = format!("leaf={} {}", super::liar::stranger(b"x").key_hash, leaf.rsplit_once(' ').unwrap().1);
     let (head, tail) = leaf.split_at(leaf.len() - 1);
     let other = format!("{head}{}", if tail == "0" { "1" } else { "0" });
     let cases = [
@@ -86,6 +88,7 @@ fn every_kept_proof_is_checked_whole() {
         ("", &cosignature),
         ("node_hash=0000000000000000000000000000000000000000000000000000000000000000", &node),
         (&other, &leaf),
+        (&foreign, &leaf),
         ("nonsense", &leaf),
     ];
     for (number, (to, from)) in cases.into_iter().enumerate() {
@@ -141,6 +144,9 @@ fn who_takes_what_is_watched_out_of_ddb_toml_is_noticed_until_somebody_says_that
     sandbox.dists(&["--renew"]).ok();
     well(monitor(&sandbox, &[]), &["not-configured", "not-configured"]);
     change(&sandbox, "archive", "mode = \"off\"\n", "");
+    // Whoever switches a log on publishes anew soon, and not at once.
+    well(monitor(&sandbox, &[]), &["proof-pending"]);
+    alarms(look(&sandbox, "archive/public", 30, &[]), &["served-without-leaf"]);
     sandbox.dists(&["--renew"]).ok();
     well(monitor(&sandbox, &[]), &[]);
     // The same once more is an alarm once more.
@@ -151,6 +157,9 @@ fn who_takes_what_is_watched_out_of_ddb_toml_is_noticed_until_somebody_says_that
     change(&sandbox, "archive", "[suites.\"trixie\"]", "[suites.\"forky\"]");
     let run = alarms(monitor(&sandbox, &["trixie"]), &["watch-ended"]);
     assert!(run.out.contains("there is no suite trixie any more"), "{}", run.out);
+    // Until somebody says that this was meant, it is looked at.
+    assert_eq!(run.json()["suites"][0]["codename"], "trixie");
+    assert_eq!(run.json()["suites"][0]["sites"].as_array().unwrap().len(), 1, "{}", run.out);
 }
 
 #[test]
@@ -194,13 +203,21 @@ fn what_cannot_be_read_does_not_hide_what_was_found() {
     let (sandbox, liar) = watched();
     let tip = sandbox.git(&["rev-parse", RELEASES]).ok().out.trim().to_owned();
     commit_beside(&sandbox, &[("inputs.json", "{")]);
-    // It is an error of its own where nothing else was found.
-    monitor(&sandbox, &[]).exits(4).says("inputs.json");
+    let run = alarms(monitor(&sandbox, &[]), &["unreadable"]);
+    assert!(run.out.contains("inputs.json") && run.json()["alarms"][0]["acknowledge"].is_null(), "{}", run.out);
+    // Nor is what was seen forgotten for it, at a first look and later.
+    let begun = ["--state", "begun.json"];
+    alarms(monitor(&sandbox, &begun), &["unreadable"]);
+    assert!(sandbox.path("begun.json").exists());
     let key = std::fs::read_to_string(sandbox.path("submit.pub")).unwrap();
     let key_hash = ddb::formats::openssh::public_key(&key).unwrap().hash();
     liar.tell(|state| state.leaves.push(ddb::formats::sigsum::leaf::Leaf { key_hash, ..super::liar::stranger(b"forged") }));
     let run = alarms(monitor(&sandbox, &[]), &["forged-leaf", "unreadable"]);
     assert!(run.out.contains("inputs.json"), "{}", run.out);
+    let run = alarms(monitor(&sandbox, &begun), &["forged-leaf", "unreadable"]);
+    let name = run.json()["alarms"][0]["acknowledge"].as_str().unwrap().to_owned();
+    alarms(monitor(&sandbox, &[&begun[..], &["--acknowledge", &name]].concat()), &["unreadable"]);
+    alarms(monitor(&sandbox, &begun), &["unreadable"]);
     // Nor does a ddb.toml that nobody can read: the branches are looked at all the same.
     let before = sandbox.git(&["rev-parse", "main"]).ok().out.trim().to_owned();
     sandbox.git(&["update-ref", &format!("refs/heads/{RELEASES}"), &format!("{tip}~1")]).ok();
@@ -211,4 +228,28 @@ fn what_cannot_be_read_does_not_hide_what_was_found() {
     assert!(found.contains(&"history-rewritten".to_owned()) && found.contains(&"unreadable".to_owned()), "{}", run.out);
     assert!(found.contains(&"forged-leaf".to_owned()), "what was seen of a log counts: {}", run.out);
     sandbox.git(&["reset", "-q", "--hard", &before]).ok();
+}
+
+#[test]
+fn a_commit_without_release_hides_nothing_that_stands_before_it() {
+    let (sandbox, _liar) = watched();
+    let tree = sandbox.git(&["hash-object", "-w", "-t", "tree", "/dev/null"]).ok().out;
+    let empty = sandbox.git(&["commit-tree", tree.trim(), "-p", RELEASES, "-m", "Nothing"]).ok().out;
+    sandbox.git(&["update-ref", &format!("refs/heads/{RELEASES}"), empty.trim()]).ok();
+    let run = alarms(monitor(&sandbox, &[]), &["unreadable"]);
+    assert!(run.out.contains(empty.trim()), "{}", run.out);
+    assert_eq!(run.json()["suites"][0]["served"], 3);
+}
+
+#[test]
+fn what_was_served_without_proof_is_noticed_while_its_log_is_down() {
+    let (sandbox, liar) = watched();
+    change(&sandbox, "archive", "[logs.sigsum]\n", "[logs.sigsum]\nmode = \"best-effort\"\ntimeout = \"2s\"\n");
+    liar.tell(|state| state.status = Some(500));
+    sandbox.dists(&["--renew"]).ok();
+    change(&sandbox, "archive", "mode = \"best-effort\"\n", "");
+    let run = alarms(monitor(&sandbox, &[]), &["served-without-leaf"]);
+    assert!(run.out.contains("Release 4 of trixie") && kinds(&run, "unreachable") == ["unreachable"], "{}", run.out);
+    liar.tell(|state| state.status = None);
+    alarms(monitor(&sandbox, &[]), &["served-without-leaf"]);
 }

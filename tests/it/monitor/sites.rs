@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::{alarms, first, kinds, monitor, monitor_at, well};
-use crate::sandbox::Sandbox;
+use super::{acknowledging, alarms, first, kinds, monitor, monitor_at, well};
+use crate::sandbox::{Run, Sandbox};
 use crate::server::Server;
 
 pub const MONDAY: &str = "2026-09-14T08:00:00Z";
@@ -56,6 +56,10 @@ fn a_site_that_stands_still_or_goes_back_is_noticed() {
     copy(&sandbox, "monday", "mirror");
     alarms(monitor_at(&sandbox, &server.url(), &["--now", &later(63), "--behind", "7d"]), &["rolled-back"]);
     alarms(monitor_at(&sandbox, &server.url(), &["--now", &later(64), "--behind", "7d"]), &["rolled-back"]);
+    // When clients should have had the newer one is what a branch says: a time that is to come is no excuse for long.
+    let early = ["--state", "early.json", "--now", "2026-09-14T10:00:00Z"];
+    let run = alarms(monitor_at(&sandbox, &server.url(), &early), &["frozen"]);
+    assert!(run.out.contains("is to come yet"), "{}", run.out);
     copy(&sandbox, "tuesday", "mirror");
     well(monitor_at(&sandbox, &server.url(), &["--now", &later(65)]), &["not-configured"]);
     // Gone, not reached, and another place of which nothing is known yet.
@@ -75,6 +79,17 @@ fn a_site_that_stands_still_or_goes_back_is_noticed() {
     let run = well(plain(&[]), &["not-configured"]);
     assert_eq!(run.json()["suites"][0]["sites"][0]["sequence"], 2);
     assert!(well(plain(&["--no-site"]), &["not-configured"]).json()["suites"][0]["sites"].as_array().unwrap().is_empty());
+    // Who may push sends the monitor elsewhere: until somebody says that this was meant, it looks at both.
+    let settings = std::fs::read_to_string(sandbox.archive().join("ddb.toml")).unwrap();
+    sandbox.write("archive/ddb.toml", settings.replacen(&server.url(), "http://127.0.0.1:1", 1));
+    sandbox.git(&["commit", "-q", "-a", "-m", "Send clients elsewhere"]).ok();
+    let sites =
+        |run: &Run| run.json()["suites"][0]["sites"].as_array().unwrap().iter().map(|site| site["sequence"].clone()).collect::<Vec<_>>();
+    let run = alarms(plain(&[]), &["watch-ended"]);
+    assert_eq!((sites(&run), kinds(&run, "unreachable").len()), (vec![serde_json::Value::Null, 2.into()], 1), "{}", run.out);
+    let said = super::known(&run);
+    let run = plain(&said.iter().map(String::as_str).collect::<Vec<_>>()).exits(31);
+    assert_eq!(sites(&run), [serde_json::Value::Null], "{}", run.out);
 }
 
 #[test]
@@ -89,6 +104,18 @@ fn a_release_that_was_never_staged_is_noticed_whoever_signed_it() {
     sandbox.publish(&["-C", "thief", "dists", "trixie", "--now", TUESDAY]).ok();
     let run = alarms(monitor_at(&sandbox, "thief/public", &["--now", TUESDAY]), &["unknown-release-served"]);
     assert!(run.out.contains("it is signed by the archive's keys, so that clients take it: somebody else has them"), "{}", run.out);
+    // That a Release is known which nobody takes says nothing of the same one with a good signature.
+    copy(&sandbox, "thief/public", "broken");
+    let stolen = std::fs::read_to_string(sandbox.path("broken/dists/trixie/InRelease")).unwrap();
+    let middle = stolen.find("-----BEGIN PGP SIGNATURE-----").unwrap();
+    let middle = middle + stolen[middle..].find("\n\n").unwrap() + 60;
+    let other = if stolen[middle..].starts_with('A') { "B" } else { "A" };
+    replace(&sandbox.path("broken/dists/trixie/InRelease"), format!("{}{other}{}", &stolen[..middle], &stolen[middle + 1..]));
+    let apart = ["--state", "apart.json", "--now", TUESDAY];
+    let run = alarms(monitor_at(&sandbox, "broken", &apart), &["unknown-release-served"]);
+    well(acknowledging(&sandbox, "broken", &run, &apart), &["not-configured"]);
+    well(monitor_at(&sandbox, "broken", &apart), &["not-configured"]);
+    alarms(monitor_at(&sandbox, "thief/public", &apart), &["unknown-release-served"]);
     // Text that was changed is not signed by anybody.
     replace(&file, good.replacen("Origin: Test", "Origin: Tset", 1));
     let run = alarms(monitor(&sandbox, &[]), &["unknown-release-served"]);
@@ -105,6 +132,10 @@ fn a_release_that_was_never_staged_is_noticed_whoever_signed_it() {
     }
     replace(&file, &good);
     well(monitor(&sandbox, &[]), &["not-configured"]);
+    // Of two keys the thief has one: clients take what it signed.
+    sandbox.publish(&["-C", "archive", "key", "generate"]).ok();
+    let run = alarms(monitor_at(&sandbox, "thief/public", &["--state", "two.json", "--now", TUESDAY]), &["unknown-release-served"]);
+    assert!(run.out.contains("it is signed by one of the archive's keys, so that clients take it"), "{}", run.out);
 }
 
 #[test]

@@ -7,7 +7,6 @@ use crate::formats::merkle::compact::CompactRange;
 use crate::places::transparency::reader::SignedHead;
 use crate::stories::monitor::Begin;
 use crate::stories::monitor::answer::FindingKind;
-use crate::stories::monitor::findings::name_of;
 use crate::stories::monitor::state::{KeptLeaf, LogMemory};
 use crate::words::digest::Sha256;
 
@@ -74,7 +73,7 @@ impl Look<'_> {
                  {root}, and it signed {}",
                 head.root
             );
-            let name = name_of(FindingKind::LeavesNotOfTree, &[&self.reader.name(), &size, &root, &head.root]);
+            let name = self.name(FindingKind::LeavesNotOfTree, &[&size, &root, &head.root]);
             self.alarm(FindingKind::LeavesNotOfTree, name, text);
             return Err(Stopped);
         }

@@ -14,17 +14,18 @@ impl Look<'_> {
         let head = head.map_err(|fault| self.failed(FindingKind::BadTreeHead, fault))?;
         self.witnesses = head.witnesses.iter().map(|(name, _)| name.clone()).collect();
         self.lacking = head.lacks.is_some();
-        let name = |kind| name_of(kind, &[&self.reader.name(), &head.size, &head.root]);
         match &head.lacks {
             Some(Lack::Quorum(reason)) => {
                 // Nobody vouches that this tree ends.
                 let text = format!("{reason}; nobody vouches that others see the same tree, and its leaves are not read");
-                self.alarm(FindingKind::QuorumShort, name(FindingKind::QuorumShort), text);
+                let name = self.name(FindingKind::QuorumShort, &[&head.size, &head.root]);
+                self.alarm(FindingKind::QuorumShort, name, text);
                 return Err(Stopped);
             }
             Some(Lack::Fresh(reason)) => {
                 let text = format!("{reason}: it may be an old tree head, shown to this monitor alone");
-                self.alarm(FindingKind::TreeHeadOld, name(FindingKind::TreeHeadOld), text);
+                let name = self.name(FindingKind::TreeHeadOld, &[&head.size, &head.root]);
+                self.alarm(FindingKind::TreeHeadOld, name, text);
             }
             None => {}
         }
@@ -51,8 +52,20 @@ impl Look<'_> {
             }
         };
         // Whoever says so in this very run knows that the log was begun anew.
-        self.anew = self.findings.change(kind, &self.subject, kept.root.to_hex(), text);
+        let name = name_of(kind, &[&self.reader.name(), &kept.root]);
+        self.anew = self.findings.change(kind, &self.subject, name, text);
         if self.anew { Ok(head) } else { Err(Stopped) }
+    }
+
+    /// Says that nothing is learned of the log, where that was not said: what is wrong with it may be known to somebody, and its leaves
+    /// are not.
+    pub(super) fn unfollowed(&mut self, stopped: bool) {
+        if (stopped || self.lacking) && !self.missed {
+            self.missed = true;
+            let text =
+                "what it shows is not believed, so that nothing is known of new leaves; what is wrong is an alarm of its own, or known";
+            self.findings.unreachable(&self.subject, text.to_owned());
+        }
     }
 
     /// Says that the log was not looked at whole for too long.
