@@ -17,6 +17,7 @@ use crate::places::target::PublishTarget;
 use crate::places::target::fs::FolderTarget;
 use crate::places::target::s3::S3Target;
 use crate::stories::lfs;
+use crate::stories::provenance::Compared;
 use crate::words::archive::{Archive, ArchiveError};
 use crate::words::limits;
 
@@ -127,6 +128,8 @@ pub struct OpenArchive {
     pub branch: String,
     /// The remote whose branch is the commit point; `None` where this repository's is.
     pub remote: Option<Remote>,
+    /// The records that were compared with their packages.
+    pub compared: Compared,
 }
 
 impl OpenArchive {
@@ -137,7 +140,7 @@ impl OpenArchive {
     pub fn open(folder: &Path, branch: Option<&str>) -> Result<Self, OpenError> {
         let repository = Repository::discover(folder)?;
         let branch = repository.branch(branch)?;
-        Ok(Self { repository, branch, remote: None })
+        Ok(Self { repository, branch, remote: None, compared: Compared::default() })
     }
 
     /// Returns the branch's newest commit, with a remote as last fetched.

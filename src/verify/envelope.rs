@@ -15,8 +15,11 @@ use crate::formats::provenance::claims::{Claims, Image};
 use crate::formats::provenance::evidence::Evidence;
 use crate::formats::provenance::in_toto::Statement;
 use crate::formats::provenance::policy::Policy;
+use crate::formats::provenance::project::Approved;
 use crate::words::archive::Archive;
+use crate::words::deb822::Paragraph;
 use crate::words::digest::Sha256;
+use crate::words::version::Version;
 
 /// An object that a record names: its digest, and whether it is said to be signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,25 +41,43 @@ pub(super) fn named(record: &str) -> Vec<Named> {
     fields.filter_map(|(unsigned, field)| Some(Named { unsigned, sha256: object(field)? })).collect()
 }
 
-/// A pool file: its source package and, for a package, the name of that.
-#[derive(Debug, Clone, Copy)]
+/// A pool file: its name, its source package with the version of that, and, for a package, the name of that.
+#[derive(Debug, Clone)]
 pub(super) struct Pooled<'a> {
+    file: &'a str,
     source: &'a str,
+    version: Option<Version>,
     binary: Option<&'a str>,
 }
 
 impl<'a> Pooled<'a> {
-    /// Reads `pool/<component>/<prefix>/<source>/<file>`.
-    pub(super) fn at(path: &'a str) -> Self {
+    /// Reads `pool/<component>/<prefix>/<source>/<file>`; `record` is the text of the file's record.
+    pub(super) fn at(path: &'a str, record: &str) -> Self {
         let mut names = path.split('/').skip(3);
         let (source, file) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
         let is_package = [".deb", ".udeb", ".ddeb"].iter().any(|ending| file.ends_with(ending));
-        Self { source, binary: file.split('_').next().filter(|_| is_package) }
+        Self { file, source, version: source_version(record), binary: file.split('_').next().filter(|_| is_package) }
+    }
+
+    /// Checks that provenance is of this file, as it is checked where a record lands.
+    fn is_of(&self, approved: &Approved, sha256: &Sha256) -> Result<(), String> {
+        let unusable = || format!("the record of {} says no usable name or version", self.file);
+        let (file, source) = (self.file.parse().map_err(|_| unusable())?, self.source.parse().map_err(|_| unusable())?);
+        let version = self.version.as_ref().ok_or_else(unusable)?;
+        approved.is_of(sha256, &file, &source, version).map_err(|fault| fault.to_string())
     }
 }
 
+/// Returns the version of the source package by what the package says in its record, in front of ddb's own fields.
+fn source_version(record: &str) -> Option<Version> {
+    let said = record.get(..record.rfind("\nFilename: ")?)?;
+    let paragraph = Paragraph::of_checked(said);
+    let in_brackets = paragraph.get("Source").and_then(|source| source.split_once('(')?.1.strip_suffix(')'));
+    in_brackets.or_else(|| paragraph.get("Version"))?.trim().parse().ok()
+}
+
 /// Reads and judges provenance for a file.
-pub(super) fn judge(git: &Repository, head: &Commit<'_>, pooled: Pooled<'_>, file: &Sha256, named: Named) -> EnvelopeAnswer {
+pub(super) fn judge(git: &Repository, head: &Commit<'_>, pooled: &Pooled<'_>, file: &Sha256, named: Named) -> EnvelopeAnswer {
     let mut answer = EnvelopeAnswer::of(named.sha256);
     let archive = blob(git, head, "ddb.toml").and_then(|bytes| Archive::parse(std::str::from_utf8(&bytes).ok()?).ok());
     let Some(bytes) = object(git, archive.as_ref(), &named.sha256) else {
@@ -89,7 +110,7 @@ pub(super) fn judge(git: &Repository, head: &Commit<'_>, pooled: Pooled<'_>, fil
         Policy::read(&archive.provenance, &files).map_err(|(path, fault)| format!("{path}: {fault}"))
     });
     let approved = policy.and_then(|policy| policy.approve(pooled.source, pooled.binary, &bytes).map_err(|fault| fault.to_string()));
-    match approved.and_then(|approved| approved.names(file).map(|()| approved).map_err(|fault| fault.to_string())) {
+    match approved.and_then(|approved| pooled.is_of(&approved, file).map(|()| approved)) {
         Ok(approved) => {
             answer.signed_by = Some(approved.signer);
             answer.project = Some(approved.project);
@@ -148,5 +169,8 @@ mod tests {
         let both = format!("{own}Provenance: {a} 1\nProvenance-Claims: {b} 1\n");
         assert_eq!(named(&both), [signed, claimed]);
         assert_eq!(named("no record"), []);
+        let version = |said: &str| source_version(&format!("{said}\nFilename: pool/x\nSource: x (9)\n")).map(|version| version.to_string());
+        assert_eq!(version("Package: x\nVersion: 1").as_deref(), Some("1"));
+        assert_eq!(version("Package: x\nSource: y (2)\nVersion: 1+b1").as_deref(), Some("2"));
     }
 }

@@ -180,13 +180,16 @@ impl Look<'_> {
             let Ok(suites) = commit.tree()?.get_path(Path::new("suites")).and_then(|entry| self.git.find_tree(entry.id())) else {
                 continue;
             };
-            let mut found = BTreeSet::new();
+            let (mut found, mut text) = (BTreeSet::new(), String::new());
             for codename in suites.iter().filter_map(|entry| entry.name().ok().map(str::to_owned)) {
-                let records = self.records(commit, &codename, path)?;
-                found.extend(records.iter().filter(|record| record.contains(&own)).flat_map(|record| envelope::named(record)));
+                for record in self.records(commit, &codename, path)?.into_iter().filter(|record| record.contains(&own)) {
+                    found.extend(envelope::named(&record));
+                    text = record;
+                }
             }
             if !found.is_empty() {
-                let judge = |named| envelope::judge(self.git, &head, Pooled::at(path), &self.sha256, named);
+                let pooled = Pooled::at(path, &text);
+                let judge = |named| envelope::judge(self.git, &head, &pooled, &self.sha256, named);
                 let mut judged: Vec<EnvelopeAnswer> = found.into_iter().map(judge).collect();
                 judged.sort_by_key(|answer| answer.project.is_none());
                 return Ok(judged);

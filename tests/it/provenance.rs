@@ -4,6 +4,7 @@
 
 mod agreeing;
 mod certificates;
+mod coming;
 mod flows;
 mod forging;
 mod policies;

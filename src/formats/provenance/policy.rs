@@ -11,8 +11,9 @@ use super::project::{Approved, Project};
 use crate::words::archive::ProvenanceSettings;
 use crate::words::digest::Sha256;
 
-/// Counts the ways in which verdicts were reached: another number whenever the same policy and bytes give another one.
-const RULES: u32 = 2;
+/// Counts the ways in which verdicts were reached: another number whenever the same policy and bytes give another one. From 3 on every
+/// record was compared with its package, and asked for its name, before a suite was published.
+const RULES: u32 = 3;
 
 /// Whose provenance counts.
 #[derive(Debug, Clone)]

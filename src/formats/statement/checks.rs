@@ -102,9 +102,12 @@ fn check_source(suite: &Codename, build: &Build, source: &SourcePackage) -> Resu
     Ok(())
 }
 
-/// Reads a record, in which only ddb's own part may name provenance.
+/// Reads a record, in which only ddb's own part may name provenance, and says nothing that ddb does not say there.
 fn read<'a>(path: &PoolPath, record: &'a str) -> Result<Record<'a>, String> {
     let record = Record::parse(record.as_bytes()).map_err(|fault| format!("the record of {path}: {fault}"))?;
+    if let Some(field) = record.foreign(path.file().as_str().ends_with(".dsc")) {
+        return Err(format!("the record of {path}: {field} stands behind Filename, among ddb's own fields"));
+    }
     match [PROVENANCE, CLAIMS].into_iter().find(|field| record.get(field).is_some()) {
         Some(field) => Err(format!("the record of {path}: {field} stands in front of Filename, among the package's own fields")),
         None => Ok(record),
@@ -206,6 +209,11 @@ pub(crate) mod tests {
             let record = &mut statement.builds[0].binaries[0].record;
             *record = record.replace("Filename:", &format!("Provenance: {} 1\nFilename:", Sha256::of(b"x")));
         });
+        refused("Source stands behind Filename", &|statement| {
+            statement.builds[0].binaries[0].record.push_str("Source: hello (9)\n");
+        });
+        let said = format!("{}Source: hello (9)\n", statement().builds[0].binaries[0].record);
+        assert_eq!(source_version_of(&Paragraph::of_checked(&said)), "1".parse().ok(), "the package says which source");
         refused("Filename is missing", &|statement| statement.builds[0].binaries[0].record = "Package: hello\n".to_owned());
     }
 }

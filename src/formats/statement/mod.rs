@@ -193,10 +193,13 @@ impl SourcePackage {
     }
 }
 
-/// Returns the version of the source package that a binary paragraph comes from: that in `Source: name (version)`, else its own.
+/// Returns the version of the source package that a binary paragraph comes from: that in `Source: name (version)`, else its own. Of a
+/// record only what the package says counts, the fields before ddb's own, which begin with Filename.
 ///
 /// `None` where the paragraph has no usable version.
 pub fn source_version_of(paragraph: &Paragraph<'_>) -> Option<Version> {
-    let in_brackets = paragraph.get("Source").and_then(|source| source.split_once('(')).and_then(|(_, rest)| rest.strip_suffix(')'));
-    in_brackets.or_else(|| paragraph.get("Version"))?.trim().parse().ok()
+    let said = paragraph.fields().iter().take_while(|field| field.name != "Filename");
+    let get = |name: &str| said.clone().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value());
+    let in_brackets = get("Source").and_then(|source| source.split_once('(')).and_then(|(_, rest)| rest.strip_suffix(')'));
+    in_brackets.or_else(|| get("Version"))?.trim().parse().ok()
 }

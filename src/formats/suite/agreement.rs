@@ -39,6 +39,9 @@ pub fn fault(place: &RecordPlace, record: &Record<'_>, file: impl Read) -> io::R
     if facts.sha256 != record.facts.sha256 {
         return Ok(Some(format!("the object has the sha256 {}, the record says {}", facts.sha256, record.facts.sha256)));
     }
+    if let Some(field) = record.foreign(place.index == IndexName::Source) {
+        return Ok(Some(format!("it has the field {field} behind Filename, where only ddb's own fields stand")));
+    }
     if facts != record.facts {
         return Ok(Some("its size or one of its digests beside SHA256 is not that of the file".to_owned()));
     }
@@ -157,6 +160,9 @@ mod tests {
         assert!(said(&elsewhere, &record(CONTROL, "contrib", &list()), &bytes).contains("the Section of the package says main"));
         let installer = PLACE.replace("binary-amd64", "debian-installer/binary-amd64");
         assert!(said(&installer, &good, &bytes).contains("packages of that kind do not belong"));
+        let own = other(&format!("{good}Source: hello (9)\n"));
+        assert!(own.contains("it has the field Source behind Filename"), "{own}");
+        assert!(other(&format!("{good}Section: x\n")).contains("behind Filename"), "that is a source's");
         let sha1 = good.lines().find_map(|line| line.strip_prefix("SHA1: ")).unwrap();
         assert!(other(&good.replace(sha1, &"0".repeat(40))).contains("beside SHA256"));
         assert!(said(PLACE, &good, &deb(&CONTROL.replace("Long", "Short"))).starts_with("the object has the sha256"));

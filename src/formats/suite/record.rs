@@ -67,6 +67,9 @@ pub const CLAIMS: &str = "Provenance-Claims";
 /// The field with the digest of a package's file list.
 pub const FILE_LIST: &str = "File-List";
 
+/// Fields of ddb's own part that every record may have.
+const OWN: [&str; 8] = ["Filename", "Size", "MD5sum", "SHA1", "SHA256", "SHA512", PROVENANCE, CLAIMS];
+
 /// Section and Priority, where they are known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Placement {
@@ -197,6 +200,13 @@ impl<'a> Record<'a> {
     /// Returns the verbatim fields of the control or .dsc paragraph, in its order.
     pub fn control(&self) -> &[Field<'a>] {
         &self.control
+    }
+
+    /// Returns the name of a field in ddb's own part that ddb writes into no record of a source, or of a package: nothing vouches
+    /// for what it says.
+    pub fn foreign(&self, is_source: bool) -> Option<&'a str> {
+        let more: &[&str] = if is_source { &["Section", "Priority"] } else { &[FILE_LIST] };
+        self.own.iter().map(|field| field.name).find(|name| !OWN.contains(name) && !more.contains(name))
     }
 
     /// Returns the digests that it gives beside MD5 and SHA-256.

@@ -39,7 +39,8 @@ pub struct Folded {
     /// The compressors that may have made its blocks; none where a program of before did not record them.
     #[serde(default, skip_serializing_if = "Encoders::is_empty")]
     pub encoders: Encoders,
-    /// Digest of the policy under which the provenance of every record was found good, where the suite requires any.
+    /// Digest of the policy under which the provenance of every record was found good, where the suite requires any. It counts the
+    /// rules, too: by those of now every record was compared with its package.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Sha256>,
 }

@@ -120,6 +120,7 @@ impl<'a> Chain<'a> {
                 self.policy.get_or_init(|| read)
             }
         };
+        let objects = objects.remembering(&self.open.compared);
         let problems = landing::check(&snapshot, policy, &coming, objects).map_err(|fault| match fault {
             LandingError::Open(fault) => Unfit::Open(fault),
             LandingError::Store(fault) => Unfit::Store(fault),

@@ -17,6 +17,7 @@ use crate::places::store::lfs::http::Patience;
 use crate::places::store::lfs::{LfsOptions, LfsStore};
 use crate::places::store::{ObjectStore, StoreError};
 use crate::stories::archive::{OpenArchive, OpenError};
+use crate::stories::provenance::Compared;
 use crate::words::archive::{Archive, LfsSettings};
 use crate::words::digest::ObjectId;
 
@@ -62,9 +63,12 @@ pub enum CloneError {
 /// There is no repository.
 pub fn open_clone(folder: &Path, branch: Option<&str>) -> Result<OpenArchive, OpenError> {
     match OpenArchive::open(folder, branch) {
-        Err(OpenError::Git(GitError::DetachedHead { .. })) => {
-            Ok(OpenArchive { repository: Repository::discover(folder)?, branch: "HEAD".to_owned(), remote: None })
-        }
+        Err(OpenError::Git(GitError::DetachedHead { .. })) => Ok(OpenArchive {
+            repository: Repository::discover(folder)?,
+            branch: "HEAD".to_owned(),
+            remote: None,
+            compared: Compared::default(),
+        }),
         open => open,
     }
 }
@@ -82,7 +86,9 @@ pub fn store_of_clone(open: &OpenArchive, archive: &Archive, remote: &str) -> Re
     let address = open.repository.setting(&format!("remote.{remote}.url")).unwrap_or_else(|| remote.to_owned());
     let path = open.repository.root().join(address.strip_prefix("file://").unwrap_or(&address));
     match Repository::open(&path) {
-        Ok(repository) => Ok(OpenArchive { repository, branch: open.branch.clone(), remote: None }.store(archive)?),
+        Ok(repository) => {
+            Ok(OpenArchive { repository, branch: open.branch.clone(), remote: None, compared: Compared::default() }.store(archive)?)
+        }
         // The archive itself, which was cloned from nowhere.
         Err(_) if address == remote && open.repository.remote_urls().is_empty() => Ok(open.store(archive)?),
         Err(_) => {

@@ -307,11 +307,15 @@ fn step(request: &PromoteRequest, open: &OpenArchive, tip: Oid, store: &dyn Obje
             open.repository.snapshot(edition.base)?
         }
     };
-    let wanted = request.sources.as_ref();
-    // What landed in a suite that requires provenance was compared with its package there.
-    let compared = open.configuration(&origin)?.suite(from).is_some_and(|suite| suite.require_provenance);
     let into = Asked { codename: to, snapshot: &tip, archive: &archive };
-    suite::check_coming(&open.repository, (&origin, from, compared), into, wanted, store)?;
+    if into.requires() {
+        if request.from.at.is_none() {
+            origin::fetch(open, from)?;
+        }
+        let last = origin::last(open, from);
+        let came = suite::Origin { snapshot: &origin, codename: from, last: last.as_ref(), sources: request.sources.as_ref() };
+        suite::check_coming(open, came, into, store)?;
+    }
     let ways = Ways { request, origin: &origin, from, tip: &tip, to, to_suite };
     let mut edits = TreeEdits::new();
     let (packages, notes) = match &request.sources {

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use super::PromoteError;
 use crate::places::git::Oid;
 use crate::stories::archive::OpenArchive;
+use crate::stories::fold::Last;
 use crate::stories::publish::stage;
 use crate::stories::served::snapshot::{self, Histories, SnapshotFault, SnapshotId};
 use crate::stories::served::{Edition, history};
@@ -59,6 +60,12 @@ pub(super) fn fetch(open: &OpenArchive, codename: &Codename) -> Result<(), Promo
     }
     let releases = stage::branch(codename);
     Ok(open.refresh(&[&releases]).and_then(|()| open.align(&releases))?)
+}
+
+/// Returns what the newest Release of a suite was made of; what cannot be read vouches for nothing.
+pub(super) fn last(open: &OpenArchive, codename: &Codename) -> Option<Last> {
+    let staged = stage::newest(&open.repository, codename).ok().flatten()?;
+    stage::folded(&open.repository, codename, &staged).ok().flatten()
 }
 
 /// Returns the Release that such a state means; `tip` is the archive's newest commit.

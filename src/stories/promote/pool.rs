@@ -36,6 +36,10 @@ pub(super) fn to_restore(
         }
     }
     let sources: BTreeSet<SourceName> = differing.keys().map(|path| path.source().clone()).collect();
+    let mut by_blob: BTreeMap<(&SourceName, Oid), &PoolPath> = BTreeMap::new();
+    for (path, blob) in &differing {
+        by_blob.entry((path.source(), *blob)).or_insert(path);
+    }
     let (mut restored, mut pointers, mut problems) = (BTreeMap::new(), Vec::new(), Vec::new());
     for source in &sources {
         let now = tip.tip_of(std::iter::once(source))?;
@@ -48,7 +52,7 @@ pub(super) fn to_restore(
                     continue;
                 }
             };
-            for (path, object, blob) in provenance(&record, &now, &differing) {
+            for (path, object, blob) in provenance(&record, &now, &by_blob) {
                 if restored.insert(path.to_string(), blob).is_none() {
                     pointers.push((place.clone(), path, object));
                 }
@@ -80,11 +84,11 @@ pub(super) fn to_restore(
 
 /// Returns the provenance of a record that no pool file of its source is any more, with the place where it comes back: its own, or one
 /// beside it where another build's has that name now.
-fn provenance(record: &Record<'_>, now: &Tip, differing: &BTreeMap<PoolPath, Oid>) -> Vec<(PoolPath, Pointer, Oid)> {
+fn provenance(record: &Record<'_>, now: &Tip, differing: &BTreeMap<(&SourceName, Oid), &PoolPath>) -> Vec<(PoolPath, Pointer, Oid)> {
     let gone = record.provenance.iter().chain(&record.claims).filter(|object| !now.pool.values().any(|kept| kept == *object));
     let found = gone.filter_map(|object| {
         let blob = Repository::oid_of_blob(object.encode().as_bytes())?;
-        let (path, _) = differing.iter().find(|(path, held)| path.source() == record.path.source() && **held == blob)?;
+        let path = *differing.get(&(record.path.source(), blob))?;
         let path = if now.pool.contains_key(path) { with_digest(path, &object.oid)? } else { path.clone() };
         Some((path, *object, blob))
     });

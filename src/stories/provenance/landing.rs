@@ -45,7 +45,8 @@ pub fn check(
     let Some((first, _)) = coming.first() else { return Ok(Vec::new()) };
     // A statement is for one suite.
     let places: Vec<&RecordPlace> = coming.iter().map(|(place, _)| place).collect();
-    let others = names::others(policy, snapshot, &first.codename, &places).map_err(OpenError::from)?;
+    let suite = (snapshot, &first.codename);
+    let others = names::others(policy, &places, suite, &[suite]).map_err(OpenError::from)?;
     let look = |(place, text): &(RecordPlace, &[u8])| {
         let record = match checks::read_at(place, text) {
             Ok(record) => record,
@@ -54,7 +55,7 @@ pub fn check(
         let judged = Judged { place, record: &record, text, others: names::of(&others, place) };
         let fault = match judge.fault(judged)? {
             None if is_written(&written, &record, text) => None,
-            None => objects.disagreement(place, &record)?,
+            None => objects.new_disagreement(place, &record, text)?,
             fault => fault,
         };
         Ok(fault.map(|reason| Problem { file: record.path.file().to_string(), reason }))

@@ -2,8 +2,9 @@
 //!
 //! Deploys are judged where they land ([`landing`]), suites where they are published ([`suite`]), both by the policy of the
 //! commit that is landed on or published, with the envelope that the record names by its hash. Whoever can only write to the store
-//! can take an envelope away and can put no other one in its place. An envelope is about the bytes of a package, so a record that
-//! did not come from them is compared with them, once, where it comes into a suite that requires provenance.
+//! can take an envelope away and can put no other one in its place. An envelope is about the bytes of a package, so a record is
+//! compared with them: where it lands, unless it was written from them there, and before it is published for the first time in a
+//! suite that requires provenance.
 
 pub mod landing;
 mod names;
@@ -13,7 +14,7 @@ pub mod suite;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use objects::Objects;
+pub use objects::{Compared, Objects};
 
 use crate::formats::pool::pointer::Pointer;
 use crate::formats::provenance::ProvenanceError;

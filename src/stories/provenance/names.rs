@@ -14,12 +14,15 @@ use crate::words::name::{Codename, PackageName, SourceName};
 /// The other sources of names, by name and own source.
 pub(super) type Others = BTreeMap<(PackageName, SourceName), BTreeSet<SourceName>>;
 
-/// Returns the other sources that offer what comes, in the suite as it is in this commit or among what comes. Names that a source has
-/// there already are not among them.
+/// A suite in a commit.
+pub(super) type At<'a> = (&'a Snapshot<'a>, &'a Codename);
+
+/// Returns the other sources that offer what comes, in this suite or among what comes. Names that a source had in one of those of
+/// before are not among them.
 ///
 /// # Errors
-/// The suite cannot be read.
-pub(super) fn others(policy: &Policy, snapshot: &Snapshot<'_>, codename: &Codename, coming: &[&RecordPlace]) -> Result<Others, GitError> {
+/// A suite cannot be read.
+pub(super) fn others(policy: &Policy, coming: &[&RecordPlace], there: At<'_>, before: &[At<'_>]) -> Result<Others, GitError> {
     let is_binary = |place: &RecordPlace| place.index.architecture().is_some();
     let minds = |place: &RecordPlace| {
         let mut projects = policy.projects_of(place.source.as_str());
@@ -32,16 +35,18 @@ pub(super) fn others(policy: &Policy, snapshot: &Snapshot<'_>, codename: &Codena
         return Ok(Others::new());
     }
     let sources: BTreeSet<SourceName> = new.iter().map(|(_, source)| source.clone()).collect();
-    for entry in snapshot.records_of(codename, &sources)?.iter().filter(|entry| is_binary(&entry.place)) {
-        new.remove(&pair(&entry.place));
+    for suite in before {
+        for place in places(*suite, Some(&sources))?.iter().filter(|place| is_binary(place)) {
+            new.remove(&pair(place));
+        }
     }
     if new.is_empty() {
         return Ok(Others::new());
     }
     let names: BTreeSet<&PackageName> = new.iter().map(|(package, _)| package).collect();
     let mut offered: BTreeMap<PackageName, BTreeSet<SourceName>> = BTreeMap::new();
-    let there = snapshot.records(codename)?;
-    for place in there.iter().map(|entry| &entry.place).chain(coming).filter(|place| is_binary(place) && names.contains(&place.package)) {
+    let there = places(there, None)?;
+    for place in there.iter().chain(coming).filter(|place| is_binary(place) && names.contains(&place.package)) {
         offered.entry(place.package.clone()).or_default().insert(place.source.clone());
     }
     let of = |(package, source): (PackageName, SourceName)| {
@@ -49,6 +54,23 @@ pub(super) fn others(policy: &Policy, snapshot: &Snapshot<'_>, codename: &Codena
         ((package, source), others)
     };
     Ok(new.iter().cloned().map(of).collect())
+}
+
+/// Returns the places of the records of a suite, or of some of its sources. A path that is no record's offers nobody anything, and is
+/// the fold's matter.
+fn places((snapshot, codename): At<'_>, sources: Option<&BTreeSet<SourceName>>) -> Result<Vec<RecordPlace>, GitError> {
+    let found = match sources {
+        Some(sources) => snapshot.records_of(codename, sources),
+        None => snapshot.records(codename),
+    };
+    match found {
+        Err(GitError::Content { .. }) => {
+            let files = snapshot.files_below(&format!("suites/{codename}"))?;
+            let places = files.keys().filter_map(|path| path.parse::<RecordPlace>().ok());
+            Ok(places.filter(|place| sources.is_none_or(|sources| sources.contains(&place.source))).collect())
+        }
+        found => Ok(found?.into_iter().map(|entry| entry.place).collect()),
+    }
 }
 
 /// Returns the other sources of the package of a record.

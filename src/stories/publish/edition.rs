@@ -11,7 +11,6 @@ use crate::formats::pool::path::PoolPath;
 use crate::formats::pool::pointer::Pointer;
 use crate::formats::release::Release;
 use crate::places::git::Oid;
-use crate::places::git::read::Snapshot;
 use crate::places::store::ObjectStore;
 use crate::stories::event::{Event, Listener};
 use crate::stories::fold::{self, Bytes, Fold, FoldError, Last, Wanted, fold};
@@ -79,8 +78,7 @@ impl Edition {
         };
         let wanted = Wanted { repack: request.repack, now: date, ..Wanted::default() };
         let asked = Asked { codename: &codename, snapshot: &snapshot, archive: &archive };
-        let configuration = |snapshot: &Snapshot<'_>| open.configuration(snapshot);
-        let provenance = suite::check(&open.repository, asked, &snapshot, last.as_ref(), &configuration, places.store)?;
+        let provenance = suite::check(open, asked, &snapshot, last.as_ref(), places.store)?;
         let mut fold = fold(&open.repository, &snapshot, &archive, &codename, last.as_ref(), &bytes, wanted)?;
         fold.record.provenance = provenance;
         let other_policy = policy != provenance;
@@ -124,10 +122,12 @@ impl Edition {
         }
         let archive = open.configuration(&tip)?;
         let asked = Asked { codename: &self.codename, snapshot: &tip, archive: &archive };
+        if !asked.requires() {
+            return Ok(());
+        }
         let records = open.repository.snapshot(self.base)?;
-        let configuration = |snapshot: &Snapshot<'_>| open.configuration(snapshot);
         let last = stage::folded(&open.repository, &self.codename, staged)?;
-        suite::check(&open.repository, asked, &records, last.as_ref(), &configuration, places.store)?;
+        suite::check(open, asked, &records, last.as_ref(), places.store)?;
         Ok(())
     }
 

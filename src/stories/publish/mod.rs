@@ -219,7 +219,7 @@ impl PublishError {
             Self::Key(_)
                 | Self::Sign(_)
                 | Self::Fold(FoldError::Records { .. })
-                | Self::Provenance(SuiteError::Records { .. })
+                | Self::Provenance(SuiteError::Records { .. } | SuiteError::Open(OpenError::Provenance { .. }))
                 | Self::Objects { .. }
                 | Self::Target(TargetError::Object { .. })
         )
@@ -515,6 +515,8 @@ fn serve(
     let Some(staged) = stage::newest(repository, &request.codename)?.filter(|staged| staged.commit == commit) else {
         return Ok(Turn::Again);
     };
+    // A key may have been taken away while the logs were waited for.
+    edition.judge_by_tip(places, &staged)?;
     // Whoever waited for the logs may find that another one is required meanwhile: the next turn asks it.
     if !logging::are_enough(places, &staged.release, &proofs)? {
         return Ok(Turn::Again);

@@ -88,6 +88,15 @@ fn a_parked_record_must_say_what_its_package_says() {
             "calls this file hello_1_amd64.deb, and it is hello_9_amd64.deb",
         ),
         (
+            // What the package does not say counts for no version.
+            Box::new(|said| {
+                let build = &mut said.builds[0];
+                build.version = "9".parse().unwrap();
+                build.binaries[0].record.push_str("Source: hello (9)\n");
+            }),
+            "hello_1_amd64.deb: Source stands behind Filename",
+        ),
+        (
             Box::new(|said| {
                 let facts = &mut said.builds[0].binaries[0].file.facts;
                 let (md5, other) = (facts.md5.to_string(), "0".repeat(32));

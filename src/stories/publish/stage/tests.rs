@@ -18,7 +18,12 @@ impl Branch {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let repository = repository(folder.path());
-        let open = OpenArchive { repository, branch: "refs/heads/main".to_owned(), remote: None };
+        let open = OpenArchive {
+            repository,
+            branch: "refs/heads/main".to_owned(),
+            remote: None,
+            compared: crate::stories::provenance::Compared::default(),
+        };
         let author = Author { name: "Test".to_owned(), email: "test@example.org".to_owned(), time: 1_800_000_000 };
         Self { _folder: folder, open, codename: "trixie".parse().unwrap(), author }
     }
