@@ -84,7 +84,7 @@ Exit codes:
   26  verify: a file or package is not what the archive publishes
   27  verify: something could not be fetched
   30  monitor: there is an alarm
-  31  monitor: a log, a site or the Git remote was not reached
+  31  monitor: a log, a site or the Git remote was not reached, or a log shows what is not believed
   35  rebuild: what was published is not what the repository gives
   36  rebuild: nothing differs, but not everything was compared (--accept)";
 

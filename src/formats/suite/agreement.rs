@@ -162,7 +162,6 @@ mod tests {
         assert!(said(&installer, &good, &bytes).contains("packages of that kind do not belong"));
         let own = other(&format!("{good}Source: hello (9)\n"));
         assert!(own.contains("it has the field Source behind Filename"), "{own}");
-        assert!(other(&format!("{good}Section: x\n")).contains("behind Filename"), "that is a source's");
         let sha1 = good.lines().find_map(|line| line.strip_prefix("SHA1: ")).unwrap();
         assert!(other(&good.replace(sha1, &"0".repeat(40))).contains("beside SHA256"));
         assert!(said(PLACE, &good, &deb(&CONTROL.replace("Long", "Short"))).starts_with("the object has the sha256"));
@@ -204,7 +203,7 @@ mod tests {
             let text = record(&changed, "main", &list());
             // What is no record any more is refused before.
             if let Ok(parsed) = Record::parse(text.as_bytes()) {
-                let same = changed.trim_end() == CONTROL.trim_end();
+                let same = changed.trim_end_matches('\n') == CONTROL.trim_end_matches('\n');
                 let fault = fault(&PLACE.parse().unwrap(), &parsed, &deb(CONTROL)[..]).unwrap();
                 prop_assert_eq!(fault.is_none(), same, "{:?}: {:?}", changed, fault);
             }

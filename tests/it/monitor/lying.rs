@@ -139,7 +139,8 @@ fn tree_heads_without_good_signatures_or_new_cosignatures_are_named_and_nothing_
 fn a_log_whose_fault_is_known_is_not_taken_for_one_that_was_read() {
     let (sandbox, liar) = watched();
     let at = |hours: i64| ddb::words::date::Timestamp(clock() + hours * 3600).iso8601();
-    let faults: [(&str, fn(&mut State)); 3] = [
+    type Change = fn(&mut State);
+    let faults: [(&str, Change); 3] = [
         ("bad-tree-head", |state| state.unsigned = true),
         ("quorum-short", |state| state.cosigned = None),
         ("tree-head-old", |state| state.cosigned = Some(clock() - 2 * 86_400)),

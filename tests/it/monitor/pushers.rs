@@ -144,11 +144,11 @@ fn who_takes_what_is_watched_out_of_ddb_toml_is_noticed_until_somebody_says_that
     sandbox.dists(&["--renew"]).ok();
     well(monitor(&sandbox, &[]), &["not-configured", "not-configured"]);
     change(&sandbox, "archive", "mode = \"off\"\n", "");
-    // Whoever switches a log on publishes anew soon, and not at once.
-    well(monitor(&sandbox, &[]), &["proof-pending"]);
-    alarms(look(&sandbox, "archive/public", 30, &[]), &["served-without-leaf"]);
+    // Whoever switches a log on publishes anew soon, and not at once. The Release before was by best effort.
+    well(monitor(&sandbox, &[]), &["proof-pending", "proof-pending"]);
+    alarms(look(&sandbox, "archive/public", 30, &[]), &["proof-overdue", "served-without-leaf"]);
     sandbox.dists(&["--renew"]).ok();
-    well(monitor(&sandbox, &[]), &[]);
+    well(monitor(&sandbox, &[]), &["proof-pending"]);
     // The same once more is an alarm once more.
     change(&sandbox, "archive", "[logs.sigsum]\n", "[logs.sigsum]\nmode = \"off\"\n");
     alarms(monitor(&sandbox, &[]), &["watch-ended"]);
