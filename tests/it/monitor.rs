@@ -4,6 +4,7 @@
 mod bases;
 mod bundles;
 mod git;
+mod keyless;
 mod known;
 mod liar;
 mod limits;

@@ -4,6 +4,7 @@
 pub mod agreeing;
 mod both;
 mod failing;
+mod keyless;
 pub mod site;
 
 use std::path::Path;
@@ -11,9 +12,10 @@ use std::time::Duration;
 
 use ddb::formats::sigstore::bundle::Bundle;
 use ddb::formats::sigstore::public_key::PublicKey;
+use ddb::formats::sigstore::signer::Signer;
 use ddb::formats::sigstore::trusted_root::TrustedRoot;
 use ddb::places::credentials::Secret;
-use ddb::places::transparency::rekor::{Services, SigningKey, SigstoreLog};
+use ddb::places::transparency::sigstore::{IdentityToken, Secrets, Services, SigningKey, SigstoreLog};
 
 use crate::client::Apt;
 use crate::gateway::Gateway;
@@ -199,11 +201,12 @@ fn a_sigstore_log_keeps_the_contract() {
     let authority = Authority::start(&sandbox, "authority");
     site::signing_key(&sandbox, "sigstore");
     site::trusted_root(&sandbox, &[log.trusted(), authority.trusted()], "root.json");
-    let with = |signing: Option<SigningKey>| {
-        let services = Services { logs: vec![log.url()], timestamp_authorities: vec![authority.url()] };
+    let with = |key: Option<SigningKey>| {
+        let services = Services { logs: vec![log.url()], timestamp_authorities: vec![authority.url()], ..Services::default() };
         let public = PublicKey::from_pem(&std::fs::read_to_string(sandbox.path("sigstore.pub")).unwrap()).unwrap();
         let root = TrustedRoot::parse(&read(&sandbox.path("root.json"))).unwrap();
-        SigstoreLog::new(services, public, signing, root, Duration::from_secs(90), None).unwrap()
+        let secrets = Secrets { key, token: IdentityToken::None };
+        SigstoreLog::new(services, Signer::Key(public), secrets, root, Duration::from_secs(90), None).unwrap()
     };
     let text = Secret::new(std::fs::read_to_string(sandbox.path("sigstore.pem")).unwrap());
     contract::check(&with(Some(SigningKey { source_name: "sigstore.pem".to_owned(), text })), &with(None));

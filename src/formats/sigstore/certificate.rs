@@ -1,5 +1,5 @@
 //! X.509 certificates (RFC 5280), as far as timestamp authorities and Sigstore's certificate authority use them: who issued whom,
-//! for what and when. Revocation lists and certificate transparency are not looked at.
+//! for what and when. Revocation lists are not looked at; promises of certificate transparency logs are in [`super::promise`].
 
 use der::asn1::{AnyRef, ObjectIdentifier, Utf8StringRef};
 use der::{Decode as _, Encode as _, Reader as _, SliceReader};
@@ -123,6 +123,36 @@ impl Certificate {
         }
         let Some(signature) = self.parsed.signature.as_bytes() else { return Ok(false) };
         holds(&issuer.key()?, &algorithm.to_string(), &self.signed, signature)
+    }
+
+    /// Returns what is signed without an extension, and the value of that; `None` where it is not there.
+    pub(super) fn without(&self, oid: ObjectIdentifier) -> Result<(Vec<u8>, Option<Vec<u8>>), SigstoreError> {
+        let wrong = |fault: der::Error| SigstoreError::malformed("the certificate", fault);
+        let mut own = self.parsed.tbs_certificate.clone();
+        // What is taken off was put into exactly these bytes.
+        if own.to_der().map_err(wrong)? != self.signed {
+            return Err(refused("it is not in the one form that DER allows"));
+        }
+        let mut taken = Vec::new();
+        if let Some(extensions) = &mut own.extensions {
+            let (with, rest): (Vec<_>, Vec<_>) = std::mem::take(extensions).into_iter().partition(|extension| extension.extn_id == oid);
+            taken.extend(with.into_iter().map(|extension| extension.extn_value.into_bytes()));
+            *extensions = rest;
+        }
+        if taken.len() > 1 {
+            return Err(refused("it has an extension twice"));
+        }
+        Ok((own.to_der().map_err(wrong)?, taken.pop()))
+    }
+
+    /// Returns the certificate of an authority that issued this one.
+    pub(super) fn issuer<'a>(&self, authority: &'a Authority) -> Option<&'a Self> {
+        authority.chain.iter().find(|candidate| self.is_issued_by(candidate).unwrap_or_default())
+    }
+
+    /// Returns the point in time from which on it is good.
+    pub fn begins(&self) -> Timestamp {
+        Timestamp(i64::try_from(self.parsed.tbs_certificate.validity.not_before.to_unix_duration().as_secs()).unwrap_or(i64::MAX))
     }
 
     /// Refuses extensions that must be understood and are not.

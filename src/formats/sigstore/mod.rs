@@ -1,11 +1,12 @@
 //! Sigstore: an ECDSA signature over a Release, the entry of a Rekor v2 log that names it, and both together as a bundle.
 //!
-//! What goes to a log and what comes back ([`entry`]), which entries of a log are ours ([`owned`]), the log's signed tree head ([`checkpoint`]), timestamps of RFC 3161
-//! ([`timestamp`]) and the certificates behind them ([`certificate`]), where to sign ([`signing_config`]), whom a verifier trusts
-//! ([`trusted_root`]), the file beside Release ([`bundle`]) and the offline check of it ([`verify`]).
+//! What goes to a log and what comes back ([`entry`]), who signs ([`signer`]), which entries of a log are by them ([`owned`]), the log's signed tree
+//! head ([`checkpoint`]), timestamps of RFC 3161 ([`timestamp`]), certificates ([`certificate`]), how a build job gets one ([`fulcio`]) and
+//! that everybody may see it ([`promise`]), where to sign ([`signing_config`]), whom a verifier trusts ([`trusted_root`]), the file beside
+//! Release ([`bundle`]) and the offline check of it ([`verify`]).
 //!
 //! Formats: Sigstore's protobuf-specs (bundle v0.3, trusted root v0.1 and v0.2, hashedrekord 0.0.2) in protobuf's JSON form,
-//! C2SP's signed notes and checkpoints, RFC 6962, RFC 5652, RFC 3161 and RFC 5280. Read strictly: what a reader would pass over is
+//! C2SP's signed notes and checkpoints, RFC 6962, RFC 5652, RFC 3161, RFC 2986 and RFC 5280. Read strictly: what a reader would pass over is
 //! refused. Only SHA-256 of the signed bytes, and no RSA.
 
 pub mod bundle;
@@ -13,11 +14,14 @@ mod carried;
 pub mod certificate;
 pub mod checkpoint;
 pub mod entry;
+pub mod fulcio;
 pub mod note;
 mod octets;
 pub mod owned;
+pub mod promise;
 pub mod public_key;
 pub mod secret_key;
+pub mod signer;
 pub mod signing_config;
 pub mod timestamp;
 pub mod trusted_root;

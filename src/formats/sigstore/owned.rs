@@ -1,33 +1,41 @@
-//! Which entries of a Rekor v2 log carry a key of ours, and what they are about.
+//! Which entries of a Rekor v2 log are by a signer of ours, and what they are about.
 //!
-//! An entry is looked through for the key, whatever its kind: in the form of ddb's own entries, in a certificate, as a point with or
-//! without its second half, in PEM, in hexadecimal, in base64 within base64 (`carried`). What it is about counts only where the entry is, byte for byte, the one that the log makes of a digest and a signature (see
-//! [`super::entry`]) and the signature is the key's.
+//! An entry is looked through for our key, or for the name that certificates give us, whatever its kind: in the form of ddb's own
+//! entries, in a certificate, as a point with or without its second half, in PEM, in hexadecimal, in base64 within base64 (`carried`).
+//! What it is about counts only where the entry is, byte for byte, the one that the log makes of a digest and a signature (see
+//! [`super::entry`]) and the signature is the signer's.
+//!
+//! Anybody can log a certificate of his own making with our name in it, which nobody accepts: only one of a trusted certificate
+//! authority makes an entry ours.
 
 use serde::Deserialize;
 
 use super::Octets;
 use super::carried;
+use super::certificate::{Certificate, Purpose};
 use super::entry::{Submission, Verifier};
 use super::public_key::PublicKey;
+use super::signer::Signer;
+use super::trusted_root::{Authority, TrustedRoot};
 use crate::words::digest::Sha256;
 
-/// What an entry with our key is.
+/// What an entry by a signer of ours is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OwnEntry {
-    /// The key signed bytes with this SHA-256.
+    /// Bytes with this SHA-256 were signed.
     Signed(Sha256),
-    /// The entry says so of these bytes, but the signature is not the key's: the log took what it should not take.
+    /// The entry says so of these bytes, but the signature does not hold: the log took what it should not take.
     Forged(Sha256),
-    /// The key stands in an entry of another kind or form.
+    /// The signer stands in an entry of another kind or form.
     Other,
 }
 
-/// A key of ours.
+/// A signer of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnKey {
-    key: PublicKey,
+pub struct OwnSigner {
+    signer: Signer,
     needle: Vec<u8>,
+    authorities: Vec<Authority>,
 }
 
 #[derive(Deserialize)]
@@ -55,58 +63,79 @@ struct DataText {
 #[derive(Deserialize)]
 struct SignatureText {
     content: Octets,
-    verifier: VerifierText,
 }
 
-#[derive(Deserialize)]
-struct VerifierText {
-    #[serde(rename = "publicKey")]
-    key: Option<KeyText>,
-}
-
-#[derive(Deserialize)]
-struct KeyText {
-    #[serde(rename = "rawBytes")]
-    raw: Octets,
-}
-
-impl OwnKey {
-    /// Looks for this key.
-    pub fn new(key: PublicKey) -> Self {
-        let needle = key.significant();
-        Self { key, needle }
+impl OwnSigner {
+    /// Looks for entries by this signer; certificates count that are by an authority of this root.
+    pub fn new(signer: Signer, root: &TrustedRoot) -> Self {
+        let needle = match &signer {
+            Signer::Key(key) => key.significant(),
+            Signer::Identity { subject, .. } => subject.as_bytes().to_vec(),
+        };
+        Self { signer, needle, authorities: root.certificate_authorities.clone() }
     }
 
-    /// Returns the SHA-256 of the key in DER.
+    /// Returns the signer's fingerprint.
     pub fn fingerprint(&self) -> Sha256 {
-        self.key.fingerprint()
+        self.signer.fingerprint()
     }
 
-    /// Returns what an entry is, where it carries this key.
+    /// Returns what an entry is, where it is by this signer.
     pub fn find(&self, entry: &[u8]) -> Option<OwnEntry> {
         if !carried::carries(entry, &self.needle) {
             return None;
         }
-        Some(self.of_record(entry).unwrap_or(OwnEntry::Other))
+        match &self.signer {
+            Signer::Key(key) => Some(of_record(entry, key, Verifier::Key(key.clone())).unwrap_or(OwnEntry::Other)),
+            Signer::Identity { subject, issuer } => {
+                let own = certificates(entry).into_iter().find(|certificate| self.is_ours(certificate, subject, issuer))?;
+                Some(of_certificate(entry, &own).unwrap_or(OwnEntry::Other))
+            }
+        }
     }
 
-    fn of_record(&self, entry: &[u8]) -> Option<OwnEntry> {
-        let RecordText { data, signature, .. } = record(entry)?;
-        let digest = Sha256::from_bytes(data.digest.0.try_into().ok()?);
-        let signature = signature.content.0;
-        let good = self.key.signed_digest(digest.as_bytes(), &signature);
-        let submission = Submission { digest, signature, verifier: Verifier::Key(self.key.clone()) };
-        (submission.leaf() == entry).then_some(if good { OwnEntry::Signed(digest) } else { OwnEntry::Forged(digest) })
+    /// Tells whether a trusted authority gave a certificate to this name, whenever that was.
+    fn is_ours(&self, certificate: &Certificate, subject: &str, issuer: &str) -> bool {
+        let named = certificate.subject().is_ok_and(|name| name == subject) && certificate.vouched_by().is_ok_and(|name| name == issuer);
+        let by = |authority| certificate.check(Purpose::CodeSigning, certificate.begins(), authority, &[]).is_ok();
+        named && self.authorities.iter().any(by)
     }
 }
 
-/// Returns the key that an entry is by, where it names one.
-pub fn key_of(entry: &[u8]) -> Option<PublicKey> {
-    PublicKey::from_der(&record(entry)?.signature.verifier.key?.raw.0).ok()
+fn of_certificate(entry: &[u8], certificate: &Certificate) -> Option<OwnEntry> {
+    of_record(entry, &certificate.key().ok()?, Verifier::Certificate(certificate.der().to_vec()))
 }
 
-fn record(entry: &[u8]) -> Option<RecordText> {
-    serde_json::from_slice(entry).ok().map(|EntryText { spec }| spec.record)
+fn of_record(entry: &[u8], key: &PublicKey, verifier: Verifier) -> Option<OwnEntry> {
+    let RecordText { data, signature } = serde_json::from_slice::<EntryText>(entry).ok()?.spec.record;
+    let digest = Sha256::from_bytes(data.digest.0.try_into().ok()?);
+    let signature = signature.content.0;
+    let good = key.signed_digest(digest.as_bytes(), &signature);
+    let submission = Submission { digest, signature, verifier };
+    (submission.leaf() == entry).then_some(if good { OwnEntry::Signed(digest) } else { OwnEntry::Forged(digest) })
+}
+
+/// Returns every certificate that stands in an entry of any kind, in DER or PEM, in base64 or as text.
+fn certificates(entry: &[u8]) -> Vec<Certificate> {
+    let mut found = Vec::new();
+    if let Ok(value) = serde_json::from_slice(entry) {
+        collect(&value, &mut found);
+    }
+    found
+}
+
+fn collect(value: &serde_json::Value, found: &mut Vec<Certificate>) {
+    match value {
+        serde_json::Value::String(text) => {
+            let decoded = Octets::decode(text).map(|octets| octets.0).unwrap_or_default();
+            let in_pem = |bytes: &[u8]| der::pem::decode_vec(bytes.trim_ascii()).map(|(_, der)| der).unwrap_or_default();
+            let (within, plain) = (in_pem(&decoded), in_pem(text.as_bytes()));
+            found.extend([decoded, within, plain].iter().filter_map(|der| Certificate::parse(der).ok()));
+        }
+        serde_json::Value::Array(values) => values.iter().for_each(|value| collect(value, found)),
+        serde_json::Value::Object(values) => values.values().for_each(|value| collect(value, found)),
+        _ => {}
+    }
 }
 
 #[cfg(test)]
@@ -125,8 +154,8 @@ mod tests {
         serde_json::from_slice::<LogEntry>(ANSWER).unwrap().canonicalized_body.0
     }
 
-    fn own(pem: &str) -> OwnKey {
-        OwnKey::new(PublicKey::from_pem(pem).unwrap())
+    fn own(pem: &str) -> OwnSigner {
+        OwnSigner::new(Signer::Key(PublicKey::from_pem(pem).unwrap()), &TrustedRoot::default())
     }
 
     #[test]
@@ -134,7 +163,6 @@ mod tests {
         let entry = entry();
         assert_eq!(own(KEY).find(&entry), Some(OwnEntry::Signed(Sha256::of(RELEASE))));
         assert_eq!(own(OTHER).find(&entry), None);
-        assert_eq!(key_of(&entry), Some(PublicKey::from_pem(KEY).unwrap()));
     }
 
     #[test]
@@ -183,7 +211,6 @@ mod tests {
             bytes.truncate(cut);
             let signed = matches!(key.find(&bytes), Some(OwnEntry::Signed(_)));
             proptest::prop_assert_eq!(signed, bytes == good);
-            let _ = key_of(&bytes);
         }
     }
 }

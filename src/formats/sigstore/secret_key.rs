@@ -1,12 +1,23 @@
-//! The secret ECDSA key that signs our entries: PKCS#8 in PEM, not encrypted, on P-256.
+//! The secret ECDSA key on P-256 that signs our entries: one that is kept, as PKCS#8 in PEM, not encrypted, or one that is made for one
+//! signature and never kept, for which a certificate is asked.
 
+use der::asn1::{BitString, ObjectIdentifier, SetOfVec};
+use der::pem::LineEnding;
+use der::{Decode as _, Encode as _};
+use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::signature::hazmat::RandomizedPrehashSigner as _;
 use p256::ecdsa::{DerSignature, SigningKey};
 use p256::pkcs8::DecodePrivateKey as _;
+use x509_cert::name::RdnSequence;
+use x509_cert::request::{CertReq, CertReqInfo, Version};
+use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
 use super::public_key::PublicKey;
 use super::{Octets, SigstoreError};
 use crate::words::digest::Sha256;
+
+/// ECDSA with SHA-256 (RFC 5758, section 3.2).
+const ECDSA_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 
 /// A secret key; overwritten in memory when dropped.
 pub struct SecretKey(SigningKey);
@@ -46,6 +57,27 @@ impl SecretKey {
         let decoded = Octets::decode(text.trim()).ok().and_then(|bytes| String::from_utf8(bytes.0).ok());
         let decoded = decoded.ok_or_else(|| SigstoreError::malformed("the secret key", "it is neither PEM nor base64 of it"))?;
         Self::from_pem(&decoded)
+    }
+
+    /// Makes a new key.
+    pub fn fresh(randomness: &mut impl p256::elliptic_curve::rand_core::CryptoRngCore) -> Self {
+        Self(SigningKey::random(randomness))
+    }
+
+    /// Returns a request in PEM (RFC 2986) for a certificate of this key, without a name: who gives it knows the name otherwise.
+    ///
+    /// # Errors
+    /// It has no DER form.
+    pub fn certificate_request(&self) -> Result<String, SigstoreError> {
+        let request = || {
+            let public_key = SubjectPublicKeyInfoOwned::from_der(&self.public().to_der())?;
+            let info = CertReqInfo { version: Version::V1, subject: RdnSequence::default(), public_key, attributes: SetOfVec::new() };
+            let signature: DerSignature = self.0.sign(&info.to_der()?);
+            let algorithm = AlgorithmIdentifierOwned { oid: ECDSA_SHA256, parameters: None };
+            let request = CertReq { info, algorithm, signature: BitString::from_bytes(signature.as_bytes())? };
+            Ok(der::pem::encode_string("CERTIFICATE REQUEST", LineEnding::LF, &request.to_der()?)?)
+        };
+        request().map_err(|fault: der::Error| SigstoreError::malformed("the request for a certificate", fault))
     }
 
     /// Returns the public half.

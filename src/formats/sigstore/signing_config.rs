@@ -1,7 +1,7 @@
-//! `signing_config.json`: the addresses of logs and timestamp authorities, and from when to when each is in use
+//! `signing_config.json`: the addresses of logs, timestamp and certificate authorities, and from when to when each is in use
 //! (`sigstore_trustroot.proto`, version 0.2).
 //!
-//! Only services of the versions that are spoken here are named: logs of version 2, timestamp authorities of version 1. Where several
+//! Only services of the versions that are spoken here are named: logs of version 2, authorities of version 1. Where several
 //! are in use, the one that began last comes first.
 
 use serde::Deserialize;
@@ -20,6 +20,7 @@ const MEDIA_TYPE: &str = "application/vnd.dev.sigstore.signingconfig.v0.2+json";
 pub struct SigningConfig {
     logs: Vec<Service>,
     timestamp_authorities: Vec<Service>,
+    certificate_authorities: Vec<Service>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,8 @@ struct ConfigText {
     rekor_tlog_urls: Vec<ServiceText>,
     #[serde(default)]
     tsa_urls: Vec<ServiceText>,
+    #[serde(default)]
+    ca_urls: Vec<ServiceText>,
 }
 
 #[derive(Deserialize)]
@@ -72,12 +75,21 @@ impl SigningConfig {
             known.sort_by_key(|service| std::cmp::Reverse(service.period.start));
             Ok(known)
         };
-        Ok(Self { logs: read(text.rekor_tlog_urls, 2)?, timestamp_authorities: read(text.tsa_urls, 1)? })
+        Ok(Self {
+            logs: read(text.rekor_tlog_urls, 2)?,
+            timestamp_authorities: read(text.tsa_urls, 1)?,
+            certificate_authorities: read(text.ca_urls, 1)?,
+        })
     }
 
     /// Returns the addresses of the logs that are in use at a time.
     pub fn logs(&self, time: Timestamp) -> Vec<String> {
         in_use(&self.logs, time)
+    }
+
+    /// Returns the addresses of the certificate authorities (Fulcio) that are in use at a time.
+    pub fn certificate_authorities(&self, time: Timestamp) -> Vec<String> {
+        in_use(&self.certificate_authorities, time)
     }
 
     /// Returns the addresses of the timestamp authorities that are in use at a time.

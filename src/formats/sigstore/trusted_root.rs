@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::certificate::Certificate;
 use super::checkpoint::LogKey;
+use super::promise::CertificateLog;
 use super::public_key::PublicKey;
 use super::{Octets, SigstoreError};
 use crate::words::date::Timestamp;
@@ -35,6 +36,8 @@ pub struct TrustedRoot {
     pub unknown_logs: usize,
     /// Who gives certificates to people and build jobs.
     pub certificate_authorities: Vec<Authority>,
+    /// Certificate transparency logs. Where any is named, a certificate needs the promise of one.
+    pub certificate_logs: Vec<CertificateLog>,
     /// Who gives timestamps.
     pub timestamp_authorities: Vec<Authority>,
 }
@@ -72,6 +75,8 @@ struct RootText {
     tlogs: Vec<LogText>,
     #[serde(default)]
     certificate_authorities: Vec<AuthorityText>,
+    #[serde(default)]
+    ctlogs: Vec<LogText>,
     #[serde(default)]
     timestamp_authorities: Vec<AuthorityText>,
 }
@@ -143,6 +148,11 @@ impl TrustedRoot {
             };
             root.logs.push(LogKey::new(origin(&log.base_url), key)?);
             root.log_periods.push(log.public_key.valid_for.read(FILE)?);
+        }
+        for log in text.ctlogs {
+            // One with a key that is not known here stays, so that a root which names such logs alone does not ask for none.
+            let key = PublicKey::from_der(&log.public_key.raw_bytes.0).ok();
+            root.certificate_logs.push(CertificateLog { key, period: log.public_key.valid_for.read(FILE)? });
         }
         let read = |authorities: Vec<AuthorityText>| authorities.into_iter().map(AuthorityText::read).collect::<Result<Vec<_>, _>>();
         root.certificate_authorities = read(text.certificate_authorities)?;

@@ -1,32 +1,19 @@
 //! The offline check of a bundle: these bytes, signed by whom they should be, and in a log that is trusted.
 //!
 //! With a key, the log's entry is enough, as long as the log's key has no end. With a certificate, which is good for minutes only, a timestamp must say that the
-//! signature is from that time. That a certificate is in a certificate transparency log is not checked.
+//! signature is from that time, and where the trusted root names certificate transparency logs, one of them must have promised to show it.
 
 use super::bundle::Bundle;
 use super::certificate::{Certificate, Purpose};
 use super::checkpoint::Checkpoint;
 use super::entry::{LogEntry, Submission, Verifier};
 use super::public_key::PublicKey;
-use super::trusted_root::TrustedRoot;
-use super::{SigstoreError, timestamp};
+use super::signer::Signer;
+use super::trusted_root::{Authority, TrustedRoot};
+use super::{SigstoreError, promise, timestamp};
 use crate::formats::merkle;
 use crate::words::date::Timestamp;
 use crate::words::digest::Sha256;
-
-/// Who should have signed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Signer {
-    /// Who has the secret half of this key: ECDSA on P-256.
-    Key(PublicKey),
-    /// Whom a trusted certificate authority gave a certificate with this name.
-    Identity {
-        /// A build job's address or a mail address, whole.
-        subject: String,
-        /// Who vouched for it, such as `https://gitlab.com`.
-        issuer: String,
-    },
-}
 
 /// Whom a verifier trusts, and who should have signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,37 +93,52 @@ impl Trust {
             (Signer::Key(key), Some(_)) => {
                 Err(SigstoreError::Identity { found: "a key with a certificate".to_owned(), wanted: key.to_string() })
             }
-            (Signer::Identity { subject, issuer }, None) => {
-                Err(SigstoreError::Identity { found: "a key without certificate".to_owned(), wanted: format!("{subject} ({issuer})") })
+            (Signer::Identity { .. }, None) => {
+                Err(SigstoreError::Identity { found: "a key without certificate".to_owned(), wanted: self.signer.to_string() })
             }
-            (Signer::Identity { subject, issuer }, Some(bytes)) => {
+            (Signer::Identity { .. }, Some(bytes)) => {
                 let certificate = Certificate::parse(&bytes.raw_bytes.0)?;
                 if times.is_empty() {
                     return Err(SigstoreError::NoTimestamp { reason: "its certificate is good for some minutes only" });
                 }
-                for time in times {
-                    self.check_certificate(&certificate, *time)?;
-                }
-                let (found, vouched) = (certificate.subject()?, certificate.vouched_by()?);
-                if (&found, &vouched) != (subject, issuer) {
-                    let wanted = format!("{subject} ({issuer})");
-                    return Err(SigstoreError::Identity { found: format!("{found} ({vouched})").escape_debug().to_string(), wanted });
-                }
+                times.iter().try_for_each(|time| self.check_identity(&certificate, *time))?;
                 Ok((certificate.key()?, Verifier::Certificate(bytes.raw_bytes.0.clone())))
             }
         }
     }
 
-    /// Checks that one of the certificate authorities gave a certificate that signs code at a time.
+    /// Checks that a certificate is one for whom should have signed, and good at a time.
+    ///
+    /// # Errors
+    /// See [`SigstoreError`]
+    pub fn check_identity(&self, certificate: &Certificate, time: Timestamp) -> Result<(), SigstoreError> {
+        self.check_certificate(certificate, time)?;
+        let found = Signer::Identity { subject: certificate.subject()?, issuer: certificate.vouched_by()? };
+        if found == self.signer {
+            return Ok(());
+        }
+        Err(SigstoreError::Identity { found: found.to_string().escape_debug().to_string(), wanted: self.signer.to_string() })
+    }
+
+    /// Checks that one of the certificate authorities gave a certificate that signs code at a time, for all to see where that is asked for.
     pub(crate) fn check_certificate(&self, certificate: &Certificate, time: Timestamp) -> Result<(), SigstoreError> {
         let mut last = SigstoreError::Certificate { fault: "no certificate authority is trusted".to_owned() };
         for authority in &self.root.certificate_authorities {
             match certificate.check(Purpose::CodeSigning, time, authority, &[]) {
-                Ok(()) => return Ok(()),
+                Ok(()) => return self.check_promise(certificate, authority),
                 Err(fault) => last = fault,
             }
         }
         Err(last)
+    }
+
+    fn check_promise(&self, certificate: &Certificate, authority: &Authority) -> Result<(), SigstoreError> {
+        let logs = &self.root.certificate_logs;
+        match certificate.issuer(authority) {
+            _ if logs.is_empty() => Ok(()),
+            Some(issuer) => promise::check(certificate, issuer, logs),
+            None => Err(SigstoreError::Certificate { fault: "its issuer is not among the certificates of its authority".to_owned() }),
+        }
     }
 
     /// Checks that an entry is this leaf, and in a log whose key was good at these times.

@@ -42,7 +42,8 @@ removed there are found by `ddb-deploy fsck` and come back with --repair. The si
 masked CI variable), else --key-file, else ~/.config/ddb/keys. Its passphrase is in DDB_SIGNING_KEY_PASSPHRASE, else in \
 --passphrase-file. Where ddb.toml names transparency logs, a new Release is logged before clients see it; the key that submits to \
 Sigsum is DDB_SIGSUM_KEY, else --sigsum-key-file, else in the ssh agent, that for Sigstore is DDB_SIGSTORE_KEY, else \
---sigstore-key-file. When a required log gives no proof nothing is served \
+--sigstore-key-file; where a build job's name signs in place of a key, its identity token is SIGSTORE_ID_TOKEN, else in \
+--sigstore-id-token-file, else asked of GitHub's actions. When a required log gives no proof nothing is served \
 (exit code 13), and the next run goes on with the same Release.
 
 Examples:

@@ -73,6 +73,18 @@ impl Http {
         self.get_up_to(url, within, ANSWER)
     }
 
+    /// The same, saying more.
+    ///
+    /// # Errors
+    /// There is no answer in time; the text says why.
+    pub(crate) fn get_with(&self, url: &str, headers: &[(&str, String)], within: Duration) -> Result<Answer, String> {
+        let mut request = self.agent.get(url);
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        read(request.config().timeout_global(Some(within)).build().call(), ANSWER)
+    }
+
     /// The same, where an answer may have so many bytes.
     ///
     /// # Errors

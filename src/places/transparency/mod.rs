@@ -14,7 +14,7 @@
 
 mod http;
 pub mod reader;
-pub mod rekor;
+pub mod sigstore;
 pub mod sigsum;
 pub mod site;
 
@@ -42,33 +42,33 @@ pub enum LogError {
         /// What is wrong.
         problem: String,
     },
-    /// No log answers as it should.
-    #[error("the {kind} log {log} does not answer as it should: {reason}; try again later")]
+    /// No log, or other service that is needed, answers as it should.
+    #[error("the {kind} {service} does not answer as it should: {reason}; try again later")]
     Down {
         /// The kind of log.
         kind: LogKind,
-        /// Its address.
-        log: String,
+        /// What it is and its address, such as `log https://log.example.org`.
+        service: String,
         /// What happened.
         reason: String,
     },
     /// The log takes nothing more from us for now.
-    #[error("the {kind} log {log} takes no more entries from this key for now ({reason}); try again later")]
+    #[error("the {kind} {service} takes nothing more from us for now ({reason}); try again later")]
     Limited {
         /// The kind of log.
         kind: LogKind,
-        /// Its address.
-        log: String,
+        /// What it is and its address, such as `log https://log.example.org`.
+        service: String,
         /// What it says.
         reason: String,
     },
     /// The log does not take this entry, however often it is sent.
-    #[error("the {kind} log {log} refuses the entry: {reason}")]
+    #[error("the {kind} {service} refuses it: {reason}")]
     Refused {
         /// The kind of log.
         kind: LogKind,
-        /// Its address.
-        log: String,
+        /// What it is and its address, such as `log https://log.example.org`.
+        service: String,
         /// What it says.
         reason: String,
     },

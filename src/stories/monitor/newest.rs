@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{MonitorError, MonitorRequest};
-use crate::formats::sigstore;
+use crate::formats::sigstore::signer::Signer;
 use crate::formats::sigstore::trusted_root::TrustedRoot;
 use crate::formats::sigsum::{Policy, PublicKey};
 use crate::places::git::Oid;
@@ -22,8 +22,8 @@ use crate::words::name::Codename;
 pub struct Trust {
     /// The policy, and the key that submits.
     pub sigsum: Option<(Policy, PublicKey)>,
-    /// The trusted root, and the key that signs entries.
-    pub sigstore: Option<(TrustedRoot, sigstore::public_key::PublicKey)>,
+    /// The trusted root, and who signs entries.
+    pub sigstore: Option<(TrustedRoot, Signer)>,
 }
 
 /// What the newest commit says.
@@ -127,8 +127,8 @@ fn trust(
         match sigstore_trust(snapshot, settings, now) {
             Ok(read) => {
                 digests.insert("sigstore trusted root".to_owned(), digest(&settings.trusted_root));
-                digests.insert("sigstore key".to_owned(), read.public.fingerprint().to_hex());
-                trust.sigstore = Some((read.root, read.public));
+                digests.insert("sigstore key".to_owned(), read.signer.fingerprint().to_hex());
+                trust.sigstore = Some((read.root, read.signer));
             }
             Err(fault) => troubles.push(fault.into()),
         }

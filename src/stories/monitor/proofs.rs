@@ -8,9 +8,9 @@ use super::Trust;
 use super::newest::trust_of;
 use crate::formats::sigstore::bundle::Bundle;
 use crate::formats::sigstore::checkpoint::Checkpoint;
-use crate::formats::sigstore::owned;
-use crate::formats::sigstore::public_key::PublicKey;
-use crate::formats::sigstore::verify::{Signer, Trust as BundleTrust};
+use crate::formats::sigstore::signer::Signer;
+use crate::formats::sigstore::trusted_root::TrustedRoot;
+use crate::formats::sigstore::verify::Trust as BundleTrust;
 use crate::formats::sigsum::verify::verify;
 use crate::formats::sigsum::{Proof, PublicKey as SubmitKey};
 use crate::stories::archive::OpenArchive;
@@ -49,8 +49,8 @@ pub(super) struct Judge<'a> {
     seen: BTreeMap<(Sha256, Sha256), Verdict>,
     /// Key hashes of submitters to Sigsum.
     pub(super) submitters: BTreeSet<Sha256>,
-    /// Keys of entries of Sigstore.
-    pub(super) signers: Vec<PublicKey>,
+    /// Who signed entries of Sigstore.
+    pub(super) signers: Vec<Signer>,
 }
 
 impl<'a> Judge<'a> {
@@ -129,10 +129,11 @@ impl<'a> Judge<'a> {
         }
         let mut fault = None;
         let then = if self.holds(now, now, release, text).is_some_and(|held| held.is_ok()) { None } else { self.then(base).sigstore };
-        for (root, key) in [(now, now), (now, then.as_ref()), (then.as_ref(), then.as_ref()), (then.as_ref(), now)] {
-            match self.holds(root, key, release, text) {
+        for (root, signer) in [(now, now), (now, then.as_ref()), (then.as_ref(), then.as_ref()), (then.as_ref(), now)] {
+            match self.holds(root, signer, release, text) {
                 Some(Ok(logs)) => {
-                    self.signed(&bundle);
+                    // Ours, since the bundle holds: who may push could name any other.
+                    self.signers.extend(signer.map(|(_, signer)| signer.clone()).filter(|signer| !self.signers.contains(signer)));
                     return Verdict { logs, ..verdict };
                 }
                 Some(Err(other)) => fault = fault.or(Some(other)),
@@ -143,26 +144,17 @@ impl<'a> Judge<'a> {
         verdict
     }
 
-    /// Takes the keys of a bundle that holds for ours: who may push could name any other.
-    fn signed(&mut self, bundle: &Bundle) {
-        for entry in &bundle.verification_material.tlog_entries {
-            if let Some(signer) = owned::key_of(&entry.canonicalized_body.0).filter(|signer| !self.signers.contains(signer)) {
-                self.signers.push(signer);
-            }
-        }
-    }
-
-    /// Checks a bundle by a trusted root and a key; `None` where there is none.
-    fn holds(&self, root: Rooted<'_>, key: Rooted<'_>, release: &[u8], bundle: &[u8]) -> Option<Result<BTreeSet<String>, String>> {
-        let ((root, _), (_, key)) = (root?, key?);
-        let trust = BundleTrust { root: root.clone(), signer: Signer::Key(key.clone()) };
+    /// Checks a bundle by a trusted root and a signer; `None` where there is none.
+    fn holds(&self, root: Rooted<'_>, signer: Rooted<'_>, release: &[u8], bundle: &[u8]) -> Option<Result<BTreeSet<String>, String>> {
+        let ((root, _), (_, signer)) = (root?, signer?);
+        let trust = BundleTrust { root: root.clone(), signer: signer.clone() };
         let verified = trust.verify(release, bundle).map_err(|fault| fault.to_string());
         Some(verified.map(|verified| verified.entries.into_iter().map(|entry| entry.log).collect()))
     }
 }
 
-/// A trusted root, and the key that signs.
-type Rooted<'a> = Option<&'a (crate::formats::sigstore::trusted_root::TrustedRoot, PublicKey)>;
+/// A trusted root, and who signs.
+type Rooted<'a> = Option<&'a (TrustedRoot, Signer)>;
 
 fn nobody(kind: LogKind) -> String {
     format!("neither the newest commit nor the one that the Release was made from trusts a {kind} log")

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::newest::Trust;
 use super::state::State;
-use crate::formats::sigstore;
+use crate::formats::sigstore::signer::Signer;
 use crate::places::transparency::LogError;
 use crate::places::transparency::reader::{LogReader, ReadLimit};
 use crate::places::transparency::site::Site;
@@ -63,14 +63,14 @@ pub struct MonitorLimits {
     pub read: ReadLimit,
 }
 
-/// What readers of logs are made from: whom is trusted, key hashes of those who submitted to Sigsum, and keys of entries of Sigstore.
+/// What readers of logs are made from: whom is trusted, key hashes of those who submitted to Sigsum, and signers of entries of Sigstore.
 pub struct OwnKeys<'a> {
     /// Whom the newest commit trusts.
     pub trust: &'a Trust,
     /// Key hashes of those that submitted to Sigsum before.
     pub submitters: &'a BTreeSet<Sha256>,
-    /// Keys that signed entries of Sigstore before.
-    pub signers: &'a [sigstore::public_key::PublicKey],
+    /// Who signed entries of Sigstore before.
+    pub signers: &'a [Signer],
 }
 
 /// Finds the logs that are to be followed.

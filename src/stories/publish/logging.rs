@@ -9,13 +9,14 @@ use std::thread::ScopedJoinHandle;
 use super::stage::{self, Proofs, StageError, Staged};
 use super::{DistsRequest, Places, PublishError};
 use crate::formats::openssh;
-use crate::formats::sigstore;
+use crate::formats::sigstore::public_key::PublicKey as SigningKey;
+use crate::formats::sigstore::signer::Signer;
 use crate::formats::sigstore::signing_config::SigningConfig;
 use crate::formats::sigstore::trusted_root::TrustedRoot;
 use crate::formats::sigsum::{Policy, PublicKey};
 use crate::places::git::Oid;
 use crate::places::git::read::Snapshot;
-use crate::places::transparency::rekor::Services;
+use crate::places::transparency::sigstore::Services;
 use crate::places::transparency::{LogError, Proof, TransparencyLog};
 use crate::stories::archive::OpenArchive;
 use crate::stories::event::{Event, Listener};
@@ -184,10 +185,10 @@ pub fn sigsum_trust(snapshot: &Snapshot<'_>, settings: &SigsumSettings) -> Resul
 
 /// What the configuration of a Sigstore log names in a commit.
 pub struct SigstoreTrust {
-    /// Where entries and timestamps are made.
+    /// Where entries, timestamps and certificates are made.
     pub services: Services,
-    /// The public key that signs entries.
-    pub public: sigstore::public_key::PublicKey,
+    /// Who signs entries.
+    pub signer: Signer,
     /// Whom clients trust.
     pub root: TrustedRoot,
 }
@@ -201,20 +202,32 @@ pub fn sigstore_trust(snapshot: &Snapshot<'_>, settings: &SigstoreSettings, now:
     let services = match &settings.signing_config {
         Some(path) => {
             let config = SigningConfig::parse(&read(path)?).map_err(|fault| unusable(path, &fault))?;
-            Services { logs: config.logs(now), timestamp_authorities: config.timestamp_authorities(now) }
+            Services {
+                logs: config.logs(now),
+                timestamp_authorities: config.timestamp_authorities(now),
+                certificate_authorities: config.certificate_authorities(now),
+            }
         }
         None => Services {
             logs: settings.url.iter().cloned().collect(),
             timestamp_authorities: settings.timestamp_url.iter().cloned().collect(),
+            certificate_authorities: settings.fulcio_url.iter().cloned().collect(),
         },
     };
     let root = TrustedRoot::parse(&read(&settings.trusted_root)?).map_err(|fault| unusable(&settings.trusted_root, &fault))?;
-    let text = String::from_utf8_lossy(&read(&settings.key)?).into_owned();
-    let public = sigstore::public_key::PublicKey::from_pem(&text).map_err(|fault| unusable(&settings.key, &fault))?;
-    if !matches!(public, sigstore::public_key::PublicKey::P256(_)) {
-        return Err(unusable(&settings.key, &"it is no ECDSA key on P-256, the only kind that signs entries").into());
+    let signer = match (&settings.key, &settings.identity, &settings.issuer) {
+        (None, Some(subject), Some(issuer)) => Signer::Identity { subject: subject.clone(), issuer: issuer.clone() },
+        (key, ..) => signing_key(snapshot, key.as_deref().unwrap_or_default())?,
+    };
+    Ok(SigstoreTrust { services, signer, root })
+}
+
+fn signing_key(snapshot: &Snapshot<'_>, path: &str) -> Result<Signer, PublishError> {
+    let text = String::from_utf8_lossy(&configured(snapshot, path, LogKind::Sigstore)?).into_owned();
+    match SigningKey::from_pem(&text).map_err(|fault| unusable(path, &fault))? {
+        key @ SigningKey::P256(_) => Ok(Signer::Key(key)),
+        _ => Err(unusable(path, &"it is no ECDSA key on P-256, the only kind that signs entries").into()),
     }
-    Ok(SigstoreTrust { services, public, root })
 }
 
 /// Reads a file of `keys/` that the configuration of a log names.

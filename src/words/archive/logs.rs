@@ -98,8 +98,19 @@ pub struct SigstoreSettings {
     /// (`keys/signing_config.json`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signing_config: Option<String>,
-    /// The public key that signs entries, ECDSA on P-256 in PEM, in this repository (`keys/sigstore.pub`).
-    pub key: String,
+    /// The public key that signs entries, ECDSA on P-256 in PEM, in this repository (`keys/sigstore.pub`). Either this or `identity`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The name of the build job that signs entries without a key of its own, as its certificates have it
+    /// (`https://gitlab.com/example/archive//.gitlab-ci.yml@refs/heads/main`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    /// Who vouches for `identity` (`https://gitlab.com`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// The address of the certificate authority (`https://fulcio.example.org`) that gives certificates to `identity`; goes with `url`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fulcio_url: Option<String>,
     /// The logs and timestamp authorities that are trusted, in this repository (`keys/trusted_root.json`).
     pub trusted_root: String,
     /// How long a proof is waited for.
@@ -153,6 +164,7 @@ impl SigstoreSettings {
     fn check(&self) -> Result<(), String> {
         address("logs.sigstore.url", self.url.as_deref())?;
         address("logs.sigstore.timestamp-url", self.timestamp_url.as_deref())?;
+        address("logs.sigstore.fulcio-url", self.fulcio_url.as_deref())?;
         match (&self.url, &self.signing_config) {
             (Some(_), Some(_)) | (None, None) => return Err("logs.sigstore: name one of url and signing-config".to_owned()),
             (None, Some(path)) => key_file("logs.sigstore.signing-config", path)?,
@@ -161,9 +173,35 @@ impl SigstoreSettings {
         if self.signing_config.is_some() && self.timestamp_url.is_some() {
             return Err("logs.sigstore.timestamp-url goes with url; a signing-config names timestamp authorities itself".to_owned());
         }
-        key_file("logs.sigstore.key", &self.key)?;
+        self.check_signer()?;
         key_file("logs.sigstore.trusted-root", &self.trusted_root)?;
         timeout("logs.sigstore.timeout", self.timeout)
+    }
+
+    fn check_signer(&self) -> Result<(), String> {
+        one_line("logs.sigstore.identity", self.identity.as_deref())?;
+        one_line("logs.sigstore.issuer", self.issuer.as_deref())?;
+        match (&self.key, &self.identity) {
+            (Some(_), Some(_)) | (None, None) => return Err("logs.sigstore: name one of key and identity".to_owned()),
+            (Some(key), None) => key_file("logs.sigstore.key", key)?,
+            (None, Some(_)) if self.issuer.is_none() => {
+                return Err("logs.sigstore.identity needs logs.sigstore.issuer, who vouches for it".to_owned());
+            }
+            (None, Some(_)) if self.url.is_some() && (self.fulcio_url.is_none() || self.timestamp_url.is_none()) => {
+                return Err(
+                    "logs.sigstore.identity with url needs fulcio-url and timestamp-url: its certificates are good for minutes only"
+                        .to_owned(),
+                );
+            }
+            (None, Some(_)) => {}
+        }
+        if self.identity.is_none() && (self.issuer.is_some() || self.fulcio_url.is_some()) {
+            return Err("logs.sigstore.issuer and fulcio-url go with identity".to_owned());
+        }
+        if self.signing_config.is_some() && self.fulcio_url.is_some() {
+            return Err("logs.sigstore.fulcio-url goes with url; a signing-config names certificate authorities itself".to_owned());
+        }
+        Ok(())
     }
 }
 

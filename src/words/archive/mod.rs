@@ -244,6 +244,18 @@ mod tests {
             &format!("[logs.sigstore]\nurl = \"https://x/\"\nkey = \"s.pub\"\ntrusted-root = \"keys/r\"\n{SMALL}"),
             "must be a file in keys/",
         );
+        let signer = |lines: &str| format!("[logs.sigstore]\nurl = \"https://x/\"\ntrusted-root = \"keys/r\"\n{lines}{SMALL}");
+        let (name, issuer) = ("identity = \"https://x/y\"\n", "issuer = \"https://x\"\n");
+        let (fulcio, stamps) = ("fulcio-url = \"https://f/\"\n", "timestamp-url = \"https://t/\"\n");
+        check(&signer(""), "one of key and identity");
+        check(&signer(&format!("key = \"keys/s.pub\"\n{name}{issuer}")), "one of key and identity");
+        check(&signer(&format!("{name}{fulcio}{stamps}")), "needs logs.sigstore.issuer");
+        check(&signer(&format!("{name}{issuer}{fulcio}")), "needs fulcio-url and timestamp-url");
+        check(&signer(&format!("{name}{issuer}{stamps}")), "needs fulcio-url and timestamp-url");
+        check(&signer(&format!("key = \"keys/s.pub\"\n{fulcio}")), "go with identity");
+        let config =
+            signer(&format!("{name}{issuer}{fulcio}")).replace("url = \"https://x/\"\ntrusted", "signing-config = \"keys/c\"\ntrusted");
+        check(&config, "a signing-config names certificate authorities itself");
         check(&format!("{SMALL}require-provenance = true\n"), "needs [provenance.projects]");
         let project = |lines: &str| format!("[provenance.projects.\"a/b\"]\n{lines}{SMALL}");
         check(&project(""), "missing field `sources`");

@@ -35,7 +35,7 @@ impl Tiles {
     }
 
     /// What cosign is told of it.
-    fn trusted(&self, sandbox: &Sandbox) -> String {
+    pub fn trusted(&self, sandbox: &Sandbox) -> String {
         let der = STANDARD.encode(self.log().key.to_der());
         let file = sandbox.write("log.pub", format!("-----BEGIN PUBLIC KEY-----\n{der}\n-----END PUBLIC KEY-----\n"));
         format!("--rekor=url=https://{ORIGIN},public-key={},start-time=2024-01-01T00:00:00Z,origin={ORIGIN}", file.display())

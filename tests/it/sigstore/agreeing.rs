@@ -11,8 +11,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ddb::formats::sigstore::SigstoreError;
 use ddb::formats::sigstore::public_key::PublicKey;
+use ddb::formats::sigstore::signer::Signer;
 use ddb::formats::sigstore::trusted_root::TrustedRoot;
-use ddb::formats::sigstore::verify::{Signer, Trust};
+use ddb::formats::sigstore::verify::Trust;
 use serde_json::{Value, json};
 
 use super::site::cosign;
@@ -20,6 +21,9 @@ use crate::sandbox::Sandbox;
 
 const SUBJECT: &str = "https://gitlab.com/debian/archive//.gitlab-ci.yml@refs/heads/main";
 const ISSUER: &str = "https://gitlab.com";
+
+/// Who vouched for the job that signed `keyless.sigstore.json`.
+const KEYLESS_ISSUER: &str = "http://127.0.0.1:8926/jobs";
 
 /// Changed bundles of each good one.
 const CHANGES: usize = 60;
@@ -98,6 +102,86 @@ fn changed_text(text: &str, numbers: &mut Numbers) -> String {
     }
 }
 
+/// A bundle of a file, and who should have signed; all by their paths.
+struct Judged<'a> {
+    sandbox: &'a Sandbox,
+    root: &'a str,
+    bundle: &'a str,
+    file: &'a str,
+    signer: Signer,
+}
+
+impl Judged<'_> {
+    /// Compares our opinion with cosign's, which gets these options too.
+    #[track_caller]
+    fn verdict(&self, more: &[&str], what: &str) -> &'static str {
+        let read = |path: &str| std::fs::read(path).unwrap();
+        let trust = Trust { root: TrustedRoot::parse(&read(self.root)).unwrap(), signer: self.signer.clone() };
+        let ours = trust.verify(&read(self.file), &read(self.bundle));
+        let mut arguments = vec!["verify-blob", "--trusted-root", self.root, "--bundle", self.bundle];
+        if let Signer::Identity { subject, issuer } = &self.signer {
+            arguments.extend(["--certificate-identity", subject, "--certificate-oidc-issuer", issuer]);
+        }
+        let theirs = cosign(self.sandbox, &[&arguments, more, &[self.file]].concat());
+        let passed_over = |fault: &SigstoreError| match fault {
+            SigstoreError::Malformed { .. } | SigstoreError::Contradiction { .. } | SigstoreError::OtherEntry { .. } => true,
+            SigstoreError::Timestamp { .. } => matches!(self.signer, Signer::Key(_)),
+            _ => false,
+        };
+        match (&ours, theirs.code) {
+            (Ok(_), 0) => "good",
+            (Err(_), code) if code != 0 => "bad",
+            (Err(fault), 0) if passed_over(fault) => "stricter",
+            _ => panic!("{what}\nours: {ours:?}\ntheirs: {theirs:?}"),
+        }
+    }
+}
+
+#[test]
+fn cosign_agrees_on_promises_of_certificate_transparency_logs() {
+    let sandbox = Sandbox::new();
+    let write = |name: &str, bytes: &[u8]| sandbox.write(name, bytes).display().to_string();
+    let (bundle, release) = (data("keyless.sigstore.json"), write("Release", &data("keyless.Release")));
+    let root: Value = serde_json::from_slice(&data("keyless_root.json")).unwrap();
+    let with = |pointer: &str, value: Value| {
+        let mut root = root.clone();
+        *root.pointer_mut(pointer).unwrap() = value;
+        root
+    };
+    // The key of the other log is a good key, and not that of the one which promised.
+    let mut other = root["ctlogs"][0].clone();
+    other["publicKey"]["rawBytes"] =
+        json!(STANDARD.encode(PublicKey::from_pem(&String::from_utf8(data("other.pub")).unwrap()).unwrap().to_der()));
+    other["logId"]["keyId"] =
+        json!(STANDARD.encode(PublicKey::from_pem(&String::from_utf8(data("other.pub")).unwrap()).unwrap().fingerprint().as_bytes()));
+    let roots = [
+        ("good", root.clone()),
+        ("good", with("/ctlogs", json!([other, root["ctlogs"][0]]))),
+        ("bad", with("/ctlogs", json!([other]))),
+        ("bad", with("/ctlogs/0/publicKey/validFor", json!({"start": "2024-01-01T00:00:00Z", "end": "2025-01-01T00:00:00Z"}))),
+    ];
+    let signer = |subject: &str| Signer::Identity { subject: subject.to_owned(), issuer: KEYLESS_ISSUER.to_owned() };
+    let good = write("good.json", &bundle);
+    for (number, (wanted, root)) in roots.iter().enumerate() {
+        let root = write(&format!("root{number}.json"), &serde_json::to_vec(root).unwrap());
+        let judged = |subject: &str| Judged { sandbox: &sandbox, root: &root, bundle: &good, file: &release, signer: signer(subject) };
+        assert_eq!(judged(super::site::SUBJECT).verdict(&[], "root"), *wanted, "root {number}");
+        assert_eq!(judged(SUBJECT).verdict(&[], "another subject"), "bad");
+    }
+    // A root that names no such log asks for no promise; cosign has to be told that none is needed.
+    let root = write("none.json", &serde_json::to_vec(&with("/ctlogs", json!([]))).unwrap());
+    let judged = Judged { sandbox: &sandbox, root: &root, bundle: &good, file: &release, signer: signer(super::site::SUBJECT) };
+    assert_eq!(judged.verdict(&["--insecure-ignore-sct"], "no log"), "good");
+    let root = write("root.json", &data("keyless_root.json"));
+    let mut numbers = Numbers(11);
+    for _ in 0..CHANGES {
+        let (what, bytes) = changed(&bundle, std::slice::from_ref(&bundle), &mut numbers);
+        let changed = write("changed.json", &bytes);
+        Judged { sandbox: &sandbox, root: &root, bundle: &changed, file: &release, signer: signer(super::site::SUBJECT) }
+            .verdict(&[], &what);
+    }
+}
+
 #[test]
 fn cosign_agrees_on_good_and_on_changed_bundles() {
     let sandbox = Sandbox::new();
@@ -138,37 +222,20 @@ fn cosign_agrees_on_good_and_on_changed_bundles() {
     let cases = Mutex::new(cases.into_iter().enumerate());
     let compare = || {
         while let Some((number, (which, what, bytes, root, key, file))) = { cases.lock().unwrap().next() } {
-            let certified = names[which] == "certificate";
-            let signer = if certified {
+            let signer = if names[which] == "certificate" {
                 // The second key stands for another name.
                 let subject = if key == 0 { SUBJECT.to_owned() } else { SUBJECT.replace("main", "other") };
                 Signer::Identity { subject, issuer: ISSUER.to_owned() }
             } else {
                 Signer::Key(PublicKey::from_pem(&keys[key].1).unwrap())
             };
-            let ours = Trust { root: TrustedRoot::parse(&roots[root]).unwrap(), signer: signer.clone() };
-            let ours = ours.verify(&std::fs::read(file).unwrap(), &bytes);
             let bundle = sandbox.write(format!("{number}.json"), &bytes).display().to_string();
-            let mut arguments = vec!["verify-blob", "--trusted-root", &root_files[root], "--bundle", &bundle];
-            match &signer {
-                Signer::Key(_) => arguments.extend(["--key", &keys[key].0]),
-                Signer::Identity { subject, issuer } => {
-                    arguments.extend(["--certificate-identity", subject, "--certificate-oidc-issuer", issuer, "--insecure-ignore-sct"]);
-                }
-            }
-            arguments.push(file);
-            let theirs = cosign(&sandbox, &arguments);
-            let passed_over = |fault: &SigstoreError| match fault {
-                SigstoreError::Malformed { .. } | SigstoreError::Contradiction { .. } | SigstoreError::OtherEntry { .. } => true,
-                SigstoreError::Timestamp { .. } => !certified,
-                _ => false,
+            let who = match &signer {
+                Signer::Key(_) => vec!["--key", &keys[key].0],
+                Signer::Identity { .. } => vec!["--insecure-ignore-sct"],
             };
-            let verdict = match (&ours, theirs.code) {
-                (Ok(_), 0) => "good",
-                (Err(_), code) if code != 0 => "bad",
-                (Err(fault), 0) if passed_over(fault) => "stricter",
-                _ => panic!("{}, changed {what}, root {root}, key {key}\nours: {ours:?}\ntheirs: {theirs:?}", names[which]),
-            };
+            let judged = Judged { sandbox: &sandbox, root: &root_files[root], bundle: &bundle, file, signer };
+            let verdict = judged.verdict(&who, &format!("{}, changed {what}, root {root}, key {key}", names[which]));
             *counts.lock().unwrap().entry(verdict).or_default() += 1;
         }
     };

@@ -53,9 +53,9 @@ fn a_log_that_is_down_slow_or_over_its_limit_stops_a_publish_and_the_next_one_go
     // Restarted on its own tree, it goes on with it.
     log.start_again();
     for (fault, says) in [
-        (Fault::Status(429, "SlowDown"), "takes no more entries from this key for now"),
+        (Fault::Status(429, "SlowDown"), "takes nothing more from us for now"),
         (Fault::Status(503, "Unavailable"), "does not answer as it should: status 503"),
-        (Fault::Status(400, "Bad"), "refuses the entry: status 400"),
+        (Fault::Status(400, "Bad"), "refuses it: status 400"),
         (Fault::Hang, "does not answer as it should"),
         (Fault::CutAnswer(100), "does not answer as it should"),
     ] {

@@ -1,11 +1,16 @@
-//! Real services of Sigstore for a test: Rekor's server and a timestamp authority at free ports, and cosign as second opinion.
+//! Real services of Sigstore for a test: Rekor's server, a timestamp authority and Fulcio at free ports, and cosign as second opinion.
 //!
-//! Building the two takes minutes, so they are there with DDB_SLOW=1, or where an earlier such run has left them.
+//! Building the three takes minutes, so they are there with DDB_SLOW=1, or where an earlier such run has left them.
 
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
+
+use ddb::formats::sigstore::signer::Signer;
+use ddb::formats::sigstore::trusted_root::TrustedRoot;
+use ddb::places::credentials::Secret;
+use ddb::places::transparency::sigstore::{IdentityToken, Secrets, Services, SigstoreLog};
 
 use crate::ports::port;
 use crate::sandbox::{Run, Sandbox, cache};
@@ -144,6 +149,93 @@ impl Drop for Authority {
     }
 }
 
+/// Fulcio (`tests/sigstore/fulcio/main.go`), with a forge that gives identity tokens to its jobs, and a certificate transparency log.
+pub struct Fulcio {
+    port: u16,
+    folder: PathBuf,
+    child: Child,
+}
+
+impl Fulcio {
+    pub fn start(sandbox: &Sandbox, name: &str) -> Self {
+        let [port] = ports();
+        let folder = sandbox.path(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let output = std::fs::File::create(folder.join("output")).unwrap();
+        let mut command = sandbox.command(&program("fulcio"), &[&port.to_string(), &folder.display().to_string()]);
+        let mut child = command.stdout(output.try_clone().unwrap()).stderr(output).spawn().unwrap();
+        wait_for(port, &mut child);
+        let mut fulcio = Self { port, folder, child };
+        fulcio.wait();
+        let bundle = sandbox.run("curl", &["-sf", &format!("{}/api/v2/trustBundle", fulcio.url())]).ok().json();
+        std::fs::write(fulcio.folder.join("chain.pem"), bundle["chains"][0]["certificates"][0].as_str().unwrap()).unwrap();
+        fulcio
+    }
+
+    fn wait(&mut self) {
+        let until = Instant::now() + Duration::from_secs(90);
+        while !self.folder.join("ready").exists() {
+            assert!(self.child.try_wait().unwrap().is_none(), "Fulcio ended when it was started");
+            assert!(Instant::now() < until, "Fulcio is not ready");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Who vouches for its jobs.
+    pub fn issuer(&self) -> String {
+        format!("{}/jobs", self.url())
+    }
+
+    /// The identity token of a job of a branch of `debian/archive`; `more` is added to the address.
+    pub fn token(&self, sandbox: &Sandbox, branch: &str, more: &str) -> String {
+        let url = format!("{}/token?project=debian/archive&ref={branch}{more}", self.url());
+        sandbox.run("curl", &["-sf", &url]).ok().out
+    }
+
+    /// What cosign is told of it.
+    pub fn trusted(&self) -> String {
+        let chain = self.folder.join("chain.pem");
+        format!("--fulcio=url=https://fulcio.example,certificate-chain={},start-time=2024-01-01T00:00:00Z", chain.display())
+    }
+
+    /// What cosign is told of the certificate transparency log.
+    pub fn promised(&self) -> String {
+        let key = self.folder.join("ct.pub");
+        format!("--ctfe=url=https://ct.example,public-key={},start-time=2024-01-01T00:00:00Z", key.display())
+    }
+}
+
+impl Drop for Fulcio {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The name that certificates give to jobs of the main branch of `debian/archive`.
+pub const SUBJECT: &str = "https://git.example/debian/archive//.gitlab-ci.yml@refs/heads/main";
+
+/// Commits a Sigstore log to the archive, into which jobs of the main branch sign without a key.
+pub fn configure_keyless(sandbox: &Sandbox, services: &[String], fulcio: &Fulcio, lines: &str) {
+    trusted_root(sandbox, services, "archive/keys/trusted_root.json");
+    let issuer = fulcio.issuer();
+    let signer = format!("identity = \"{SUBJECT}\"\nissuer = \"{issuer}\"\n");
+    table(sandbox, &format!("{signer}{lines}"));
+}
+
+/// A log that jobs of the main branch sign into, with this identity token.
+pub fn keyless_log(services: Services, fulcio: &Fulcio, root: &Path, token: Option<String>) -> SigstoreLog {
+    let signer = Signer::Identity { subject: SUBJECT.to_owned(), issuer: fulcio.issuer() };
+    let given = |text| IdentityToken::Given { source_name: "token".to_owned(), text: Secret::new(text) };
+    let secrets = Secrets { key: None, token: token.map_or(IdentityToken::None, given) };
+    let root = TrustedRoot::parse(&std::fs::read(root).unwrap()).unwrap();
+    SigstoreLog::new(services, signer, secrets, root, Duration::from_secs(90), None).unwrap()
+}
+
 /// Runs cosign in the sandbox.
 pub fn cosign(sandbox: &Sandbox, arguments: &[&str]) -> Run {
     sandbox.run(&cache("cosign/bin/cosign").display().to_string(), arguments)
@@ -172,9 +264,14 @@ pub fn configure(sandbox: &Sandbox, services: &[String], lines: &str) {
     }
     trusted_root(sandbox, services, "archive/keys/trusted_root.json");
     std::fs::copy(sandbox.path("sigstore.pub"), sandbox.path("archive/keys/sigstore.pub")).unwrap();
+    table(sandbox, &format!("key = \"keys/sigstore.pub\"\n{lines}"));
+}
+
+/// Commits lines of the table of the Sigstore log.
+pub fn table(sandbox: &Sandbox, lines: &str) {
     let settings = std::fs::read_to_string(sandbox.path("archive/ddb.toml")).unwrap();
     let settings = settings.split("\n[logs.sigstore]").next().unwrap().to_owned();
-    let table = format!("\n[logs.sigstore]\nkey = \"keys/sigstore.pub\"\ntrusted-root = \"keys/trusted_root.json\"\n{lines}");
+    let table = format!("\n[logs.sigstore]\ntrusted-root = \"keys/trusted_root.json\"\n{lines}");
     sandbox.write("archive/ddb.toml", settings + &table);
     sandbox.git(&["add", "ddb.toml", "keys"]).ok();
     sandbox.git(&["commit", "-q", "--allow-empty", "-m", "Log to Sigstore"]).ok();

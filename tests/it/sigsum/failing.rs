@@ -256,7 +256,7 @@ fn a_log_that_is_over_its_limit_or_does_not_know_the_key_stops_a_publish() {
     log.start_witness();
     log.start_log();
     let before = published(&mut sandbox, &log);
-    stops(&sandbox, &before, "takes no more entries from this key for now (status 429");
+    stops(&sandbox, &before, "takes nothing more from us for now (status 429");
     assert_eq!(log.size(), 1);
 
     // Another log of the policy takes it.
@@ -365,7 +365,7 @@ fn a_token_for_the_domain_is_sent_as_sigsum_token_makes_it() {
     let key = std::fs::read_to_string(sandbox.path("domain")).unwrap();
     for (variable, value) in [("DDB_SIGSUM_TOKEN_KEY", key), ("DDB_SIGSUM_TOKEN", made.clone())] {
         sandbox.environment.insert(variable.to_owned(), value);
-        sandbox.dists(&[]).exits(13).says("refuses the entry: status 403: no");
+        sandbox.dists(&[]).exits(13).says("refuses it: status 403: no");
         let request = receive.recv().unwrap();
         let header = request.lines().find(|line| line.to_lowercase().starts_with("sigsum-token: ")).unwrap_or_else(|| panic!("{request}"));
         assert_eq!(header.split_once(": ").unwrap().1, made);

@@ -9,7 +9,7 @@ use crate::formats::merkle::ranges::{self, Node};
 use crate::formats::merkle::{check_consistency, leaf_hash};
 use crate::formats::sigstore::checkpoint::{Checkpoint, LogKey};
 use crate::formats::sigstore::note;
-use crate::formats::sigstore::owned::{OwnEntry, OwnKey};
+use crate::formats::sigstore::owned::{OwnEntry, OwnSigner};
 use crate::formats::tiles::{self, HEIGHT, Tile, WIDTH};
 use crate::places::transparency::LogError;
 use crate::places::transparency::http::Http;
@@ -23,18 +23,18 @@ pub struct TileReader {
     http: Http,
     url: String,
     log: LogKey,
-    own: Vec<OwnKey>,
+    own: Vec<OwnSigner>,
 }
 
 /// Tiles that were read for one proof.
 type Tiles = BTreeMap<(u32, u64), Vec<Sha256>>;
 
 impl TileReader {
-    /// Reads this log, whose `checkpoint` lies below this address. Entries with any of these keys are ours.
+    /// Reads this log, whose `checkpoint` lies below this address. Entries by any of these signers are ours.
     ///
     /// # Errors
     /// The certificate authorities cannot be read.
-    pub fn new(log: LogKey, url: &str, own: Vec<OwnKey>, authorities: Option<&Path>) -> Result<Self, LogError> {
+    pub fn new(log: LogKey, url: &str, own: Vec<OwnSigner>, authorities: Option<&Path>) -> Result<Self, LogError> {
         let failed = |fault: std::io::Error| LogError::Settings { file: "SSL_CERT_FILE".to_owned(), problem: fault.to_string() };
         Ok(Self { http: Http::new(authorities).map_err(failed)?, url: url.to_owned(), log, own })
     }
@@ -138,11 +138,11 @@ impl TileReader {
     }
 
     fn own(&self, entry: &[u8], index: u64) -> Option<OwnLeaf> {
-        let found = self.own.iter().find_map(|key| key.find(entry))?;
+        let found = self.own.iter().find_map(|signer| signer.find(entry))?;
         let (about, fault) = match found {
             OwnEntry::Signed(digest) => (digest, None),
             OwnEntry::Forged(digest) => (digest, Some("its signature is not one by our key, and the log should have refused it")),
-            OwnEntry::Other => (leaf_hash(entry), Some("it names our key in another kind or form than ddb's entries")),
+            OwnEntry::Other => (leaf_hash(entry), Some("it names our key or identity in another kind or form than ddb's entries")),
         };
         Some(OwnLeaf { index, about, fault: fault.map(str::to_owned) })
     }

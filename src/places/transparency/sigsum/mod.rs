@@ -214,9 +214,9 @@ impl SigsumLog {
         match fault {
             Fault::Lies(_) => LogError::Unverified { kind, reason: format!("{log}: {reason}") },
             Fault::NotYet(_) => LogError::Short { kind, log, seconds: self.timeout.as_secs(), reason },
-            Fault::Limited(_) => LogError::Limited { kind, log, reason },
-            Fault::Down(_) => LogError::Down { kind, log, reason },
-            Fault::Refused(_) => LogError::Refused { kind, log, reason },
+            Fault::Limited(_) => LogError::Limited { kind, service: format!("log {log}"), reason },
+            Fault::Down(_) => LogError::Down { kind, service: format!("log {log}"), reason },
+            Fault::Refused(_) => LogError::Refused { kind, service: format!("log {log}"), reason },
         }
     }
 }
