@@ -60,7 +60,7 @@ fn sigstore(snapshot: &Snapshot<'_>, settings: &SigstoreSettings, keys: &LogKeys
     let seconds = u64::try_from(settings.timeout.seconds()).unwrap_or_default();
     let authorities = credentials::given().authorities;
     let log = SigstoreLog::new(services, public, keys.signing_key()?, root, Duration::from_secs(seconds), authorities.as_deref())?;
-    Ok(ConfiguredLog { log: Box::new(log), mode: settings.mode, staple: false })
+    Ok(ConfiguredLog { log: Box::new(log), mode: settings.mode, staple: settings.staple })
 }
 
 impl LogKeys {

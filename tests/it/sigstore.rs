@@ -5,6 +5,7 @@ pub mod agreeing;
 mod both;
 mod failing;
 pub mod site;
+mod stapled;
 
 use std::path::Path;
 use std::time::Duration;

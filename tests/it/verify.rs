@@ -1,6 +1,7 @@
 //! `ddb-publish verify` and the apt hook against archives that somebody attacks: each attack is mounted, and each is named.
 
 mod attacks;
+mod bundles;
 mod history;
 mod hook;
 mod hook_alone;

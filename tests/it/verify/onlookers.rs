@@ -1,7 +1,8 @@
 //! Three who look at an archive that somebody attacks: stock apt, `verify` with pinned keys and policy, and the hook with what apt
 //! hands over to it. What each of them sees stands in the table of attacks.
 
-use ddb::formats::sigsum::staple;
+use ddb::formats::staple;
+use ddb::words::archive::LogKind;
 
 use crate::client::Apt;
 use crate::sandbox::{Run, Sandbox};
@@ -121,7 +122,7 @@ pub fn stolen(sandbox: &Sandbox, copy: &str, logged: bool) -> String {
 /// Puts this proof into the armor of a tree's InRelease, and beside it.
 pub fn staple_to(sandbox: &Sandbox, tree: &str, proof: &[u8]) {
     let path = sandbox.path(tree).join("dists/trixie/InRelease");
-    let stapled = staple::staple(&std::fs::read(&path).unwrap(), proof).unwrap();
+    let stapled = staple::staple(&std::fs::read(&path).unwrap(), LogKind::Sigsum, proof).unwrap();
     super::replace(&path, stapled);
     let beside = path.with_file_name("Release.proof");
     std::fs::remove_file(&beside).unwrap_or_default();
