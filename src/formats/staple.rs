@@ -21,7 +21,7 @@ const BEGIN: &[u8] = b"-----BEGIN PGP SIGNATURE-----\n";
 /// Base64 digits in a line.
 const WIDTH: usize = 76;
 
-/// The longest bundle of Sigstore in bytes: 64 KiB of base64. Real ones have 2 to 7 kB.
+/// The longest bundle of Sigstore in bytes: 64 KiB of base64. Real ones have 2 to 6 kB, and 3 to 9 kB as comments.
 pub const LONGEST_BUNDLE: usize = 48 << 10;
 
 /// Why a proof cannot be stapled or taken off.

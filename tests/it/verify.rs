@@ -7,7 +7,7 @@ mod hook;
 mod hook_alone;
 mod lists;
 mod mirror;
-mod onlookers;
+pub mod onlookers;
 mod planted;
 mod stolen;
 

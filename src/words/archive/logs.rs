@@ -106,7 +106,7 @@ pub struct SigstoreSettings {
     #[serde(default = "default_sigstore_timeout")]
     pub timeout: Span,
     /// Puts the bundle into InRelease and Release.gpg too, as comment lines that apt passes over: for the apt hook, which asks nobody.
-    /// Off by default, since every client fetches 2 to 7 kB more with each InRelease.
+    /// Off by default, since every client fetches 3 to 9 kB more with each InRelease.
     #[serde(default)]
     pub staple: bool,
 }

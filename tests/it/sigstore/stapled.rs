@@ -1,7 +1,7 @@
 //! Bundles in the armor of InRelease and Release.gpg, as a real log gave them: alone and beside Sigsum's proof, from the first publish on
 //! or put there later.
 
-use ddb::formats::staple::{stapled, without};
+use ddb::formats::staple::{staple, stapled, without};
 use ddb::words::archive::LogKind::{Sigstore, Sigsum};
 
 use super::site::{Rekor, configure, give_key, is_built, verify_blob};
@@ -9,6 +9,7 @@ use super::{BUNDLE, RELEASE, read, with_package};
 use crate::client::Apt;
 use crate::sandbox::Sandbox;
 use crate::sigsum::site as sigsum;
+use crate::verify::onlookers::hook;
 
 const SIGNED: [&str; 2] = ["InRelease", "Release.gpg"];
 
@@ -54,6 +55,20 @@ fn a_bundle_is_stapled_where_ddb_toml_says_so_and_put_there_later_without_a_new_
     let look = ["verify", "archive/public", "--suite", "trixie", "--keyring", &keyring, "--json"];
     let answer = sandbox.publish(&[&look[..], &pins].concat()).ok().json();
     assert_eq!(answer["suites"][0]["proofs"][0]["found"][0], "dists/trixie/InRelease");
+
+    // Who has the OpenPGP key and not the other one signs a Release that stock apt takes and the hook does not.
+    sandbox.write("hook.d/archive.conf", "Origin: Test\nSigstore-Trusted-Root: root.json\nSigstore-Key: ../sigstore.pub\n");
+    std::fs::copy(sandbox.path("archive/keys/trusted_root.json"), sandbox.path("hook.d/root.json")).unwrap();
+    hook(&sandbox, &signed(&sandbox)[0]).ok();
+    sandbox.run("cp", &["-a", "archive", "stolen"]).ok();
+    let settings = std::fs::read_to_string(sandbox.path("stolen/ddb.toml")).unwrap();
+    sandbox.write("stolen/ddb.toml", settings.split("\n[logs.sigstore]").next().unwrap());
+    sandbox.run("git", &["-C", "stolen", "commit", "-q", "-a", "-m", "No log."]).ok();
+    sandbox.publish(&["-C", "stolen", "dists", "trixie", "--renew"]).ok();
+    let stolen = read(&sandbox.path("stolen/public/dists/trixie/InRelease"));
+    hook(&sandbox, &stolen).exits(23).says("has no Sigstore bundle stapled");
+    let replayed = staple(&stolen, Sigstore, &bundle).unwrap();
+    hook(&sandbox, &replayed).exits(23).says("it is about bytes with SHA-256");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use ddb::formats::staple::{LONGEST_BUNDLE, staple};
 use ddb::words::archive::LogKind;
 
 use super::hook::{Hooked, PROGRAM, place};
-use super::onlookers::NO_LOG;
+use super::onlookers::{NO_LOG, hook};
 use super::{plain_archive, replace, verdict, verify};
 use crate::client::Apt;
 use crate::sandbox::{Run, Sandbox};
@@ -29,6 +29,8 @@ fn recorded(name: &str) -> Vec<u8> {
 /// A tree in `public/` whose Release a log has.
 struct Tree {
     sandbox: Sandbox,
+    gpg: Gpg,
+    key: String,
     /// InRelease without anything stapled.
     bare: Vec<u8>,
 }
@@ -39,14 +41,19 @@ impl Tree {
         let gpg = Gpg::new();
         let key = gpg.key("Test <test@example.org>", "ed25519", "sign", "0", "");
         sandbox.write("pinned.asc", gpg.public(&key));
-        let signed = sandbox.write(format!("public/{IN_RELEASE}"), recorded("Release"));
-        gpg.clearsign(&key, &[], &signed);
         sandbox.write("public/dists/trixie/main/binary-amd64/Packages", "");
         for name in ["trusted_root.json", "submit.pub", "other.pub"] {
             sandbox.write(name, recorded(name));
         }
-        let bare = std::fs::read(&signed).unwrap();
-        Self { sandbox, bare }
+        let mut tree = Self { sandbox, gpg, key, bare: Vec::new() };
+        tree.bare = tree.signed(&recorded("Release"));
+        tree.sandbox.write(format!("public/{IN_RELEASE}"), &tree.bare);
+        tree
+    }
+
+    /// An InRelease of this text, by the archive's own key.
+    fn signed(&self, release: &[u8]) -> Vec<u8> {
+        self.gpg.run(&["--local-user", &self.key, "--clearsign"], release)
     }
 
     /// InRelease with these in its armor.
@@ -65,12 +72,7 @@ impl Tree {
     /// What the hook says of an InRelease by this configuration.
     fn hook(&self, conf: &str, in_release: &[u8]) -> Run {
         self.sandbox.write("hook.d/archive.conf", format!("Signed-By: ../pinned.asc\n{conf}"));
-        let signed = String::from_utf8(in_release.to_vec()).unwrap();
-        let at = signed.find("-----BEGIN PGP SIGNATURE").unwrap();
-        let (_, text) = signed[..at].split_once("\n\n").unwrap();
-        self.sandbox.write("sig", &signed[at..]);
-        self.sandbox.write("data", text.trim_end());
-        self.sandbox.publish(&["apt-verify-hook", "--config", "hook.d", "--", "sig", "data"])
+        hook(&self.sandbox, in_release)
     }
 }
 
@@ -214,11 +216,11 @@ fn what_is_installed_for_an_archive_with_sigstore_is_what_the_hook_reads() {
     let sigstore = |name: &str| format!("Sigstore-Trusted-Root: {name}.trusted_root.json\nSigstore-Key: {name}.pem\n");
     assert_eq!(conf("archive"), head("archive") + &sigstore("archive"));
     tree.hook(BY_KEY, &tree.with_bundle("key.sigstore.json")).ok();
-    let hook =
+    let installed =
         |code: i32| drop(sandbox.publish(&["apt-verify-hook", "--config", "root/etc/ddb/verify.d", "--", "sig", "data"]).exits(code));
-    hook(0);
+    installed(0);
     tree.hook(BY_KEY, &tree.bare).exits(23);
-    hook(23);
+    installed(23);
 
     let job = ["--sigstore-identity", JOB, "--sigstore-issuer", "https://gitlab.com"];
     install("job", &[&origin[..], &root, &job].concat()).ok();
@@ -254,6 +256,14 @@ fn both_apts_refuse_an_opted_in_archive_without_a_good_bundle_and_their_lists_ha
     let server = Server::of(&tree.sandbox.path("public"));
     let good = tree.with_bundle("key.sigstore.json");
     tree.serves(&good);
+    // What a thief with the OpenPGP key signs, with the bundle of the true Release.
+    let other = String::from_utf8(recorded("Release")).unwrap().replacen("Label: Example", "Label: Exmaple", 1);
+    let stolen = staple(&tree.signed(other.as_bytes()), LogKind::Sigstore, &recorded("key.sigstore.json")).unwrap();
+    // Release.gpg carries the bundle too.
+    let detached = tree.gpg.run(&["--local-user", &tree.key, "--armor", "--detach-sign"], &recorded("Release"));
+    tree.sandbox.write("public/dists/trixie/Release", recorded("Release"));
+    let with = staple(&detached, LogKind::Sigstore, &recorded("key.sigstore.json")).unwrap();
+    tree.sandbox.write("public/dists/trixie/Release.gpg", with);
     let lists = |apt: &Apt<'_>, key: &str| {
         let lists = format!("--lists={}", apt.path("var/lib/apt/lists").display());
         let pins = ["--sigstore-trusted-root", "trusted_root.json", "--sigstore-key", key];
@@ -268,10 +278,7 @@ fn both_apts_refuse_an_opted_in_archive_without_a_good_bundle_and_their_lists_ha
             server.url()
         ));
         let taken = || {
-            apt.path("var/lib/apt/lists")
-                .read_dir()
-                .unwrap()
-                .any(|entry| entry.unwrap().file_name().to_string_lossy().ends_with("_dists_trixie_InRelease"))
+            apt.path("var/lib/apt/lists").read_dir().unwrap().any(|entry| entry.unwrap().file_name().to_string_lossy().ends_with("Release"))
         };
         let accepts = || {
             apt.forget_lists(&tree.sandbox);
@@ -286,6 +293,8 @@ fn both_apts_refuse_an_opted_in_archive_without_a_good_bundle_and_their_lists_ha
         accepts();
         lists(apt, "submit.pub").ok();
         assert_eq!(verdict(&lists(apt, "other.pub").exits(23)).0, "proof");
+        server.change(IN_RELEASE, stolen.clone());
+        accepts();
         server.change(IN_RELEASE, tree.bare.clone());
         accepts();
         lists(apt, "submit.pub").exits(23).says("");
@@ -295,18 +304,22 @@ fn both_apts_refuse_an_opted_in_archive_without_a_good_bundle_and_their_lists_ha
         let (root, key) = (pin("trusted_root.json"), pin("submit.pub"));
         hooked.install(&["--keyring", &keyring, "--origin", "Example", "--sigstore-trusted-root", &root, "--sigstore-key", &key]).ok();
         accepts();
-        let other_release = String::from_utf8(good.clone()).unwrap().replacen("Suite: stable", "Suite: stabile", 1);
         for bad in [
             tree.bare.clone(),
             tree.with(&[(LogKind::Sigstore, &changed())]),
             tree.with_bundle("certificate.sigstore.json"),
-            other_release.into_bytes(),
+            stolen.clone(),
         ] {
             server.change(IN_RELEASE, bad);
             refuses();
             server.change_nothing();
         }
         accepts();
+        server.hide(IN_RELEASE);
+        accepts();
+        server.change("dists/trixie/Release.gpg", detached.clone());
+        refuses();
+        server.change_nothing();
         let conf = apt.of_system("etc/ddb/verify.d/archive.pem");
         std::fs::write(&conf, recorded("other.pub")).unwrap();
         refuses();

@@ -95,13 +95,18 @@ impl<'a> Onlookers<'a> {
     pub fn hook(&self, server: &Server) -> Run {
         let url = format!("{}dists/trixie/InRelease", server.url());
         self.sandbox.run("curl", &["-sfL", "--max-time", "20", "-o", "InRelease", &url]).ok();
-        let signed = std::fs::read_to_string(self.sandbox.path("InRelease")).unwrap();
-        let at = signed.find("-----BEGIN PGP SIGNATURE").unwrap();
-        let (_, text) = signed[..at].split_once("\n\n").unwrap();
-        self.sandbox.write("sig", &signed[at..]);
-        self.sandbox.write("data", text.trim_end());
-        self.sandbox.publish(&["apt-verify-hook", "--config", "hook.d", "--", "sig", "data"])
+        hook(self.sandbox, &std::fs::read(self.sandbox.path("InRelease")).unwrap())
     }
+}
+
+/// The hook with the configuration in `hook.d/`, and the signature and the text that apt takes out of an InRelease.
+pub fn hook(sandbox: &Sandbox, in_release: &[u8]) -> Run {
+    let signed = std::str::from_utf8(in_release).unwrap();
+    let at = signed.find("-----BEGIN PGP SIGNATURE").unwrap();
+    let (_, text) = signed[..at].split_once("\n\n").unwrap();
+    sandbox.write("sig", &signed[at..]);
+    sandbox.write("data", text.trim_end());
+    sandbox.publish(&["apt-verify-hook", "--config", "hook.d", "--", "sig", "data"])
 }
 
 /// Publishes a newer package from a copy of the archive, with all keys that are at hand there; `logged` says whether that of the log
