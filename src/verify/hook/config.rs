@@ -115,6 +115,10 @@ fn opted_in(path: &Path, text: &str) -> Result<OptedIn, String> {
     if let Some(field) = paragraph.fields().iter().find(|field| !known.contains(&field.name)) {
         return Err(format!("it has the field {}, which is none of {}", field.name, known.join(", ")));
     }
+    // A value that was forgotten must not make an archive need less than was meant.
+    if let Some(field) = needs::FIELDS.into_iter().find(|field| paragraph.get(field).is_some_and(str::is_empty)) {
+        return Err(format!("its field {field} is empty"));
+    }
     let own = |field: &str| paragraph.get(field).filter(|value| !value.is_empty()).map(str::to_owned);
     let beside = |file: &str| path.parent().unwrap_or(path).join(file);
     let signed_by = match own("Signed-By") {

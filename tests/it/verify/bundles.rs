@@ -174,6 +174,7 @@ fn a_paragraph_with_both_kinds_needs_both_and_one_that_is_not_whole_lets_nothing
         (format!("{root}Sigstore-Key: ../sigsum.pub\n"), "the Sigstore key cannot be used"),
         ("Sigstore-Trusted-Root: ../nonsense\nSigstore-Key: ../submit.pub\n".to_owned(), "the trusted root cannot be used"),
         (format!("{BY_KEY}Sigstore-Bundle: x\n"), "it has the field Sigstore-Bundle"),
+        (format!("{BY_KEY}Sigsum-Key:\nSigsum-Policy:\n"), "its field Sigsum-Key is empty"),
     ] {
         tree.hook(&wrong, &good).exits(4).says(says);
     }
