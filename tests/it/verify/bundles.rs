@@ -158,6 +158,16 @@ fn a_paragraph_with_both_kinds_needs_both_and_one_that_is_not_whole_lets_nothing
     let bad = tree.with(&[(LogKind::Sigsum, &proof[..proof.len() / 2]), (LogKind::Sigstore, &bundle)]);
     tree.hook(&both, &bad).exits(23).says("has no good Sigsum proof");
 
+    // So does verify.
+    let pins = ["--json", "--sigsum-policy", "policy", "--sigsum-key", "sigsum.pub", "--sigstore-trusted-root", "trusted_root.json"];
+    let look = || verify(&tree.sandbox, "public", &[&pins[..], &["--sigstore-key", "submit.pub"]].concat());
+    tree.serves(&good);
+    assert_eq!(look().ok().json()["suites"][0]["proofs"].as_array().unwrap().len(), 2);
+    tree.serves(&tree.with(&[(LogKind::Sigsum, &proof)]));
+    assert_eq!(verdict(&look().exits(23)), ("proof".to_owned(), vec!["dists/trixie/Release.sigstore.json".to_owned()]));
+    tree.serves(&tree.with(&[(LogKind::Sigstore, &bundle)]));
+    assert_eq!(verdict(&look().exits(23)), ("proof".to_owned(), vec![IN_RELEASE.to_owned()]));
+
     let root = "Sigstore-Trusted-Root: ../trusted_root.json\n";
     tree.sandbox.write("nonsense", "{}");
     for (wrong, says) in [
