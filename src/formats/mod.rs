@@ -20,6 +20,7 @@ pub mod release;
 pub mod sealed;
 pub mod sigstore;
 pub mod sigsum;
+pub mod staple;
 pub mod statement;
 pub mod suite;
 pub mod tiles;

@@ -72,7 +72,7 @@ fn sigstore(snapshot: &Snapshot<'_>, settings: &SigstoreSettings, keys: &LogKeys
         Signer::Identity { .. } => Secrets { key: None, token: keys.identity_token()? },
     };
     let log = SigstoreLog::new(services, signer, secrets, root, Duration::from_secs(seconds), authorities.as_deref())?;
-    Ok(ConfiguredLog { log: Box::new(log), mode: settings.mode, staple: false })
+    Ok(ConfiguredLog { log: Box::new(log), mode: settings.mode, staple: settings.staple })
 }
 
 impl LogKeys {

@@ -43,10 +43,11 @@ pub(super) fn check(request: &VerifyRequest, folder: &Path, said: &(dyn Fn(Strin
             if let Some(suite) = asked {
                 look.is_of(suite, name, &release);
             }
-            if request.sigsum.is_none() {
+            if request.sigsum.is_none() && request.sigstore.is_none() {
                 proofs::note_missing_pins(&mut look);
             }
             proofs::sigsum(&mut look, request.sigsum.as_ref(), name, &signed, None);
+            proofs::sigstore(&mut look, request.sigstore.as_ref(), name, &signed, None);
             indices(&mut look, &site, prefix, &release, &names);
         }
         look.remember(request)?;

@@ -52,7 +52,7 @@ pub struct VerifyRequest {
     pub keys: PinnedKeys,
     /// Who submits to Sigsum logs, and which of these count; then a proof is needed.
     pub sigsum: Option<SigsumPins>,
-    /// Whose signatures in Sigstore's logs count; then a bundle is needed. apt's lists have none.
+    /// Whose signatures in Sigstore's logs count; then a bundle is needed. In apt's lists only what stands in the armor is found.
     pub sigstore: Option<SigstorePins>,
     /// Where this verifier keeps what it saw.
     pub memory: PathBuf,

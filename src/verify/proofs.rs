@@ -2,7 +2,7 @@
 //!
 //! A proof is looked for where clients get it for nothing, stapled to the signature, then beside Release, then in the history by
 //! checksum. Every proof that clients are given must be good; one is enough. The history keeps the first proof for ever: where that
-//! is of a log which does not count any more, and a newer proof is good, it is only noted. A bundle of Sigstore is never stapled.
+//! is of a log which does not count any more, and a newer proof is good, it is only noted.
 
 use super::answer::{Class, ProofAnswer};
 use super::site::{Missing, Site};
@@ -12,15 +12,19 @@ use crate::formats::sigstore::public_key;
 use crate::formats::sigstore::signer::Signer;
 use crate::formats::sigstore::trusted_root::TrustedRoot;
 use crate::formats::sigstore::verify::{Trust, Verified as Shown};
-use crate::formats::sigsum::{Policy, PublicKey, Verified, staple, verify};
+use crate::formats::sigsum::{Policy, PublicKey, Verified, verify};
+use crate::formats::staple;
+use crate::words::archive::LogKind;
 use crate::words::date::Span;
 use crate::words::digest::Sha256;
 
-/// Largest proof in bytes.
-const PROOF: u64 = 64 << 10;
-
-/// Largest bundle in bytes.
-const BUNDLE: u64 = 1 << 20;
+/// Returns the longest proof of a kind in a file, in bytes.
+fn longest(kind: LogKind) -> u64 {
+    match kind {
+        LogKind::Sigsum => 64 << 10,
+        LogKind::Sigstore => 1 << 20,
+    }
+}
 
 /// Who may submit to Sigsum logs, and which logs and witnesses count.
 #[derive(Debug, Clone)]
@@ -58,17 +62,21 @@ impl SigsumPins {
 /// Whose signatures in Sigstore's logs count, and which logs and authorities are trusted.
 #[derive(Debug, Clone)]
 pub struct SigstorePins {
-    trust: Trust,
+    trusts: Vec<Trust>,
 }
 
 impl SigstorePins {
-    /// Reads a trusted root and the public key (PEM, ECDSA on P-256) whose signatures count.
+    /// Reads a trusted root and the public keys (PEM, ECDSA on P-256) whose signatures count; one of them must have signed.
     ///
     /// # Errors
-    /// What is wrong with one of them.
-    pub fn of_key(root: &[u8], key: &str) -> Result<Self, String> {
-        let key = public_key::PublicKey::from_pem(key).map_err(|fault| format!("the Sigstore key cannot be used: {fault}"))?;
-        Self::of(root, Signer::Key(key))
+    /// What is wrong with one of them, or that there is no key.
+    pub fn of_keys(root: &[u8], keys: &[&str]) -> Result<Self, String> {
+        let mut signers = Vec::new();
+        for key in keys {
+            let key = public_key::PublicKey::from_pem(key).map_err(|fault| format!("the Sigstore key cannot be used: {fault}"))?;
+            signers.push(Signer::Key(key));
+        }
+        if signers.is_empty() { Err("no Sigstore key is given".to_owned()) } else { Self::of(root, signers) }
     }
 
     /// Reads a trusted root; signatures count that were made with a certificate for this identity, vouched for by this issuer.
@@ -76,42 +84,92 @@ impl SigstorePins {
     /// # Errors
     /// What is wrong with the trusted root.
     pub fn of_identity(root: &[u8], subject: &str, issuer: &str) -> Result<Self, String> {
-        Self::of(root, Signer::Identity { subject: subject.to_owned(), issuer: issuer.to_owned() })
+        Self::of(root, vec![Signer::Identity { subject: subject.to_owned(), issuer: issuer.to_owned() }])
     }
 
-    fn of(root: &[u8], signer: Signer) -> Result<Self, String> {
+    fn of(root: &[u8], signers: Vec<Signer>) -> Result<Self, String> {
         let root = TrustedRoot::parse(root).map_err(|fault| format!("the trusted root cannot be used: {fault}"))?;
-        Ok(Self { trust: Trust { root, signer } })
+        Ok(Self { trusts: signers.into_iter().map(|signer| Trust { root: root.clone(), signer }).collect() })
+    }
+
+    /// Checks a bundle of a Release. Fails with what is wrong.
+    pub(super) fn check(&self, release: &[u8], bundle: &[u8]) -> Result<Shown, String> {
+        let mut reason = String::new();
+        for trust in &self.trusts {
+            match trust.verify(release, bundle) {
+                Ok(shown) => return Ok(shown),
+                Err(fault) => reason = fault.to_string(),
+            }
+        }
+        Err(reason)
     }
 }
 
-/// Checks the Sigstore bundles of a signed Release, in the folder where it is.
-pub(super) fn sigstore(look: &mut Look, pins: Option<&SigstorePins>, signed: &Signed, (site, folder): (&Site, &str)) {
-    let Some(pins) = pins else { return };
-    let beside = format!("{folder}/Release.sigstore.json");
-    let history = format!("{folder}/tlog/{}.sigstore.json", Sha256::of(signed.text.as_bytes()));
-    let mut answer: Option<ProofAnswer> = None;
-    let mut found = false;
-    for path in [&beside, &history] {
-        let bundle = match site.read(path, BUNDLE) {
-            Ok(bundle) => bundle,
-            Err(Missing::Absent) => continue,
-            Err(missing) => {
-                look.find(Class::Unreachable, path, missing.reason());
-                continue;
-            }
-        };
-        found = true;
-        match pins.trust.verify(signed.text.as_bytes(), &bundle) {
-            Ok(shown) => answer.get_or_insert(of_bundle(&shown)).found.push(path.clone()),
-            Err(fault) if *path == history && answer.is_some() => note_first(look, path, &fault.to_string()),
-            Err(fault) => look.find(Class::Proof, path, format!("is no good Sigstore bundle of this Release: {fault}")),
+/// Where Release stands: the site and the folder in it.
+type Place<'a> = (&'a Site, &'a str);
+
+/// The proofs of one kind that clients are given with a Release, each with where it was found, in the order in which they are judged.
+struct Given {
+    proofs: Vec<(String, Vec<u8>)>,
+    /// Where the first proof ever kept is.
+    history: Option<String>,
+}
+
+impl Given {
+    /// Takes the proof out of the armor of a signature, at this path, and reads those that lie where Release stands.
+    fn with(look: &mut Look, kind: LogKind, path: &str, signed: &Signed, place: Option<Place<'_>>) -> Self {
+        let mut given = Self { proofs: Vec::new(), history: None };
+        match staple::stapled(signed.signature.as_bytes(), kind) {
+            Ok(stapled) => given.proofs.extend(stapled.map(|proof| (path.to_owned(), proof))),
+            // An archive with Release.gpg in binary form.
+            Err(_) if signed.signature.is_empty() => {}
+            Err(fault) => look.find(Class::Proof, path, fault.to_string()),
         }
+        let Some((site, folder)) = place else { return given };
+        let first = format!("{folder}/tlog/{}.{}", Sha256::of(signed.text.as_bytes()), kind.ending());
+        given.history = Some(first.clone());
+        for path in [format!("{folder}/{}", kind.file()), first] {
+            match site.read(&path, longest(kind)) {
+                Ok(proof) => given.proofs.push((path, proof)),
+                Err(Missing::Absent) => {}
+                Err(missing) => look.find(Class::Unreachable, path, missing.reason()),
+            }
+        }
+        given
     }
-    if !found {
-        look.find(Class::Proof, &beside, "is missing: this Release may be in no log, and nobody but you may have seen it");
+
+    /// Checks each of them and puts what they show into the answer.
+    fn judge(self, look: &mut Look, what: &str, check: impl Fn(&mut Look, &str, &[u8]) -> Result<ProofAnswer, String>) {
+        let mut answer: Option<ProofAnswer> = None;
+        for (path, proof) in self.proofs {
+            match check(look, &path, &proof) {
+                Ok(first) => answer.get_or_insert(first).found.push(path),
+                Err(reason) if answer.is_some() && self.history.as_ref() == Some(&path) => note_first(look, &path, &reason),
+                Err(reason) => look.find(Class::Proof, path, format!("is no good {what} of this Release: {reason}")),
+            }
+        }
+        look.answer.proofs.extend(answer);
     }
-    look.answer.proofs.extend(answer);
+}
+
+/// What a Release without proof may mean.
+const UNSEEN: &str = "this Release may be in no log, and nobody but you may have seen it";
+
+/// Checks the Sigstore bundles of a signed Release. `place` is where Release is; `None` for apt's lists, which keep no other files.
+pub(super) fn sigstore(look: &mut Look, pins: Option<&SigstorePins>, path: &str, signed: &Signed, place: Option<Place<'_>>) {
+    let Some(pins) = pins else { return };
+    let given = Given::with(look, LogKind::Sigstore, path, signed, place);
+    match place {
+        Some((_, folder)) if given.proofs.is_empty() => {
+            look.find(Class::Proof, format!("{folder}/{}", LogKind::Sigstore.file()), format!("is missing: {UNSEEN}"));
+        }
+        None if given.proofs.is_empty() => {
+            let reason = format!("has no Sigstore bundle in it: the archive puts none there (logs.sigstore.staple), or {UNSEEN}");
+            look.find(Class::Proof, path, reason);
+        }
+        _ => {}
+    }
+    given.judge(look, "Sigstore bundle", |_, _, bundle| Ok(of_bundle(&pins.check(signed.text.as_bytes(), bundle)?)));
 }
 
 fn of_bundle(shown: &Shown) -> ProofAnswer {
@@ -154,42 +212,18 @@ pub(super) fn note_missing_pins(look: &mut Look) {
     );
 }
 
-/// Checks the Sigsum proofs of a signed Release. `folder` is where Release is; `None` for apt's lists, which keep no other files.
-pub(super) fn sigsum(look: &mut Look, pins: Option<&SigsumPins>, path: &str, signed: &Signed, place: Option<(&Site, &str)>) {
+/// Checks the Sigsum proofs of a signed Release. `place` is where Release is; `None` for apt's lists, which keep no other files.
+pub(super) fn sigsum(look: &mut Look, pins: Option<&SigsumPins>, path: &str, signed: &Signed, place: Option<Place<'_>>) {
     let Some(pins) = pins else { return };
-    let (mut proofs, mut history) = (Vec::new(), None);
-    match staple::stapled(signed.signature.as_bytes()) {
-        Ok(stapled) => proofs.extend(stapled.map(|proof| (path.to_owned(), proof))),
-        // An archive with Release.gpg in binary form.
-        Err(_) if signed.signature.is_empty() => {}
-        Err(fault) => look.find(Class::Proof, path, fault.to_string()),
+    let given = Given::with(look, LogKind::Sigsum, path, signed, place);
+    if given.proofs.is_empty() {
+        look.find(Class::Proof, path, format!("has no Sigsum proof: {UNSEEN}"));
     }
-    if let Some((site, folder)) = place {
-        let first = history.insert(format!("{folder}/tlog/{}.proof", Sha256::of(signed.text.as_bytes()))).clone();
-        for path in [format!("{folder}/Release.proof"), first] {
-            match site.read(&path, PROOF) {
-                Ok(proof) => proofs.push((path, proof)),
-                Err(Missing::Absent) => {}
-                Err(missing) => look.find(Class::Unreachable, path, missing.reason()),
-            }
-        }
-    }
-    if proofs.is_empty() {
-        look.find(Class::Proof, path, "has no Sigsum proof: this Release may be in no log, and nobody but you may have seen it");
-    }
-    let mut answer: Option<ProofAnswer> = None;
-    for (path, proof) in proofs {
-        match pins.check(signed.text.as_bytes(), &proof) {
-            Ok(verified) => {
-                let entry = format!("leaf {} of a tree of {} in the log {}", verified.index, verified.size, verified.log.hash());
-                check_times(look, &path, &verified);
-                let witnesses = verified.witnesses.into_iter().map(|(name, _)| name).collect();
-                let first = ProofAnswer { log: "sigsum".to_owned(), found: Vec::new(), witnesses, entry };
-                answer.get_or_insert(first).found.push(path);
-            }
-            Err(reason) if answer.is_some() && history.as_ref() == Some(&path) => note_first(look, &path, &reason),
-            Err(reason) => look.find(Class::Proof, path, format!("is no good Sigsum proof of this Release: {reason}")),
-        }
-    }
-    look.answer.proofs.extend(answer);
+    given.judge(look, "Sigsum proof", |look, path, proof| {
+        let verified = pins.check(signed.text.as_bytes(), proof)?;
+        check_times(look, path, &verified);
+        let entry = format!("leaf {} of a tree of {} in the log {}", verified.index, verified.size, verified.log.hash());
+        let witnesses = verified.witnesses.into_iter().map(|(name, _)| name).collect();
+        Ok(ProofAnswer { log: "sigsum".to_owned(), found: Vec::new(), witnesses, entry })
+    });
 }

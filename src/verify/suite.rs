@@ -236,7 +236,7 @@ pub(super) fn look(
         proofs::note_missing_pins(&mut look);
     }
     proofs::sigsum(&mut look, request.sigsum.as_ref(), &path, &signed, Some((site, &folder)));
-    proofs::sigstore(&mut look, request.sigstore.as_ref(), &signed, (site, &folder));
+    proofs::sigstore(&mut look, request.sigstore.as_ref(), &path, &signed, Some((site, &folder)));
     said(format!("{suite}: checking {} listed files", release.files.len()));
     let keep = |offer: &super::paragraphs::Offer| wanted.wants(offer);
     let found = indices::check(site, &folder, &release, wanted.anything().then_some(&keep as _));

@@ -6,6 +6,7 @@ mod both;
 mod failing;
 mod keyless;
 pub mod site;
+mod stapled;
 
 use std::path::Path;
 use std::time::Duration;

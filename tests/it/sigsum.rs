@@ -15,7 +15,8 @@ mod witnesses;
 use std::path::Path;
 
 use ddb::formats::sigsum::Proof;
-use ddb::formats::sigsum::staple::{stapled, without};
+use ddb::formats::staple::{stapled, without};
+use ddb::words::archive::LogKind;
 
 use crate::client::Apt;
 use crate::gateway::Gateway;
@@ -69,7 +70,7 @@ fn a_release_comes_with_a_proof_that_stock_tools_accept_and_stock_apt_passes_ove
         assert_eq!((parsed.tree_head.size, parsed.inclusion.path.is_empty()), (number, number == 1));
         sigsum_verify(&sandbox, "archive/public/dists/trixie/Release.proof", "archive/public/dists/trixie/Release", POLICY).ok();
         for signed in ["InRelease", "Release.gpg"] {
-            assert_eq!(stapled(&read(&dists.join(signed))).unwrap().unwrap(), proof, "{signed}");
+            assert_eq!(stapled(&read(&dists.join(signed)), LogKind::Sigsum).unwrap().unwrap(), proof, "{signed}");
         }
         let digest = sha256(&sandbox, "archive/public/dists/trixie/Release");
         assert_eq!(read(&dists.join(format!("tlog/{digest}.release"))), release);
@@ -181,11 +182,11 @@ fn without_staples_signatures_stay_as_they_were_and_a_staple_changes_nothing_els
     sandbox.dists(&[]).ok();
     let in_release = sandbox.public().join("dists/trixie/InRelease");
     let plain = read(&in_release);
-    assert_eq!(stapled(&plain).unwrap(), None);
+    assert_eq!(stapled(&plain, LogKind::Sigsum).unwrap(), None);
     configure(&sandbox, &format!("{}quorum log\n", log.lines()), "");
     assert_eq!(sandbox.dists(&["--json"]).ok().json()["suites"][0]["outcome"], "repaired");
     let with = read(&in_release);
-    assert!(stapled(&with).unwrap().is_some());
-    assert_eq!(without(&with).unwrap(), plain);
+    assert!(stapled(&with, LogKind::Sigsum).unwrap().is_some());
+    assert_eq!(without(&with, LogKind::Sigsum).unwrap(), plain);
     assert_eq!(log.size(), 1, "the proof that was there is good enough");
 }

@@ -1,12 +1,13 @@
 //! `ddb-publish verify` and the apt hook against archives that somebody attacks: each attack is mounted, and each is named.
 
 mod attacks;
+mod bundles;
 mod history;
 mod hook;
 mod hook_alone;
 mod lists;
 mod mirror;
-mod onlookers;
+pub mod onlookers;
 mod planted;
 mod stolen;
 

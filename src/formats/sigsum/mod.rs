@@ -9,7 +9,6 @@ pub mod consistency;
 pub mod leaf;
 pub mod policy;
 pub mod proof;
-pub mod staple;
 pub mod token;
 pub mod tree_head;
 pub mod verify;

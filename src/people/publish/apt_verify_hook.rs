@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use crate::people::answer::{self, Answer};
 use crate::people::deploy::Common;
@@ -12,23 +12,36 @@ use crate::people::environment;
 use crate::people::exit::Exit;
 use crate::people::failure::Failure;
 use crate::verify::VerifyError;
-use crate::verify::hook::{HookConfigError, HookError, HookFiles, Installed, check, install};
+use crate::verify::hook::{HookConfigError, HookError, HookFiles, Installed, Part, check, install};
 use crate::words::name::FileName;
 
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("needs").multiple(true)))]
 pub(super) struct AptVerifyHook {
     /// Write what makes apt call this, and with the other options the configuration of an archive
     #[arg(long)]
     install: bool,
-    /// Opt in the archive whose keys are in this keyring
-    #[arg(long, value_name = "FILE", requires_all = ["install", "sigsum_key", "sigsum_policy", "origin"])]
+    /// Opt in the archive whose keys are in this keyring; needs the options of Sigsum, those of Sigstore or both
+    #[arg(long, value_name = "FILE", requires_all = ["install", "needs", "origin"])]
     keyring: Option<PathBuf>,
     /// The public key that submits the archive's Releases to Sigsum logs
-    #[arg(long, value_name = "FILE", requires = "keyring")]
+    #[arg(long, value_name = "FILE", requires_all = ["keyring", "sigsum_policy"], group = "needs")]
     sigsum_key: Option<PathBuf>,
     /// The policy: which Sigsum logs and witnesses count; a file or the name of a built-in one
-    #[arg(long, value_name = "FILE|NAME", requires = "keyring")]
+    #[arg(long, value_name = "FILE|NAME", requires_all = ["keyring", "sigsum_key"])]
     sigsum_policy: Option<PathBuf>,
+    /// The logs and authorities of Sigstore that are trusted
+    #[arg(long, value_name = "FILE", requires_all = ["keyring", "signer"], group = "needs")]
+    sigstore_trusted_root: Option<PathBuf>,
+    /// The public key of the archive's Sigstore signatures (PEM)
+    #[arg(long, value_name = "FILE", requires = "sigstore_trusted_root", group = "signer")]
+    sigstore_key: Option<PathBuf>,
+    /// Who signs instead of a key: a build job's address or a mail address, whole
+    #[arg(long, value_name = "TEXT", requires_all = ["sigstore_trusted_root", "sigstore_issuer"], group = "signer")]
+    sigstore_identity: Option<String>,
+    /// Who vouches for --sigstore-identity, such as https://gitlab.com
+    #[arg(long, value_name = "URL", requires = "sigstore_identity")]
+    sigstore_issuer: Option<String>,
     /// The Origin in the archive's Release: it is recognised by this too, also when it signs with a key that the keyring lacks
     #[arg(long, value_name = "TEXT", requires = "keyring")]
     origin: Option<String>,
@@ -54,9 +67,9 @@ pub(super) fn run(common: &Common, options: AptVerifyHook) -> Result<ExitCode, F
         check(&options.arguments, &options.config)?;
         return Ok(Exit::Done.into());
     }
-    let archive = match (&options.keyring, &options.sigsum_key, &options.sigsum_policy) {
-        (Some(keyring), Some(key), Some(policy)) => Some((options.name.to_string(), parts(&options, keyring, key, policy)?)),
-        _ => None,
+    let archive = match &options.keyring {
+        Some(keyring) => Some((options.name.to_string(), parts(&options, keyring)?)),
+        None => None,
     };
     let root = std::path::absolute(&options.root).unwrap_or_else(|_| options.root.clone());
     let own = || {
@@ -71,19 +84,46 @@ pub(super) fn run(common: &Common, options: AptVerifyHook) -> Result<ExitCode, F
     Ok(Exit::Done.into())
 }
 
-fn parts(options: &AptVerifyHook, keyring: &Path, key: &Path, policy: &Path) -> Result<Vec<(&'static str, Vec<u8>)>, VerifyError> {
+/// Returns the files of an archive's configuration by their endings.
+fn parts(options: &AptVerifyHook, keyring: &Path) -> Result<Vec<Part>, Failure> {
     let read = |path: &Path| std::fs::read(path).map_err(|source| VerifyError::Read { path: path.to_owned(), source });
     let name = &options.name;
-    // The command line wants one with every keyring.
-    let origin = options.origin.as_ref().map_or(String::new(), |origin| format!("Origin: {origin}\n"));
-    let mut parts = vec![("asc", read(keyring)?), ("pub", read(key)?)];
-    let named = if policy.exists() {
-        parts.push(("policy", read(policy)?));
-        format!("{name}.policy")
-    } else {
-        policy.display().to_string()
+    let mut parts = vec![("asc", read(keyring)?)];
+    let mut conf = format!("Signed-By: {name}.asc\n");
+    let mut field = |field: &str, value: &str| match value.contains(['\n', '\r']) {
+        true => Err(Failure::usage(&format!("the value for {field} has more than one line"))),
+        false => {
+            conf.push_str(&format!("{field}: {value}\n"));
+            Ok(())
+        }
     };
-    let conf = format!("Signed-By: {name}.asc\n{origin}Sigsum-Key: {name}.pub\nSigsum-Policy: {named}\n");
+    // The command line wants one with every keyring.
+    if let Some(origin) = &options.origin {
+        field("Origin", origin)?;
+    }
+    if let (Some(key), Some(policy)) = (&options.sigsum_key, &options.sigsum_policy) {
+        parts.push(("pub", read(key)?));
+        field("Sigsum-Key", &format!("{name}.pub"))?;
+        if policy.exists() {
+            parts.push(("policy", read(policy)?));
+            field("Sigsum-Policy", &format!("{name}.policy"))?;
+        } else {
+            field("Sigsum-Policy", &policy.display().to_string())?;
+        }
+    }
+    if let Some(root) = &options.sigstore_trusted_root {
+        parts.push(("trusted_root.json", read(root)?));
+        field("Sigstore-Trusted-Root", &format!("{name}.trusted_root.json"))?;
+    }
+    if let Some(key) = &options.sigstore_key {
+        parts.push(("pem", read(key)?));
+        field("Sigstore-Key", &format!("{name}.pem"))?;
+    }
+    for (name, value) in [("Sigstore-Identity", &options.sigstore_identity), ("Sigstore-Issuer", &options.sigstore_issuer)] {
+        if let Some(value) = value {
+            field(name, value)?;
+        }
+    }
     parts.push(("conf", conf.into_bytes()));
     Ok(parts)
 }
@@ -105,7 +145,10 @@ impl Answer for Installed {
     fn text(&self) -> String {
         let mut text: String = self.files.iter().map(|path| format!("Wrote {}\n", path.display())).collect();
         text.push_str(&match self.opted_in {
-            0 => "No archive is opted in: --keyring, --origin, --sigsum-key and --sigsum-policy do that.\n".to_owned(),
+            0 => {
+                "No archive is opted in: --keyring and --origin do that, with --sigsum-key and --sigsum-policy, with --sigstore-trusted-root and --sigstore-key, or all of them.\n"
+                    .to_owned()
+            },
             1 => "1 archive is opted in.\n".to_owned(),
             number => format!("{number} archives are opted in.\n"),
         });

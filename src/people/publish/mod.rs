@@ -148,9 +148,16 @@ Two commands, as root, make apt refuse an archive's Release that is in no log, a
   ddb-publish apt-verify-hook --install --keyring example.asc \\
     --origin Example --sigsum-key example.pub --sigsum-policy example.policy
 
-The files come from the archive's owner, on another way than its packages. An archive is recognised by a signature that names a \
+For an archive that uses Sigstore, and has staple = true in [logs.sigstore], these take the place of the last two options, or stand \
+beside them:
+
+  --sigstore-trusted-root trusted_root.json --sigstore-key example.pem
+  --sigstore-trusted-root trusted_root.json \\
+    --sigstore-identity IDENTITY --sigstore-issuer https://gitlab.com
+
+With both kinds each Release needs both proofs. The files come from the archive's owner, on another way than its packages. An archive is recognised by a signature that names a \
 key of the keyring, and by --origin, the Origin in its Release, so that it is known again when it signs with another key; another \
-archive of that Origin needs a proof as well. Each archive has a --name of its own. Everything is offline: the proof stands in the armor of InRelease. A configuration that \
+archive of that Origin needs a proof as well. Each archive has a --name of its own. Everything is offline: proofs stand in the armor of InRelease. A configuration that \
 cannot be used or is gone lets nothing pass, nor does a signature of which it is not certain who made it. Where the package apt-verify is installed, this becomes one of its plugins; else, as with apt 3, \
 which conflicts with it, apt calls a script that calls this and then gpgv.
 

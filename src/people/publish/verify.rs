@@ -33,8 +33,8 @@ pub(super) struct Verify {
     /// The public key that submits the archive's Releases to Sigsum logs; may be repeated
     #[arg(long = "sigsum-key", value_name = "FILE", requires = "sigsum_policy")]
     sigsum_keys: Vec<PathBuf>,
-    /// The logs and authorities of Sigstore that are trusted. Then a bundle beside Release is needed
-    #[arg(long, value_name = "FILE", conflicts_with = "lists")]
+    /// The logs and authorities of Sigstore that are trusted. Then a bundle is needed, beside Release or in its signature
+    #[arg(long, value_name = "FILE")]
     sigstore_trusted_root: Option<PathBuf>,
     /// The public key of the archive's Sigstore signatures (PEM)
     #[arg(long, value_name = "FILE", requires = "sigstore_trusted_root")]
@@ -137,7 +137,7 @@ fn sigstore(options: &Verify) -> Result<Option<SigstorePins>, VerifyError> {
     let read = |path: &Path| std::fs::read(path).map_err(|source| VerifyError::Read { path: path.to_owned(), source });
     let root = read(root)?;
     let pins = match (&options.sigstore_key, &options.sigstore_identity, &options.sigstore_issuer) {
-        (Some(key), _, _) => SigstorePins::of_key(&root, std::str::from_utf8(&read(key)?).unwrap_or_default()),
+        (Some(key), _, _) => SigstorePins::of_keys(&root, &[std::str::from_utf8(&read(key)?).unwrap_or_default()]),
         (None, Some(identity), Some(issuer)) => SigstorePins::of_identity(&root, identity, issuer),
         _ => Err("--sigstore-trusted-root needs --sigstore-key, or --sigstore-identity with --sigstore-issuer".to_owned()),
     };

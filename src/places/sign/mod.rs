@@ -30,8 +30,9 @@ pub use framing::FramingError;
 
 use check::Kind;
 
-use crate::formats::sigsum::staple::{self, StapleError};
+use crate::formats::staple::{self, StapleError};
 
+use crate::words::archive::LogKind;
 use crate::words::date::Timestamp;
 
 /// Why Release cannot be signed, or a signature does not count.
@@ -151,8 +152,8 @@ impl SignedRelease {
     ///
     /// # Errors
     /// They would not be the same signatures over the same text.
-    pub fn stapled(self, proof: &[u8]) -> Result<Self, SignError> {
-        let (in_release, detached) = stapled(&self.in_release, &self.detached, proof)?;
+    pub fn stapled(self, kind: LogKind, proof: &[u8]) -> Result<Self, SignError> {
+        let (in_release, detached) = stapled(&self.in_release, &self.detached, kind, proof)?;
         Ok(Self { in_release, detached, ..self })
     }
 
@@ -211,13 +212,13 @@ pub fn verify_detached(
     verify(RELEASE_GPG, Kind::Detached, release, signature, certificates, now)
 }
 
-/// Puts the proof of a transparency log into the armor of InRelease and Release.gpg, and checks that text and signatures are the
-/// same as before.
+/// Puts the proof of a transparency log into the armor of InRelease and Release.gpg, in the place of one of the same kind, and checks
+/// that text and signatures are the same as before.
 ///
 /// # Errors
 /// They are not, or have no armor.
-pub fn stapled(in_release: &[u8], detached: &[u8], proof: &[u8]) -> Result<(Vec<u8>, Vec<u8>), SignError> {
-    let staple = |file, bytes: &[u8]| staple::staple(bytes, proof).map_err(|fault: StapleError| unverified(file, &fault));
+pub fn stapled(in_release: &[u8], detached: &[u8], kind: LogKind, proof: &[u8]) -> Result<(Vec<u8>, Vec<u8>), SignError> {
+    let staple = |file, bytes: &[u8]| staple::staple(bytes, kind, proof).map_err(|fault: StapleError| unverified(file, &fault));
     let (with, detached_with) = (staple(IN_RELEASE, in_release)?, staple(RELEASE_GPG, detached)?);
     let split = |text: &[u8]| framing::split(text).map_err(|fault| unverified(IN_RELEASE, &fault));
     let (old, new) = (split(in_release)?, split(&with)?);

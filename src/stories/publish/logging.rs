@@ -4,6 +4,7 @@
 //! anything flips. All logs are asked side by side. What they gave is kept on the branch before anything is served, also when another
 //! fails, so that the next run, on any machine, asks only for the rest, with the same bytes.
 
+use std::collections::BTreeSet;
 use std::thread::ScopedJoinHandle;
 
 use super::stage::{self, Proofs, StageError, Staged};
@@ -42,7 +43,7 @@ pub(super) struct Asked {
     release: Sha256,
     proofs: Proofs,
     faults: Vec<(LogMode, LogKind, LogError)>,
-    staple: Option<LogKind>,
+    staple: BTreeSet<LogKind>,
 }
 
 impl Asked {
@@ -60,8 +61,8 @@ impl Asked {
 /// What clients get from the logs of a Release.
 pub(super) struct Logged {
     pub(super) proofs: Proofs,
-    /// The proof that goes into the armor of the signatures.
-    pub(super) staple: Option<LogKind>,
+    /// The proofs that go into the armor of the signatures.
+    pub(super) staple: BTreeSet<LogKind>,
     /// What is missing, in sentences.
     pub(super) notes: Vec<String>,
 }
@@ -99,13 +100,13 @@ pub(super) fn prove(logs: &[ConfiguredLog], release: &[u8], kept: &Proofs) -> As
         let asked: Vec<_> = logs.iter().map(|log| (log, scope.spawn(|| ask(log)))).collect();
         asked.into_iter().map(|(log, asked)| (log, joined(asked))).collect::<Vec<_>>()
     });
-    let mut asked = Asked { release: Sha256::of(release), proofs: Proofs::new(), faults: Vec::new(), staple: None };
+    let mut asked = Asked { release: Sha256::of(release), proofs: Proofs::new(), faults: Vec::new(), staple: BTreeSet::new() };
     for (log, answer) in answers {
         let kind = log.log.kind();
         match answer {
             Ok(proof) => {
                 asked.proofs.insert(kind, proof);
-                asked.staple = asked.staple.or(log.staple.then_some(kind));
+                asked.staple.extend(log.staple.then_some(kind));
             }
             Err(fault) => asked.faults.push((log.mode, kind, fault)),
         }

@@ -32,7 +32,7 @@ use crate::places::sign::{SignError, SignedRelease, Signer};
 use crate::places::store::ObjectStore;
 use crate::places::target::plan::{Applied, Class, Plan};
 use crate::places::target::{PublishTarget, TargetError};
-use crate::places::transparency::LogError;
+use crate::places::transparency::{LogError, Proof};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
 use crate::stories::fold::FoldError;
@@ -501,10 +501,8 @@ fn serve(
     listener: Listener<'_>,
 ) -> Result<Turn, PublishError> {
     let Logged { proofs, staple, notes } = logged;
-    let signed = match staple.and_then(|kind| proofs.get(&kind)) {
-        Some(proof) => signed.stapled(proof)?,
-        None => signed,
-    };
+    let stapled = |signed: SignedRelease, (kind, proof): (&LogKind, &Proof)| signed.stapled(*kind, proof);
+    let signed = proofs.iter().filter(|(kind, _)| staple.contains(kind)).try_fold(signed, stapled)?;
     let served =
         Served { at: request.now, signed_by: signed.fingerprints().to_vec(), keyring: Sha256::of(edition.keyring.as_bytes()), swept: 0 };
     let mut signatures = Signatures { in_release: signed.in_release().to_vec(), detached: signed.detached().to_vec(), served };

@@ -11,7 +11,7 @@ use super::edition::Edition;
 use super::logging::{self, ConfiguredLog, Logged};
 use super::stage::{self, Proofs, Signatures, Staged};
 use super::{DistsAnswer, DistsRequest, Places, PublishError, TRIES, Turn, serve_again};
-use crate::formats::sigsum::staple;
+use crate::formats::staple;
 use crate::places::sign::stapled;
 use crate::places::transparency::Proof;
 use crate::stories::archive::OpenArchive;
@@ -142,13 +142,12 @@ fn complete(
     let asked = logging::prove(logs, &last.release, &last.proofs);
     let Logged { proofs, staple, .. } = logging::settle(request, places, &last, asked, listener)?;
     let all: Proofs = last.proofs.iter().map(|(kind, proof)| (*kind, proof.clone())).chain(proofs).collect();
-    let signatures = match (&last.signatures, staple.and_then(|kind| all.get(&kind))) {
-        (Some(old), Some(proof)) => {
-            let (in_release, detached) = stapled(&old.in_release, &old.detached, proof)?;
-            Some(Signatures { in_release, detached, served: old.served.clone() })
+    let mut signatures = last.signatures.clone();
+    if let Some(own) = &mut signatures {
+        for (kind, proof) in all.iter().filter(|(kind, _)| staple.contains(kind)) {
+            (own.in_release, own.detached) = stapled(&own.in_release, &own.detached, *kind, proof)?;
         }
-        (old, _) => old.clone(),
-    };
+    }
     let kept = stage::keep_proofs(places.open, &request.codename, &last, signatures.as_ref(), &all, &request.author)?;
     Ok(kept.map(|commit| stage::read(&places.open.repository, &request.codename, commit)).transpose()?)
 }
@@ -158,6 +157,7 @@ fn is_complete(log: &ConfiguredLog, last: &Staged) -> bool {
     // Keys, policies and trusted roots change: what was good once may be nothing to clients now.
     let good = |proof: &&Proof| log.log.check(&last.release, proof).is_ok();
     let Some(proof) = last.proofs.get(&log.log.kind()).filter(good) else { return false };
-    let stapled = |signatures: &Signatures| staple::stapled(&signatures.in_release).ok().flatten().as_ref() == Some(proof);
+    let kind = log.log.kind();
+    let stapled = |signatures: &Signatures| staple::stapled(&signatures.in_release, kind).ok().flatten().as_ref() == Some(proof);
     !log.staple || last.signatures.as_ref().is_some_and(stapled)
 }

@@ -6,7 +6,13 @@
 //! Suite: trixie
 //! Sigsum-Key: example.pub
 //! Sigsum-Policy: example.policy
+//! Sigstore-Trusted-Root: example.trusted_root.json
+//! Sigstore-Key: example.pem
 //! ```
+//!
+//! Which proofs are needed say the fields of Sigsum, those of Sigstore or both; then both are needed. `Sigsum-Key` and `Sigstore-Key`
+//! may name several files, of which one key is enough. `Sigstore-Identity` and `Sigstore-Issuer` stand in place of `Sigstore-Key`
+//! where a certificate signs.
 //!
 //! An archive is recognised by a signature that names a key of the keyring `Signed-By`, or by `Origin` and, where given, `Suite`
 //! (or Codename). The first is the stronger: whoever stole the key can write another Origin, but has to sign with it. The second
@@ -17,14 +23,14 @@ use std::path::{Path, PathBuf};
 use sequoia_openpgp::KeyHandle;
 
 use super::super::openpgp::PinnedKeys;
-use super::super::proofs::SigsumPins;
+use super::needs::{self, Needs};
 use crate::words::deb822::{Paragraph, paragraphs};
 
 /// Largest file of the configuration in bytes.
 const LIMIT: u64 = 64 << 20;
 
-/// What a paragraph may hold.
-const FIELDS: [&str; 5] = ["Signed-By", "Origin", "Suite", "Sigsum-Key", "Sigsum-Policy"];
+/// What a paragraph may hold beside what is needed.
+const FIELDS: [&str; 3] = ["Signed-By", "Origin", "Suite"];
 
 /// What is wrong with the configuration. Nothing passes then: nobody knows which archives are opted in.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +49,7 @@ pub(super) struct OptedIn {
     signed_by: Option<PinnedKeys>,
     origin: Option<String>,
     suite: Option<String>,
-    pub(super) pins: SigsumPins,
+    pub(super) needs: Needs,
 }
 
 impl OptedIn {
@@ -105,12 +111,16 @@ pub(super) fn read(folder: &Path) -> Result<Vec<OptedIn>, HookConfigError> {
 
 fn opted_in(path: &Path, text: &str) -> Result<OptedIn, String> {
     let paragraph = Paragraph::parse(text.as_bytes()).map_err(|fault| fault.to_string())?;
-    if let Some(field) = paragraph.fields().iter().find(|field| !FIELDS.contains(&field.name)) {
-        return Err(format!("it has the field {}, which is none of {}", field.name, FIELDS.join(", ")));
+    let known = [&FIELDS[..], &needs::FIELDS].concat();
+    if let Some(field) = paragraph.fields().iter().find(|field| !known.contains(&field.name)) {
+        return Err(format!("it has the field {}, which is none of {}", field.name, known.join(", ")));
+    }
+    // A value that was forgotten must not make an archive need less than was meant.
+    if let Some(field) = needs::FIELDS.into_iter().find(|field| paragraph.get(field).is_some_and(str::is_empty)) {
+        return Err(format!("its field {field} is empty"));
     }
     let own = |field: &str| paragraph.get(field).filter(|value| !value.is_empty()).map(str::to_owned);
     let beside = |file: &str| path.parent().unwrap_or(path).join(file);
-    let need = |field: &str| own(field).ok_or_else(|| format!("it has no {field}"));
     let signed_by = match own("Signed-By") {
         Some(file) => {
             let file = beside(&file);
@@ -123,15 +133,9 @@ fn opted_in(path: &Path, text: &str) -> Result<OptedIn, String> {
     if signed_by.is_none() && origin.is_none() {
         return Err("it has neither Signed-By nor Origin, so it is about no archive".to_owned());
     }
-    let read = |file: String| text_of(&beside(&file)).map_err(|fault| format!("{}: {}", fault.path.display(), fault.reason));
-    let policy = need("Sigsum-Policy")?;
-    // A built-in policy is named; a file is beside this one or has a path.
-    let policy = if beside(&policy).exists() { read(policy)? } else { policy };
-    let keys = need("Sigsum-Key")?;
-    let keys: Vec<String> = keys.split_ascii_whitespace().map(|file| read(file.to_owned())).collect::<Result<_, _>>()?;
-    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-    let pins = SigsumPins::read(policy.as_bytes(), &keys)?;
-    Ok(OptedIn { file: path.display().to_string(), signed_by, origin, suite: own("Suite"), pins })
+    let read = |file: &str| text_of(&beside(file)).map_err(|fault| format!("{}: {}", fault.path.display(), fault.reason));
+    let needs = Needs::read(&own, &read, &|file| beside(file).exists())?;
+    Ok(OptedIn { file: path.display().to_string(), signed_by, origin, suite: own("Suite"), needs })
 }
 
 fn text_of(path: &Path) -> Result<String, HookConfigError> {

@@ -134,7 +134,7 @@ fn is_free(system: &System, name: &str, parts: &[Part]) -> Result<(), VerifyErro
     if !conf.exists() || parts.iter().all(same) {
         return Ok(());
     }
-    let reason = "opts in an archive of another keyring, Origin, key or policy; give this one another name by --name, or remove that file";
+    let reason = "opts in an archive of another keyring, Origin, key, policy or trusted root; give this one another name by --name, or remove that file";
     Err(VerifyError::Install { path: conf, reason: reason.to_owned() })
 }
 

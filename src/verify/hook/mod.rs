@@ -1,4 +1,5 @@
-//! What apt calls in place of gpgv: a Release of an opted-in archive passes only with a good proof stapled to its signature.
+//! What apt calls in place of gpgv: a Release of an opted-in archive passes only with good proofs stapled to its signature, of Sigsum,
+//! of Sigstore or of both.
 //!
 //! With the package apt-verify, apt calls that, and it calls every program in `/etc/apt/verify.d` with gpgv's arguments, in the
 //! order of their names, and stops at the first that fails; gpgv itself is the last. apt 3 conflicts with that package; there a
@@ -11,6 +12,7 @@
 
 mod config;
 mod install;
+mod needs;
 mod system;
 
 use std::ffi::OsString;
@@ -22,7 +24,6 @@ pub use install::{HookFiles, Installed, Part, install};
 
 use super::issuers::issuers;
 use super::release;
-use crate::formats::sigsum::staple;
 
 /// Why apt must not take a Release.
 #[derive(Debug, thiserror::Error)]
@@ -49,11 +50,13 @@ pub enum HookError {
     },
     /// An opted-in archive without a good proof.
     #[error(
-        "{file} wants a transparency log's proof of each Release of this archive ({matched}), and this one {reason}; do not use it before you know why"
+        "{file} wants {wanted} with each Release of this archive ({matched}), and this one {reason}; do not use it before you know why"
     )]
     Unproven {
         /// The configuration.
         file: String,
+        /// The proofs that it needs.
+        wanted: String,
         /// By what the archive was recognised.
         matched: String,
         /// What is wrong.
@@ -68,7 +71,7 @@ pub enum Passed {
     Options,
     /// No configuration is about this archive.
     NotOptedIn,
-    /// The proof is good; the configurations that asked for it.
+    /// The proofs are good; the configurations that asked for them.
     Proven(Vec<String>),
 }
 
@@ -91,16 +94,12 @@ pub fn check(arguments: &[OsString], folder: &Path) -> Result<Passed, HookError>
     let mut proven = Vec::new();
     for archive in &archives {
         let Some(matched) = archive.matches(&issuers, &text) else { continue };
-        let refuse = |reason: String| HookError::Unproven { file: archive.file.clone(), matched: matched.clone(), reason };
-        let proof = staple::stapled(&signature).map_err(|fault| refuse(format!("is not readable: {fault}")))?;
-        let proof = proof.ok_or_else(|| refuse("has none stapled to its signature".to_owned()))?;
-        // Without and with the last line feed: apt takes it off what stood in InRelease.
-        let ended = [&data, &b"\n"[..]].concat();
-        archive
-            .pins
-            .check(&ended, &proof)
-            .or_else(|_| archive.pins.check(&data, &proof))
-            .map_err(|fault| refuse(format!("has no good one: {fault}")))?;
+        archive.needs.check(&signature, &data).map_err(|reason| HookError::Unproven {
+            file: archive.file.clone(),
+            wanted: archive.needs.text(),
+            matched,
+            reason,
+        })?;
         proven.push(archive.file.clone());
     }
     Ok(if proven.is_empty() { Passed::NotOptedIn } else { Passed::Proven(proven) })

@@ -11,6 +11,7 @@ use super::site::{Authority, Fulcio, Rekor, SUBJECT, configure_keyless, cosign, 
 use super::{BUNDLE, RELEASE, read, with_package};
 use crate::sandbox::{Run, Sandbox};
 use crate::sigsum::suite::contract;
+use crate::verify::onlookers::hook;
 
 /// All services of Sigstore, and a sandbox whose archive trusts them.
 struct Site<'a> {
@@ -125,6 +126,45 @@ fn a_job_without_a_key_signs_a_release_that_stock_cosign_accepts() {
     site.sandbox.dists(&["--renew", "--sigstore-id-token-file", &file]).ok();
     site.cosign(SUBJECT).ok();
     assert_eq!(site.log.size(), 3);
+}
+
+#[test]
+fn apts_hook_takes_what_the_pinned_job_signed_and_nothing_else() {
+    if !is_built() {
+        return;
+    }
+    let keeper = Sandbox::new();
+    let mut site = Site::start(&keeper);
+    site.configure(&site.trusted(), &format!("{}staple = true\n", site.services()));
+    site.be("main", "");
+    site.sandbox.dists(&[]).ok();
+    let in_release = |site: &Site<'_>| read(&site.sandbox.public().join("dists/trixie/InRelease"));
+    let good = in_release(&site);
+    std::fs::create_dir(site.sandbox.path("hook.d")).unwrap();
+    std::fs::copy(site.sandbox.path("archive/keys/trusted_root.json"), site.sandbox.path("hook.d/root.json")).unwrap();
+    let issuer = site.fulcio.issuer();
+    let opt_in = |subject: &str, issuer: &str| {
+        let pins = format!("Sigstore-Trusted-Root: root.json\nSigstore-Identity: {subject}\nSigstore-Issuer: {issuer}\n");
+        site.sandbox.write("hook.d/archive.conf", format!("Origin: Test\n{pins}"));
+    };
+    opt_in(SUBJECT, &issuer);
+    hook(&site.sandbox, &good).ok();
+    opt_in(&SUBJECT.replace("main", "feature"), &issuer);
+    hook(&site.sandbox, &good).exits(23).says("it was signed by").says(SUBJECT);
+    opt_in(SUBJECT, "https://gitlab.com");
+    hook(&site.sandbox, &good).exits(23).says("it was signed by");
+    opt_in(SUBJECT, &issuer);
+
+    // The archive's OpenPGP key alone, in a job of another branch of the same project.
+    let settings = std::fs::read_to_string(site.sandbox.path("archive/ddb.toml")).unwrap();
+    site.sandbox.write("archive/ddb.toml", settings.replace("refs/heads/main", "refs/heads/feature"));
+    site.sandbox.git(&["commit", "-qam", "Be another job"]).ok();
+    site.be("feature", "");
+    site.sandbox.dists(&["--renew"]).ok();
+    let other = in_release(&site);
+    assert_ne!(other, good);
+    hook(&site.sandbox, &other).exits(23).says("refs/heads/feature");
+    assert!(other.len() - read(&site.sandbox.path(RELEASE)).len() < 14_000, "{}", other.len());
 }
 
 #[test]

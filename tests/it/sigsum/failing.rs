@@ -4,7 +4,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::Instant;
 
-use ddb::formats::sigsum::staple::stapled;
+use ddb::formats::staple::stapled;
+use ddb::words::archive::LogKind;
 
 use super::site::{Log, configure, give_key, key_hash, program, sigsum_verify, submit_key};
 use super::{POLICY, read, with_log, with_package};
@@ -64,7 +65,7 @@ fn goes_on_within(sandbox: &Sandbox, timeout: &str) {
 fn proven(sandbox: &Sandbox) {
     sigsum_verify(sandbox, "archive/public/dists/trixie/Release.proof", "archive/public/dists/trixie/Release", POLICY).ok();
     let proof = read(&sandbox.public().join("dists/trixie/Release.proof"));
-    assert_eq!(stapled(&in_release(sandbox)).unwrap(), Some(proof));
+    assert_eq!(stapled(&in_release(sandbox), LogKind::Sigsum).unwrap(), Some(proof));
 }
 
 const SHORTLY: &str = "timeout = \"3s\"\n";
@@ -103,7 +104,7 @@ fn best_effort_publishes_without_a_proof_and_gets_it_later() {
     assert_eq!(answer["suites"][0]["logs"].as_array().unwrap().len(), 0);
     let plain = in_release(&sandbox);
     let dists = sandbox.public().join("dists/trixie");
-    assert!(stapled(&plain).unwrap().is_none() && !dists.join("Release.proof").exists() && !dists.join("tlog").exists());
+    assert!(stapled(&plain, LogKind::Sigsum).unwrap().is_none() && !dists.join("Release.proof").exists() && !dists.join("tlog").exists());
     let state =
         |sandbox: &Sandbox| sandbox.publish(&["-C", "archive", "log", "--json"]).ok().json()["suites"][0]["logs"][0]["proof"].clone();
     assert_eq!(state(&sandbox), "missing");
@@ -117,7 +118,7 @@ fn best_effort_publishes_without_a_proof_and_gets_it_later() {
     assert!(run.out.contains("sigsum (best effort): has a good proof"), "{}", run.out);
     assert_eq!((state(&sandbox), read(&dists.join("Release"))), ("good".into(), release));
     proven(&sandbox);
-    assert_eq!(ddb::formats::sigsum::staple::without(&in_release(&sandbox)).unwrap(), plain, "nothing was signed again");
+    assert_eq!(ddb::formats::staple::without(&in_release(&sandbox), LogKind::Sigsum).unwrap(), plain, "nothing was signed again");
     sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
     assert_eq!(sandbox.dists(&["--json"]).ok().json()["suites"][0]["outcome"], "unchanged");
     sandbox.publish(&["-C", "archive", "log", "--pending"]).ok();

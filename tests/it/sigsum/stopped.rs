@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use ddb::formats::sigsum::staple::{stapled, without};
+use ddb::formats::staple::{stapled, without};
 use ddb::places::git::read::Snapshot;
 use ddb::places::target::fs::FolderTarget;
 use ddb::stories::publish::PublishError;
 use ddb::stories::publish::logging::ConfiguredLog;
-use ddb::words::archive::{Archive, Links, LogMode};
+use ddb::words::archive::{Archive, Links, LogKind, LogMode};
 
 use super::site::{Log, configure, sigsum_verify};
 use super::suite::logs_of;
@@ -21,9 +21,9 @@ use crate::stopped::{Stopping, now, publish_logged, signs};
 fn seen_is_proven(sandbox: &Sandbox, old: &[u8]) -> bool {
     let dists = sandbox.public().join("dists/trixie");
     let in_release = read(&dists.join("InRelease"));
-    let proof = stapled(&in_release).unwrap().unwrap();
+    let proof = stapled(&in_release, LogKind::Sigsum).unwrap().unwrap();
     sandbox.write("seen.proof", &proof);
-    let text = String::from_utf8(without(&in_release).unwrap()).unwrap();
+    let text = String::from_utf8(without(&in_release, LogKind::Sigsum).unwrap()).unwrap();
     let (_, text) = text.split_once("\n\n").unwrap();
     let (release, _) = text.split_once("-----BEGIN PGP SIGNATURE-----").unwrap();
     sandbox.write("seen", release);

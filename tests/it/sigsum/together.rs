@@ -5,6 +5,8 @@ use std::net::TcpListener;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use ddb::words::archive::LogKind;
+
 use super::site::{Log, configure, sigsum_verify};
 use super::{POLICY, read, sha256, with_log, with_package};
 use crate::sandbox::Sandbox;
@@ -96,7 +98,7 @@ fn a_log_that_becomes_required_while_a_publish_waits_is_asked_before_anything_is
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&answer["suites"][0]["sequence"], &answer["suites"][0]["logs"][0]), (&1.into(), &"sigsum".into()));
     sigsum_verify(&sandbox, "archive/public/dists/trixie/Release.proof", "archive/public/dists/trixie/Release", POLICY).ok();
-    assert!(ddb::formats::sigsum::staple::stapled(&read(&sandbox.public().join("dists/trixie/InRelease"))).unwrap().is_some());
+    assert!(ddb::formats::staple::stapled(&read(&sandbox.public().join("dists/trixie/InRelease")), LogKind::Sigsum).unwrap().is_some());
 }
 
 #[test]

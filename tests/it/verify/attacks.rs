@@ -1,5 +1,7 @@
 //! Attacks on what is served: on the signature, on time, on indices and on packages.
 
+use ddb::words::archive::LogKind;
+
 use super::{MONDAY, TUESDAY, WEDNESDAY, copy_tree, dists, plain_archive, replace, set_time, verdict, verify};
 use crate::sandbox::{Run, Sandbox};
 use crate::server::Server;
@@ -346,7 +348,7 @@ fn a_stolen_key_alone_makes_no_release_that_has_a_proof() {
     is(&verify(&sandbox, &victim.url(), &pins).exits(23), "proof", IN_RELEASE);
     // A proof of another Release, stapled and beside it, is none of this one.
     let stolen = std::fs::read(sandbox.path("stolen/public/dists/trixie/InRelease")).unwrap();
-    let stapled = ddb::formats::sigsum::staple::staple(&stolen, &proof).unwrap();
+    let stapled = ddb::formats::staple::staple(&stolen, LogKind::Sigsum, &proof).unwrap();
     replace(&sandbox.path("stolen/public/dists/trixie/InRelease"), stapled);
     victim.change("dists/trixie/Release.proof", proof);
     let run = verify(&sandbox, &victim.url(), &pins).exits(23);

@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use ddb::words::archive::LogKind;
+
 use super::plain_archive;
 use crate::client::{Apt, Kind, as_root};
 use crate::sandbox::{Run, Sandbox, cache};
@@ -9,13 +11,14 @@ use crate::server::Server;
 use crate::sigsum::site::{Log, configure, give_key, submit_key};
 
 /// One apt that calls the plugin: the machine's through apt-verify, trixie's through the script that takes its place.
-struct Hooked<'a> {
+pub(super) struct Hooked<'a> {
     sandbox: &'a Sandbox,
-    apt: Apt<'a>,
+    pub(super) apt: Apt<'a>,
 }
 
 impl<'a> Hooked<'a> {
-    fn new(sandbox: &'a Sandbox, apt: Apt<'a>) -> Self {
+    /// `pins` are files of the sandbox that are put into `pins/` of its folder.
+    pub(super) fn new(sandbox: &'a Sandbox, apt: Apt<'a>, pins: &[&str]) -> Self {
         let hooked = Self { sandbox, apt };
         let apt = &hooked.apt;
         let inside = apt.inside();
@@ -49,7 +52,7 @@ impl<'a> Hooked<'a> {
         let own = std::fs::read_to_string(apt.path("apt.conf")).unwrap().replace("APT::Sandbox::User \"root\";\n", user);
         apt.write("apt.conf", own);
         std::fs::create_dir(apt.path("pins")).unwrap();
-        for file in PINS {
+        for file in pins {
             std::fs::copy(sandbox.path(file), apt.path(&format!("pins/{file}"))).unwrap();
         }
         apt.forget_lists(sandbox);
@@ -57,7 +60,7 @@ impl<'a> Hooked<'a> {
     }
 
     /// Installs as somebody whose new files are for nobody else.
-    fn install(&self, more: &[&str]) -> Run {
+    pub(super) fn install(&self, more: &[&str]) -> Run {
         let (apt, inside) = (&self.apt, self.apt.inside());
         // The machine's apt has its own folder for a system, and runs outside of it.
         let root = if apt.kind == Kind::Machine { inside.as_str() } else { "/" };
@@ -82,7 +85,7 @@ impl<'a> Hooked<'a> {
 
     /// An update that refuses the archive and stores nothing.
     #[track_caller]
-    fn refuses(&self) -> String {
+    pub(super) fn refuses(&self) -> String {
         self.apt.forget_lists(self.sandbox);
         let run = self.apt.update(&[]);
         assert!(run.code == 100 && self.apt.versions("plain").is_empty(), "{:?}: {}\n{}{}", self.apt.kind, run.code, run.out, run.err);
@@ -100,7 +103,7 @@ impl<'a> Hooked<'a> {
 
 impl Apt<'_> {
     /// Forgets what was fetched; `_apt` may fetch again.
-    fn forget_lists(&self, sandbox: &Sandbox) {
+    pub(super) fn forget_lists(&self, sandbox: &Sandbox) {
         self.forget();
         as_root(sandbox, &["chown", "_apt", self.path("var/lib/apt/lists/partial").to_str().unwrap()]).ok();
     }
@@ -147,11 +150,11 @@ fn both_apts_refuse_an_opted_in_archive_without_a_good_proof_and_leave_others_al
     let stanza = std::fs::read_to_string(sandbox.public().join("trixie.sources")).unwrap();
     let in_release = "dists/trixie/InRelease";
     let good = std::fs::read(sandbox.public().join(in_release)).unwrap();
-    let bare = ddb::formats::sigsum::staple::without(&good).unwrap();
+    let bare = ddb::formats::staple::without(&good, LogKind::Sigsum).unwrap();
     let proof = std::fs::read(sandbox.public().join("dists/trixie/Release.proof")).unwrap();
 
     let [machine, trixie] = Apt::both_to_install(&sandbox);
-    for hooked in [Hooked::new(&sandbox, machine), Hooked::new(&sandbox, trixie)] {
+    for hooked in [machine, trixie].map(|apt| Hooked::new(&sandbox, apt, &PINS)) {
         let apt = &hooked.apt;
         apt.use_stanza(&stanza);
         // Nobody is opted in: nothing changes, with or without a proof.
@@ -176,7 +179,7 @@ fn both_apts_refuse_an_opted_in_archive_without_a_good_proof_and_leave_others_al
         let last = changed.len() - 2;
         changed[last] = if changed[last] == b'0' { b'1' } else { b'0' };
         for bad in [proof[..proof.len() / 2].to_vec(), changed, b"version=2\n".to_vec()] {
-            server.change(in_release, ddb::formats::sigsum::staple::staple(&bare, &bad).unwrap());
+            server.change(in_release, ddb::formats::staple::staple(&bare, LogKind::Sigsum, &bad).unwrap());
             hooked.refuses();
         }
         server.change_nothing();

@@ -54,7 +54,7 @@ fn the_plugin_answers_what_apt_asks_and_its_scripts_pass_on_what_they_get() {
         let script = root.join(script);
         from_outside(&script, root.to_str().unwrap());
         let script = script.to_str().unwrap();
-        sandbox.run(script, &gpgv).exits(23).says("has none stapled");
+        sandbox.run(script, &gpgv).exits(23).says("has no Sigsum proof stapled");
         sandbox.run(script, &["--dump-options"]).ok();
     }
     // apt passes over what says nothing: the script in place of gpgv speaks although the program is gone.

@@ -1,7 +1,8 @@
 //! Three who look at an archive that somebody attacks: stock apt, `verify` with pinned keys and policy, and the hook with what apt
 //! hands over to it. What each of them sees stands in the table of attacks.
 
-use ddb::formats::sigsum::staple;
+use ddb::formats::staple;
+use ddb::words::archive::LogKind;
 
 use crate::client::Apt;
 use crate::sandbox::{Run, Sandbox};
@@ -94,13 +95,18 @@ impl<'a> Onlookers<'a> {
     pub fn hook(&self, server: &Server) -> Run {
         let url = format!("{}dists/trixie/InRelease", server.url());
         self.sandbox.run("curl", &["-sfL", "--max-time", "20", "-o", "InRelease", &url]).ok();
-        let signed = std::fs::read_to_string(self.sandbox.path("InRelease")).unwrap();
-        let at = signed.find("-----BEGIN PGP SIGNATURE").unwrap();
-        let (_, text) = signed[..at].split_once("\n\n").unwrap();
-        self.sandbox.write("sig", &signed[at..]);
-        self.sandbox.write("data", text.trim_end());
-        self.sandbox.publish(&["apt-verify-hook", "--config", "hook.d", "--", "sig", "data"])
+        hook(self.sandbox, &std::fs::read(self.sandbox.path("InRelease")).unwrap())
     }
+}
+
+/// The hook with the configuration in `hook.d/`, and the signature and the text that apt takes out of an InRelease.
+pub fn hook(sandbox: &Sandbox, in_release: &[u8]) -> Run {
+    let signed = std::str::from_utf8(in_release).unwrap();
+    let at = signed.find("-----BEGIN PGP SIGNATURE").unwrap();
+    let (_, text) = signed[..at].split_once("\n\n").unwrap();
+    sandbox.write("sig", &signed[at..]);
+    sandbox.write("data", text.trim_end());
+    sandbox.publish(&["apt-verify-hook", "--config", "hook.d", "--", "sig", "data"])
 }
 
 /// Publishes a newer package from a copy of the archive, with all keys that are at hand there; `logged` says whether that of the log
@@ -121,7 +127,7 @@ pub fn stolen(sandbox: &Sandbox, copy: &str, logged: bool) -> String {
 /// Puts this proof into the armor of a tree's InRelease, and beside it.
 pub fn staple_to(sandbox: &Sandbox, tree: &str, proof: &[u8]) {
     let path = sandbox.path(tree).join("dists/trixie/InRelease");
-    let stapled = staple::staple(&std::fs::read(&path).unwrap(), proof).unwrap();
+    let stapled = staple::staple(&std::fs::read(&path).unwrap(), LogKind::Sigsum, proof).unwrap();
     super::replace(&path, stapled);
     let beside = path.with_file_name("Release.proof");
     std::fs::remove_file(&beside).unwrap_or_default();
