@@ -240,16 +240,22 @@ impl Weaver<'_> {
         move |source| FoldError::Compress { path: path.clone(), source }
     }
 
-    fn kept_text(&self, old: &Sheet, at: usize) -> Result<String, FoldError> {
-        let Some(block) = old.blocks.get(at) else { return Ok(String::new()) };
-        self.bytes.text(block).ok_or_else(|| FoldError::Gone { path: self.path.clone(), oid: block.sha256 })
+    fn gone(&self, oid: Sha256) -> FoldError {
+        FoldError::Gone { path: self.path.clone(), oid }
     }
 
+    /// Returns the text of a recorded block, nothing behind the last one.
+    fn kept_text(&self, old: &Sheet, at: usize) -> Result<String, FoldError> {
+        let mut text = Vec::new();
+        self.read_kept(old, at, &mut text)?;
+        String::from_utf8(text).map_err(|fault| self.gone(Sha256::of(fault.as_bytes())))
+    }
+
+    /// The same, in place of what the buffer held.
     fn read_kept(&self, old: &Sheet, at: usize, buffer: &mut Vec<u8>) -> Result<(), FoldError> {
         buffer.clear();
         let Some(block) = old.blocks.get(at) else { return Ok(()) };
-        let gone = || FoldError::Gone { path: self.path.clone(), oid: block.sha256 };
-        self.bytes.read_text(block, buffer).then_some(()).ok_or_else(gone)
+        self.bytes.read_text(block, buffer).then_some(()).ok_or_else(|| self.gone(block.sha256))
     }
 
     /// Returns the index as it was, where nothing more is asked of it than then.
@@ -420,7 +426,7 @@ impl Weaver<'_> {
         if let Some((oid, bytes)) = named.and_then(|(oid, size)| Some((*oid, self.bytes.compressed(oid, *size)?))) {
             return Ok((oid, Cow::Owned(bytes)));
         }
-        let text = text_of(&part.block).ok_or_else(|| FoldError::Gone { path: self.path.clone(), oid: part.block.sha256 })?;
+        let text = text_of(&part.block).ok_or_else(|| self.gone(part.block.sha256))?;
         let (oid, bytes) = self.compress(&text, part.block.effort, compression)?;
         Ok((oid, Cow::Owned(bytes)))
     }
