@@ -9,8 +9,7 @@ use std::sync::Arc;
 use super::known::Known;
 use super::since::since;
 use super::stage::{self, Proofs, Signatures, StageError, Staged};
-use super::twin::Twin;
-use super::{DistsRequest, Edition, Places, PublishError};
+use super::{DistsRequest, Edition, Places, PublishError, twin};
 use crate::formats::client;
 use crate::formats::index::object_path;
 use crate::formats::pool::pointer::Pointer;
@@ -225,10 +224,8 @@ pub(super) fn check_objects(request: &DistsRequest, places: &Places<'_>, edition
 
 /// Returns the pool files that this publish may be the first to bring, as far as Git tells; `None` where that may be any.
 fn brought_since(request: &DistsRequest, places: &Places<'_>, edition: &Edition) -> Result<Option<BTreeSet<String>>, PublishError> {
-    if let Some(twin) = Twin::of(request, places, edition)?
-        && twin.is_in(places)?
-    {
-        return twin.pool(places, edition);
+    if let Some(pool) = twin::pool(request, places, edition)? {
+        return Ok(Some(pool));
     }
     let Some(last) = stage::last_served(&places.open.repository, &request.codename)? else { return Ok(None) };
     Ok(since(places, edition, (&request.codename, &last))?.pool)
