@@ -9,7 +9,6 @@ use ddb::formats::release::{Release, by_hash_paths};
 use ddb::places::s3::{Client, Condition, Headers, Limits};
 use ddb::places::sign::{SignError, Signer};
 use ddb::places::target::s3::S3Target;
-use ddb::places::target::{Content, PublishTarget, TargetError};
 use ddb::stories::publish::{DistsAnswer, PublishError, PublishOutcome};
 use ddb::words::archive::BucketSettings;
 use ddb::words::digest::Sha256;

@@ -19,7 +19,7 @@ use sequoia_openpgp::{Cert, Packet, Profile, armor};
 
 pub use error::SecretError;
 
-use super::certificate::{self, KEYRING, PublicCertificate, Refusal};
+use super::certificate::{self, KEYRING, PublicCertificate};
 use crate::words::date::{Span, Timestamp};
 use error::crypto;
 use forms::{open, plain_forms};

@@ -1,5 +1,7 @@
 //! A folder of objects keeps the contract of stores, and comes back from what was killed.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use super::*;
 
 #[test]

@@ -22,17 +22,6 @@ pub(super) enum Authorization {
     Nobody,
 }
 
-pub(super) fn basic(user: &str, password: &str) -> Secret {
-    Secret::new(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"))))
-}
-
-pub(super) fn header(authorization: &Authorization) -> Option<&Secret> {
-    match authorization {
-        Authorization::Given(secret) | Authorization::Filled(secret) => Some(secret),
-        Authorization::Unasked | Authorization::Nobody => None,
-    }
-}
-
 impl Inner {
     /// Returns who we are; where nobody was asked and it is needed, the credential helpers are.
     pub(super) fn authorization(&self, needed: bool) -> Authorization {
@@ -67,5 +56,16 @@ impl Inner {
             headers.extend(own);
         }
         headers
+    }
+}
+
+pub(super) fn basic(user: &str, password: &str) -> Secret {
+    Secret::new(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"))))
+}
+
+pub(super) fn header(authorization: &Authorization) -> Option<&Secret> {
+    match authorization {
+        Authorization::Given(secret) | Authorization::Filled(secret) => Some(secret),
+        Authorization::Unasked | Authorization::Nobody => None,
     }
 }

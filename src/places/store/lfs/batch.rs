@@ -24,14 +24,6 @@ pub(super) struct Fresh {
 
 const NO_REPOSITORY: &str = "is store.lfs.url right, has the project Git-LFS, and may we see it?";
 
-/// Returns an answer with an error instead of actions.
-fn without(object: AnsweredObject, code: u16) -> AnsweredObject {
-    let there = object.error.is_none() && object.actions.as_ref().is_none_or(|actions| actions.upload.is_none());
-    // What is there cannot be missing: the server contradicts itself.
-    let (code, message) = if code == 404 && there { (500, "is missing and there at once") } else { (code, "no such object") };
-    AnsweredObject { actions: None, error: Some(ObjectError { code, message: message.to_owned() }), ..object }
-}
-
 impl Inner {
     /// Returns what the server says about an object, from an earlier answer where that may still be used.
     pub(super) fn ask(&self, operation: Operation, pointer: &Pointer) -> Result<AnsweredObject, Fault> {
@@ -113,4 +105,12 @@ impl Inner {
             answers.insert((operation, pointer.oid), Fresh { object: object.clone(), until });
         }
     }
+}
+
+/// Returns an answer with an error instead of actions.
+fn without(object: AnsweredObject, code: u16) -> AnsweredObject {
+    let there = object.error.is_none() && object.actions.as_ref().is_none_or(|actions| actions.upload.is_none());
+    // What is there cannot be missing: the server contradicts itself.
+    let (code, message) = if code == 404 && there { (500, "is missing and there at once") } else { (code, "no such object") };
+    AnsweredObject { actions: None, error: Some(ObjectError { code, message: message.to_owned() }), ..object }
 }
