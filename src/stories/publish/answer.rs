@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::edition::Edition;
-use super::{DistsRequest, Places, plan};
+use super::{DistsRequest, Places, stanza};
 use crate::places::requests::Requests;
 use crate::places::target::plan::{Class, Plan};
 use crate::words::archive::LogKind;
@@ -90,7 +90,7 @@ pub(super) fn answer(
         index_files: steps.steps().len() - pool_files,
         removed_files: 0,
         target: places.target.describe(),
-        stanza: plan::stanza(request, edition),
+        stanza: stanza::stanza(request, edition),
         requests: requests(places),
         plan: if outcome == PublishOutcome::Planned { steps.steps().iter().map(ToString::to_string).collect() } else { Vec::new() },
         logs: Vec::new(),

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::since::{Since, since, unserved};
 use super::stage::{self, Proofs, Signatures, Staged};
-use super::{DistsRequest, Edition, Places, PublishError, plan, twin};
+use super::{DistsRequest, Edition, Places, PublishError, stanza, twin};
 use crate::formats::artifact::clearsign;
 use crate::formats::pool::pointer::Pointer;
 use crate::formats::release::{Listed, Release};
@@ -156,5 +156,5 @@ fn old_stanza(request: &DistsRequest, places: &Places<'_>, edition: &Edition, la
     if (&archive.archive.url, &archive.target) != (&edition.archive.archive.url, &edition.archive.target) {
         return Ok(None);
     }
-    Ok(archive.suite(&request.codename).map(|suite| plan::stanza_of(request, suite, &keyring)))
+    Ok(archive.suite(&request.codename).map(|suite| stanza::stanza_of(request, suite, &keyring)))
 }

@@ -15,13 +15,16 @@ mod plan;
 mod serve;
 mod since;
 pub mod stage;
+mod stanza;
+mod sweep;
 mod together;
 mod twin;
 
 pub use answer::{DistsAnswer, PublishOutcome};
 pub use error::PublishError;
 pub use pending::{LogAnswer, LogState, ProofState, pending, state};
-pub use plan::{KEYRING, history};
+pub use plan::history;
+pub use stanza::KEYRING;
 pub use together::{Together, Waiting, begin};
 
 use crate::formats::release::Release;

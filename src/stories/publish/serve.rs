@@ -7,7 +7,7 @@ use super::answer::{PublishOutcome, answer};
 use super::edition::Edition;
 use super::logging::{self, Logged};
 use super::stage::{self, Proofs, Served, Signatures, Staged};
-use super::{DistsRequest, Places, PublishError, Turn, plan};
+use super::{DistsRequest, Places, PublishError, Turn, plan, sweep};
 use crate::places::git::Oid;
 use crate::places::sign::SignedRelease;
 use crate::places::target::TargetError;
@@ -74,7 +74,7 @@ fn serve(
         return Ok(Turn::Overtaken(None));
     }
     // Before the Release is marked as served nobody can stage another one, whose files might be among those removed.
-    let sweep = plan::removals(request, places, &edition.archive, &staged, &proofs)?;
+    let sweep = sweep::removals(request, places, &edition.archive, &staged, &proofs)?;
     let removed = sweep.plan.apply(places.target, places.store, &|_| (), &newest);
     let before = stage::last_served(repository, &request.codename)?.and_then(|last| last.signatures).map_or(0, |last| last.served.swept);
     signatures.served.swept = if matches!(removed, Ok(Applied::Whole)) { sweep.swept } else { before };
