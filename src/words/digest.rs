@@ -3,12 +3,16 @@
 //! A digest prints and parses as lower-case hexadecimal, the only form that Packages, Release and Git-LFS pointers use.
 //! Debian's indices carry MD5 and SHA-256; SHA-1 and SHA-512 are made only where the configuration asks for them.
 
+mod reading;
+
 use std::fmt;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
+
+pub use reading::Hashing;
 
 /// Why a text is not a digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -289,17 +293,6 @@ impl OidHasher {
     /// Returns the digest of everything that was seen, and its length.
     pub fn finish(self) -> (ObjectId, u64) {
         (Sha256(self.sha256.finalize().into()), self.size)
-    }
-}
-
-impl std::io::Write for OidHasher {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
 

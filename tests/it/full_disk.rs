@@ -33,6 +33,21 @@ fn has(run: &Run, lines: &[&str]) {
     }
 }
 
+/// An archive whose objects lie where every job finds them, and two packages to upload.
+fn with_two_packages() -> Sandbox {
+    let sandbox = with_shared_store();
+    for name in ["one", "two"] {
+        sandbox.deb("plain", name, "1", "amd64", "");
+    }
+    sandbox
+}
+
+fn with_shared_store() -> Sandbox {
+    let sandbox = Sandbox::with_archive();
+    configure(&sandbox, &format!("[store]\npath = \"{}\"\nshared = true\n", sandbox.path("objects").display()), "");
+    sandbox
+}
+
 #[test]
 fn an_object_store_that_is_full_takes_nothing_and_the_branch_stays() {
     let sandbox = Sandbox::with_archive();
@@ -116,11 +131,7 @@ fn a_cache_on_a_full_disk_loses_nothing() {
 
 #[test]
 fn an_upload_onto_a_full_disk_keeps_every_file_and_says_which_could_not_be_written() {
-    let sandbox = Sandbox::with_archive();
-    configure(&sandbox, &format!("[store]\npath = \"{}\"\nshared = true\n", sandbox.path("objects").display()), "");
-    for name in ["one", "two"] {
-        sandbox.deb("plain", name, "1", "amd64", "");
-    }
+    let sandbox = with_two_packages();
     let run = with_disk(
         &sandbox,
         256,
@@ -138,11 +149,7 @@ fn an_upload_onto_a_full_disk_keeps_every_file_and_says_which_could_not_be_writt
 
 #[test]
 fn an_upload_whose_pointers_find_no_room_is_finished_by_running_it_again() {
-    let sandbox = Sandbox::with_archive();
-    configure(&sandbox, &format!("[store]\npath = \"{}\"\nshared = true\n", sandbox.path("objects").display()), "");
-    for name in ["one", "two"] {
-        sandbox.deb("plain", name, "1", "amd64", "");
-    }
+    let sandbox = with_two_packages();
     // Room for the manifest alone, which is the first to be written, then for a little more.
     let run = with_disk(
         &sandbox,

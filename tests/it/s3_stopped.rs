@@ -5,13 +5,10 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use ddb::formats::pool::pointer::Pointer;
 use ddb::formats::release::{Release, by_hash_paths};
 use ddb::places::s3::{Client, Condition, Headers, Limits};
 use ddb::places::sign::{SignError, Signer};
-use ddb::places::store::ObjectStore;
 use ddb::places::target::s3::S3Target;
-use ddb::places::target::{Content, PublishTarget, TargetError};
 use ddb::stories::publish::{DistsAnswer, PublishError, PublishOutcome};
 use ddb::words::archive::BucketSettings;
 use ddb::words::digest::Sha256;
@@ -19,7 +16,7 @@ use ddb::words::digest::Sha256;
 use crate::faults::{Fault, Faults};
 use crate::sandbox::Sandbox;
 use crate::seaweed::{Seaweed, WRITER, credentials};
-use crate::stopped::{self, CLASSES, MakeSigner, Offer, Stopping, class_of, now, publish, publish_at, signs, walk};
+use crate::stopped::{self, CLASSES, MakeSigner, Meddled, Offer, Stopping, class_of, now, publish, publish_at, signs, walk};
 
 const IN_RELEASE: &str = "dists/trixie/InRelease";
 const PACKAGES: &str = "dists/trixie/main/binary-amd64/Packages.xz";
@@ -132,56 +129,9 @@ impl Scene {
     }
 }
 
-/// A tree where something happens right before a path is written, once. It writes without conditions, as to a server that
-/// ignores them: what it reads, it reads through another client.
-struct Meddled<'a> {
-    tree: S3Target,
-    reader: S3Target,
-    path: &'a str,
-    meanwhile: &'a (dyn Fn() + Send + Sync),
-    once: AtomicBool,
-}
-
-impl<'a> Meddled<'a> {
-    fn new(scene: &Scene, path: &'a str, meanwhile: &'a (dyn Fn() + Send + Sync)) -> Self {
-        Self { tree: scene.target(), reader: scene.target(), path, meanwhile, once: AtomicBool::new(false) }
-    }
-}
-
-impl PublishTarget for Meddled<'_> {
-    fn describe(&self) -> String {
-        self.tree.describe()
-    }
-    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, TargetError> {
-        self.reader.read(path)
-    }
-    fn size(&self, path: &str) -> Result<Option<u64>, TargetError> {
-        self.tree.size(path)
-    }
-    fn holds(&self, path: &str, pointer: &Pointer) -> Result<bool, TargetError> {
-        self.tree.holds(path, pointer)
-    }
-    fn write(&self, path: &str, content: &Content, store: &dyn ObjectStore) -> Result<(), TargetError> {
-        if path == self.path && !self.once.swap(true, Ordering::SeqCst) {
-            (self.meanwhile)();
-        }
-        self.tree.write(path, content, store)
-    }
-    fn remove(&self, path: &str) -> Result<(), TargetError> {
-        self.tree.remove(path)
-    }
-    fn settle(&self) -> Result<(), TargetError> {
-        self.tree.settle()
-    }
-    fn exclusive(&self) -> Result<Box<dyn std::any::Any>, TargetError> {
-        self.tree.exclusive()
-    }
-    fn is_remote(&self) -> bool {
-        true
-    }
-    fn lanes(&self) -> usize {
-        self.tree.lanes()
-    }
+/// A tree where something happens right before a path is written, once; it writes without conditions, as to a server that ignores them.
+fn meddled<'a>(scene: &Scene, path: &'a str, meanwhile: &'a (dyn Fn() + Send + Sync)) -> Meddled<'a> {
+    Meddled::before(Box::new(scene.target()), path, meanwhile).reading_through(Box::new(scene.target()))
 }
 
 #[test]
@@ -261,45 +211,14 @@ fn overtaken_before(bucket: &str, path: &str, server: Server) {
         publish_at(&scene.sandbox, &scene.target(), &signs, now() + 1).unwrap();
         assert_eq!(scene.is_that_of_the_newest_release().len(), 3);
     };
-    let meddled = Meddled::new(&scene, path, &meanwhile);
-    let both = Both(Meddled::new(&scene, path, &meanwhile));
-    let target: &dyn PublishTarget = if server == Server::NotAsked { &meddled } else { &both };
-    publish_at(&scene.sandbox, target, &signs, now()).unwrap();
+    let target = match server {
+        Server::NotAsked => meddled(&scene, path, &meanwhile),
+        // Reading and writing through one client, it writes on conditions.
+        Server::HonoursConditions | Server::IgnoresConditions => Meddled::before(Box::new(scene.target()), path, &meanwhile),
+    };
+    publish_at(&scene.sandbox, &target, &signs, now()).unwrap();
     assert_eq!(scene.is_that_of_the_newest_release().len(), 3, "the newer Release is gone from the tree");
     assert_eq!(scene.publish().outcome, PublishOutcome::Unchanged);
-}
-
-/// The same tree, reading and writing through one client, so that it writes on conditions.
-struct Both<'a>(Meddled<'a>);
-
-impl PublishTarget for Both<'_> {
-    fn describe(&self) -> String {
-        self.0.describe()
-    }
-    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, TargetError> {
-        self.0.tree.read(path)
-    }
-    fn size(&self, path: &str) -> Result<Option<u64>, TargetError> {
-        self.0.size(path)
-    }
-    fn holds(&self, path: &str, pointer: &Pointer) -> Result<bool, TargetError> {
-        self.0.holds(path, pointer)
-    }
-    fn write(&self, path: &str, content: &Content, store: &dyn ObjectStore) -> Result<(), TargetError> {
-        self.0.write(path, content, store)
-    }
-    fn remove(&self, path: &str) -> Result<(), TargetError> {
-        self.0.remove(path)
-    }
-    fn settle(&self) -> Result<(), TargetError> {
-        Ok(())
-    }
-    fn exclusive(&self) -> Result<Box<dyn std::any::Any>, TargetError> {
-        self.0.exclusive()
-    }
-    fn is_remote(&self) -> bool {
-        true
-    }
 }
 
 #[test]
@@ -497,7 +416,7 @@ fn publishers_at_once_without_lock_or_condition_end_with_the_newest_release() {
                 scope.spawn(move || {
                     for _ in 0..4 {
                         let at = now() - 3000 + 60 * i64::try_from(clock.fetch_add(1, Ordering::SeqCst)).unwrap();
-                        let target = Meddled::new(scene, "", &|| ());
+                        let target = meddled(scene, "", &|| ());
                         match publish_at(&scene.sandbox, &target, &signs, at) {
                             Ok(_) | Err(PublishError::Contended { .. } | PublishError::Future { .. }) => {}
                             Err(fault) => panic!("{fault}"),

@@ -5,6 +5,8 @@
 //! A client is played twice: in Rust after every single stop (Release, by-hash files, pool files, all by digest), and by real
 //! apt after the first, a middle and the last step of every class.
 
+mod meddled;
+
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
@@ -28,6 +30,8 @@ use ddb::stories::publish::{DistsAnswer, DistsRequest, Places, PublishError, dis
 use ddb::words::archive::{Archive, Links};
 use ddb::words::date::Timestamp;
 use ddb::words::digest::Sha256;
+
+pub use meddled::Meddled;
 
 use crate::client::Apt;
 use crate::sandbox::{Sandbox, cache};
@@ -98,43 +102,6 @@ impl PublishTarget for Stopping {
     }
     fn is_remote(&self) -> bool {
         self.tree.is_remote()
-    }
-}
-
-/// A published tree where something happens before it is held.
-struct Late<'a> {
-    tree: FolderTarget,
-    meanwhile: &'a (dyn Fn() + Send + Sync),
-    once: AtomicBool,
-}
-
-impl PublishTarget for Late<'_> {
-    fn describe(&self) -> String {
-        self.tree.describe()
-    }
-    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, TargetError> {
-        self.tree.read(path)
-    }
-    fn size(&self, path: &str) -> Result<Option<u64>, TargetError> {
-        self.tree.size(path)
-    }
-    fn holds(&self, path: &str, pointer: &Pointer) -> Result<bool, TargetError> {
-        self.tree.holds(path, pointer)
-    }
-    fn write(&self, path: &str, content: &Content, store: &dyn ObjectStore) -> Result<(), TargetError> {
-        self.tree.write(path, content, store)
-    }
-    fn remove(&self, path: &str) -> Result<(), TargetError> {
-        self.tree.remove(path)
-    }
-    fn settle(&self) -> Result<(), TargetError> {
-        self.tree.settle()
-    }
-    fn exclusive(&self) -> Result<Box<dyn Any>, TargetError> {
-        if !self.once.swap(true, Ordering::SeqCst) {
-            (self.meanwhile)();
-        }
-        self.tree.exclusive()
     }
 }
 
@@ -607,7 +574,7 @@ fn a_publisher_that_waited_does_not_put_the_old_release_back() {
         sandbox.commit("4", &[]).ok();
         sandbox.dists(&[]).ok();
     };
-    let late = Late { tree: FolderTarget::new(&sandbox.public(), Links::Auto), meanwhile: &meanwhile, once: AtomicBool::new(false) };
+    let late = Meddled::before_it_is_held(Box::new(FolderTarget::new(&sandbox.public(), Links::Auto)), &meanwhile);
     publish(sandbox, &late, &signs).unwrap();
     let offer = walk(&sandbox.public(), &scene.in_release()).unwrap();
     assert!(offer.contains("main/binary-amd64/Packages later 1.0-1"), "the newer Release is gone from the tree");
@@ -624,7 +591,7 @@ fn a_publisher_that_waited_to_serve_lets_the_newer_release_stand() {
         sandbox.commit("4", &[]).ok();
         sandbox.dists(&[]).ok();
     };
-    let late = Late { tree: FolderTarget::new(&sandbox.public(), Links::Auto), meanwhile: &meanwhile, once: AtomicBool::new(false) };
+    let late = Meddled::before_it_is_held(Box::new(FolderTarget::new(&sandbox.public(), Links::Auto)), &meanwhile);
     publish(sandbox, &late, &signs).unwrap();
     assert!(walk(&sandbox.public(), &scene.in_release()).unwrap().contains("main/binary-amd64/Packages later 1.0-1"));
     assert_eq!(dates_go_forward(sandbox), 4);

@@ -9,21 +9,8 @@ use crate::words::version::Version;
 
 use super::fields::{self, FieldError, malformed, need};
 
-/// Fields that an index sets and a package may not (Filename opens ddb's own part of a record), and those in which a record names
-/// provenance.
-const RESERVED: [&str; 11] = [
-    "Filename",
-    "Size",
-    "MD5sum",
-    "SHA1",
-    "SHA256",
-    "SHA512",
-    "Description-md5",
-    "Status",
-    "MSDOS-Filename",
-    "Provenance",
-    "Provenance-Claims",
-];
+/// Fields that Packages alone sets and a package may not.
+const RESERVED: [&str; 2] = ["Description-md5", "MSDOS-Filename"];
 
 /// Why a control text or its file's name is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -226,7 +213,7 @@ mod tests {
         check("Depends:", "Depends is empty; leave it out instead");
         check("Depends: a b", "Depends: \"a b\" goes on where it should end");
         check("Multi-Arch: maybe", "Multi-Arch \"maybe\" is not a value that dpkg knows");
-        for field in RESERVED {
+        for field in RESERVED.iter().chain(&fields::RESERVED) {
             let expected = format!("the field {} belongs to the archive's indices and may not be set by a package", field.to_lowercase());
             check(&format!("{}: x", field.to_lowercase()), &expected);
         }

@@ -10,22 +10,8 @@ use crate::words::version::Version;
 use super::fields::{self, FieldError, is_word, malformed, need};
 use super::listing::{self, Columns, Listed, ListingError};
 
-/// Fields that Sources sets and a .dsc may not, and those in which a record names provenance.
-const RESERVED: [&str; 13] = [
-    "Package",
-    "Directory",
-    "Section",
-    "Priority",
-    "Filename",
-    "Size",
-    "MD5sum",
-    "SHA1",
-    "SHA256",
-    "SHA512",
-    "Status",
-    "Provenance",
-    "Provenance-Claims",
-];
+/// Fields that Sources alone sets and a .dsc may not.
+const RESERVED: [&str; 4] = ["Package", "Directory", "Section", "Priority"];
 
 /// Why a .dsc is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

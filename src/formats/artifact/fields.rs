@@ -10,6 +10,11 @@ use crate::words::name::{NameError, SourceName};
 use crate::words::relation::{self, RelationError};
 use crate::words::version::{Version, VersionError};
 
+/// Fields that every index sets and no package may (Filename opens ddb's own part of a record), and those in which a record names
+/// provenance.
+pub(super) const RESERVED: [&str; 9] =
+    ["Filename", "Size", "MD5sum", "SHA1", "SHA256", "SHA512", "Status", "Provenance", "Provenance-Claims"];
+
 /// Why a paragraph's field is not usable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FieldError {
@@ -123,10 +128,10 @@ pub(super) fn is_word(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-./_~".contains(&byte))
 }
 
-/// Checks every relation field of the paragraph and that none of the reserved fields is there.
+/// Checks every relation field of the paragraph and that none of the reserved fields is there, nor these.
 pub(super) fn check_all(paragraph: &Paragraph<'_>, reserved: &[&str]) -> Result<(), FieldError> {
     for field in paragraph.fields() {
-        if reserved.iter().any(|name| name.eq_ignore_ascii_case(field.name)) {
+        if RESERVED.iter().chain(reserved).any(|name| name.eq_ignore_ascii_case(field.name)) {
             return Err(FieldError::Reserved { field: field.name.to_owned() });
         }
         relation::check(field.name, field.value())?;

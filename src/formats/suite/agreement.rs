@@ -16,7 +16,7 @@ use crate::formats::artifact::deb::{self, Depth};
 use crate::formats::artifact::dsc::Dsc;
 use crate::formats::contents::FileList;
 use crate::words::deb822::{Field, Paragraph};
-use crate::words::digest::Hasher;
+use crate::words::digest::{Hasher, Hashing};
 use crate::words::limits;
 
 /// Returns what is wrong with a record about this file, `None` where nothing is. The file is read to its end.
@@ -24,18 +24,19 @@ use crate::words::limits;
 /// # Errors
 /// It cannot be read.
 pub fn fault(place: &RecordPlace, record: &Record<'_>, file: impl Read) -> io::Result<Option<String>> {
-    let mut reader = Hashing { file, hasher: Hasher::new(record.extra_digests()), failed: None };
+    let mut reader = Hashing::new(Failing { file, fault: None }, Hasher::new(record.extra_digests()));
     let found = match place.index {
         IndexName::Source => of_dsc(record, &mut reader),
         _ => of_deb(place, record, &mut reader),
     };
     let rest = io::copy(&mut reader, &mut io::sink());
-    if let Some(fault) = reader.failed {
+    let (file, hasher) = reader.into_parts();
+    if let Some(fault) = file.fault {
         return Err(fault);
     }
     rest?;
     // What other bytes say is of no interest.
-    let facts = reader.hasher.finish();
+    let facts = hasher.finish();
     if facts.sha256 != record.facts.sha256 {
         return Ok(Some(format!("the object has the sha256 {}, the record says {}", facts.sha256, record.facts.sha256)));
     }
@@ -98,27 +99,19 @@ fn same_fields(record: &[Field<'_>], file: &[Field<'_>]) -> Result<(), String> {
     }
 }
 
-/// Hands on a file's bytes and takes them into its digests; keeps why it could not be read.
-struct Hashing<R> {
+/// Keeps why a file could not be read, which whoever parses it says in other words.
+struct Failing<R> {
     file: R,
-    hasher: Hasher,
-    failed: Option<io::Error>,
+    fault: Option<io::Error>,
 }
 
-impl<R: Read> Read for Hashing<R> {
+impl<R: Read> Read for Failing<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.file.read(buffer) {
-            Ok(count) => {
-                self.hasher.update(buffer.get(..count).unwrap_or_default());
-                Ok(count)
+        self.file.read(buffer).inspect_err(|fault| {
+            if fault.kind() != io::ErrorKind::Interrupted {
+                self.fault = Some(io::Error::new(fault.kind(), fault.to_string()));
             }
-            Err(fault) => {
-                if fault.kind() != io::ErrorKind::Interrupted {
-                    self.failed = Some(io::Error::new(fault.kind(), fault.to_string()));
-                }
-                Err(fault)
-            }
-        }
+        })
     }
 }
 

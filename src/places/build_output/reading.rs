@@ -24,7 +24,7 @@ use crate::formats::artifact::listing::Listed;
 use crate::formats::contents::FileList;
 use crate::formats::provenance::evidence::Evidence;
 use crate::formats::provenance::{self, ProvenanceError};
-use crate::words::digest::{ExtraDigests, FileFacts, Hasher, Sha256};
+use crate::words::digest::{ExtraDigests, FileFacts, Hasher, Hashing, Sha256};
 use crate::words::limits;
 use crate::words::name::FileName;
 
@@ -143,7 +143,7 @@ fn read_content(path: &Path, name: &FileName, kind: Kind, extra: ExtraDigests, o
     let (file, before) = open(path)?;
     // A small file gets a small buffer: clearing a large one costs more than reading it.
     let capacity = usize::try_from(before.len()).unwrap_or(PIECE).saturating_add(1).clamp(1 << 12, PIECE);
-    let mut reader = BufReader::with_capacity(capacity, Hashing { file, hasher: Hasher::new(extra) });
+    let mut reader = BufReader::with_capacity(capacity, Hashing::new(file, Hasher::new(extra)));
     let content = match kind {
         Kind::Binary => read_binary(&mut reader, name, options.depth),
         Kind::Dsc | Kind::Changes | Kind::Buildinfo => {
@@ -164,7 +164,7 @@ fn read_content(path: &Path, name: &FileName, kind: Kind, extra: ExtraDigests, o
         Kind::Manifest | Kind::Other => Ok(Content::Other),
     };
     io::copy(&mut reader, &mut io::sink()).map_err(ReadError::Read)?;
-    let Hashing { file, hasher } = reader.into_inner();
+    let (file, hasher) = reader.into_inner().into_parts();
     let after = file.metadata().map_err(ReadError::Read)?;
     let facts = hasher.finish();
     if facts.size != after.len() || state(&before) != state(&after) {
@@ -187,20 +187,6 @@ pub(super) fn open(path: &Path) -> Result<(File, Metadata), ReadError> {
 /// What changes when somebody writes to a file.
 fn state(metadata: &Metadata) -> (u64, i64, i64) {
     (metadata.len(), metadata.mtime(), metadata.mtime_nsec())
-}
-
-/// Hands on a file's bytes and takes them into its digests.
-struct Hashing {
-    file: File,
-    hasher: Hasher,
-}
-
-impl Read for Hashing {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        self.hasher.update(buffer.get(..read).unwrap_or_default());
-        Ok(read)
-    }
 }
 
 fn read_binary(reader: &mut impl Read, name: &FileName, depth: deb::Depth) -> Result<Content, String> {

@@ -24,6 +24,7 @@ use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 
+use crate::formats::http::conditional::Asked;
 pub use body::Content;
 use body::Sent;
 use stream::Guarded;
@@ -88,6 +89,16 @@ impl Request {
     pub fn field(&self, name: &str) -> Option<&str> {
         let mut values = self.fields.iter().filter(|(field, _)| field == name).map(|(_, value)| value.as_str());
         values.next().filter(|_| values.next().is_none())
+    }
+
+    /// Returns what the client has already, and the part that it wants.
+    pub fn asked(&self) -> Asked<'_> {
+        Asked {
+            if_none_match: self.field("if-none-match"),
+            if_modified_since: self.field("if-modified-since"),
+            if_range: self.field("if-range"),
+            range: self.field("range"),
+        }
     }
 }
 

@@ -10,6 +10,8 @@ mod connect;
 mod copy;
 mod count;
 mod error;
+mod list;
+mod presign;
 mod probe;
 mod read;
 mod runtime;
@@ -25,15 +27,15 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::primitives::{ByteStream, SdkBody};
-use aws_sdk_s3::types::Object;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use tokio::runtime::Runtime;
 
 pub use error::{Failed, S3Error};
+pub use list::Entry;
+pub use presign::SignedPut;
 pub use probe::{Stranger, Wrong};
 pub use read::Body;
 pub use upload::{Open, Unfinished, UploadError};
@@ -123,19 +125,6 @@ pub struct Head {
     pub modified: Timestamp,
 }
 
-/// A key as a listing names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// The key below the prefix.
-    pub key: String,
-    /// Size in bytes.
-    pub size: u64,
-    /// The ETag, without quotes.
-    pub etag: String,
-    /// When it was last written, by the server's clock.
-    pub modified: Timestamp,
-}
-
 /// Credentials from elsewhere than the standard AWS chain.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
@@ -145,15 +134,6 @@ pub struct Credentials {
     pub secret_key: String,
     /// The session token of temporary credentials.
     pub token: Option<String>,
-}
-
-/// An address that is signed for one use. It is a secret.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SignedPut {
-    /// The address.
-    pub url: String,
-    /// Headers that must be sent with the bytes.
-    pub headers: Vec<(String, String)>,
 }
 
 /// A bucket and a prefix in it. Cheap to clone.
@@ -330,76 +310,6 @@ impl Client {
         }
     }
 
-    /// Returns every key below a prefix (itself below the client's; a folder ends in `/`), in order.
-    ///
-    /// # Errors
-    /// The server cannot be reached, or refuses.
-    pub fn list(&self, below: &str) -> Result<Vec<Entry>, S3Error> {
-        let mut entries = Vec::new();
-        let mut after = None;
-        loop {
-            let (page, next) = self.list_page(below, after.as_deref(), 1000)?;
-            entries.extend(page);
-            match next {
-                Some(next) => after = Some(next),
-                None => return Ok(entries),
-            }
-        }
-    }
-
-    /// Returns one page of a listing and where the next one goes on, `None` at the end.
-    ///
-    /// # Errors
-    /// The server cannot be reached, or refuses.
-    pub fn list_page(&self, below: &str, after: Option<&str>, most: i32) -> Result<(Vec<Entry>, Option<String>), S3Error> {
-        let prefix = if below.is_empty() && !self.prefix.is_empty() { format!("{}/", self.prefix) } else { self.key(below) };
-        let request = self
-            .sdk()
-            .list_objects_v2()
-            .bucket(self.bucket())
-            .prefix(&prefix)
-            .max_keys(most)
-            .set_continuation_token(after.map(str::to_owned));
-        let answer = self.send("list", below, request.send())?;
-        let own = if self.prefix.is_empty() { String::new() } else { format!("{}/", self.prefix) };
-        let page = answer.contents().iter().filter_map(|object| entry(object, &own)).collect();
-        let next = answer.next_continuation_token().filter(|_| answer.is_truncated() == Some(true)).map(str::to_owned);
-        Ok((page, next))
-    }
-
-    /// Returns an address from which anybody can read a key for so many seconds (at most a week). It is a secret.
-    ///
-    /// # Errors
-    /// There are no credentials to sign with, or the time is too long.
-    pub fn presign_get(&self, key: &str, seconds: u32) -> Result<String, S3Error> {
-        let until = self.presigning("sign an address of", key, seconds)?;
-        let request = self.sdk().get_object().bucket(self.bucket()).key(self.key(key));
-        Ok(self.send("sign an address of", key, request.presigned(until))?.uri().to_owned())
-    }
-
-    /// Returns an address to which anybody can write these bytes, by their SHA-256, for so many seconds. It is a secret.
-    ///
-    /// # Errors
-    /// There are no credentials to sign with, or the time is too long.
-    pub fn presign_put(&self, key: &str, sha256: &Sha256, size: u64, seconds: u32) -> Result<SignedPut, S3Error> {
-        let until = self.presigning("sign an address of", key, seconds)?;
-        let request = self
-            .sdk()
-            .put_object()
-            .bucket(self.bucket())
-            .key(self.key(key))
-            .checksum_sha256(STANDARD.encode(sha256.as_bytes()))
-            .content_length(i64::try_from(size).unwrap_or(i64::MAX));
-        let signed = self.send("sign an address of", key, request.presigned(until))?;
-        let headers = signed.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Ok(SignedPut { url: signed.uri().to_owned(), headers })
-    }
-
-    fn presigning(&self, operation: &'static str, key: &str, seconds: u32) -> Result<PresigningConfig, S3Error> {
-        PresigningConfig::expires_in(Duration::from_secs(u64::from(seconds)))
-            .map_err(|fault| self.fault(operation, key, Failed::Other, fault.to_string()))
-    }
-
     fn sdk(&self) -> &aws_sdk_s3::Client {
         &self.inner.sdk
     }
@@ -469,13 +379,4 @@ fn said_hash(metadata: Option<&HashMap<String, String>>) -> Option<String> {
 /// Returns an ETag without its quotes.
 fn bare(etag: Option<&str>) -> String {
     etag.unwrap_or_default().trim_matches('"').to_owned()
-}
-
-fn entry(object: &Object, own: &str) -> Option<Entry> {
-    Some(Entry {
-        key: object.key()?.strip_prefix(own)?.to_owned(),
-        size: u64::try_from(object.size()?).ok()?,
-        etag: bare(object.e_tag()),
-        modified: Timestamp(object.last_modified().map_or(0, |time| time.secs())),
-    })
 }

@@ -4,6 +4,9 @@
 //! expired, revoked nor from the future, and when the self-signatures that say so use SHA-256 or better. "Weak" is what
 //! stock apt of bookworm or trixie refuses. Nothing here holds or makes a secret.
 
+mod error;
+mod fitness;
+
 use std::io::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,9 +18,12 @@ use sequoia_openpgp::packet::{Key, Signature};
 use sequoia_openpgp::parse::Parse as _;
 use sequoia_openpgp::policy::StandardPolicy;
 use sequoia_openpgp::serialize::Serialize as _;
-use sequoia_openpgp::types::{Curve, HashAlgorithm, RevocationStatus};
+use sequoia_openpgp::types::{Curve, HashAlgorithm};
 use sequoia_openpgp::{Cert, KeyHandle, armor};
 use serde::Serialize;
+
+pub use error::{KeyringError, Refusal};
+pub(crate) use fitness::signing_keys;
 
 use crate::words::date::Timestamp;
 
@@ -26,100 +32,6 @@ pub const KEYRING: usize = 64 << 20;
 
 /// Largest RSA key that the library can check, in bits.
 const RSA_BITS: usize = 4096;
-
-/// Why a file is not a keyring of public certificates.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyringError {
-    /// It is larger than any keyring.
-    #[error("{name} has {bytes} bytes, more than {KEYRING}")]
-    TooLarge {
-        /// The file.
-        name: String,
-        /// Its size.
-        bytes: usize,
-    },
-    /// It has no certificate.
-    #[error("{name} has no OpenPGP certificate")]
-    Empty {
-        /// The file.
-        name: String,
-    },
-    /// It has something that is no certificate.
-    #[error("{name} is not a keyring of OpenPGP certificates: {reason}")]
-    Malformed {
-        /// The file.
-        name: String,
-        /// What the parser says.
-        reason: String,
-    },
-    /// It has a secret key where only public ones belong.
-    #[error("{name} holds the SECRET key {fingerprint}; treat that key as leaked: remove the file, revoke the key and make another")]
-    Secret {
-        /// The file.
-        name: String,
-        /// The key.
-        fingerprint: String,
-    },
-}
-
-/// Why a certificate may not sign.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// apt refuses this algorithm.
-    #[error("{fingerprint} is a {algorithm} key, which apt refuses; use ed25519, or RSA of 2048 bits or more")]
-    Weak {
-        /// The key or subkey.
-        fingerprint: String,
-        /// Algorithm and size, such as `rsa1024`.
-        algorithm: String,
-    },
-    /// The key is too large for the library.
-    #[error("{fingerprint} is a {algorithm} key, larger than the {RSA_BITS} bits that can be checked here; use ed25519 or rsa{RSA_BITS}")]
-    TooLarge {
-        /// The key or subkey.
-        fingerprint: String,
-        /// Algorithm and size, such as `rsa8192`.
-        algorithm: String,
-    },
-    /// The self-signatures are weak or missing.
-    #[error("{fingerprint} has no valid self-signature{}", weak_hash.as_ref().map(|hash| format!(" (only with {hash}, which is broken)")).unwrap_or_default())]
-    Unbound {
-        /// The key or subkey.
-        fingerprint: String,
-        /// The weak digest that they use, if that is the reason.
-        weak_hash: Option<String>,
-    },
-    /// The key was revoked by its owner.
-    #[error("{fingerprint} is revoked ({reason})")]
-    Revoked {
-        /// The key or subkey.
-        fingerprint: String,
-        /// The reason that its owner gave.
-        reason: String,
-    },
-    /// The key is too old.
-    #[error("{fingerprint} expired on {}", at.iso8601())]
-    Expired {
-        /// The key or subkey.
-        fingerprint: String,
-        /// When.
-        at: Timestamp,
-    },
-    /// The key is from the future.
-    #[error("{fingerprint} is valid only from {} on; is the clock right?", from.iso8601())]
-    NotYetValid {
-        /// The key or subkey.
-        fingerprint: String,
-        /// From when on.
-        from: Timestamp,
-    },
-    /// The certificate can certify or decrypt but not sign.
-    #[error("{fingerprint} has no key for signing, only for certifying or encrypting; add a signing subkey (gpg --quick-add-key)")]
-    NoSigningKey {
-        /// The certificate.
-        fingerprint: String,
-    },
-}
 
 /// A certificate without any secret.
 #[derive(Debug, Clone, PartialEq)]
@@ -326,110 +238,6 @@ pub(crate) fn blocks(bytes: &[u8]) -> Vec<&[u8]> {
     let starts: Vec<usize> = starts.filter(|start| *start == 0 || bytes.get(start - 1) == Some(&b'\n')).collect();
     let ends = starts.iter().skip(1).copied().chain([bytes.len()]);
     starts.iter().zip(ends).filter_map(|(start, end)| bytes.get(*start..end)).collect()
-}
-
-/// Returns the keys of a certificate that may sign at a time; never none.
-pub(crate) fn signing_keys(cert: &Cert, now: Timestamp) -> Result<Vec<SigningKey>, Refusal> {
-    let policy = policy(now);
-    let time = system_time(now);
-    let primary = cert.primary_key();
-    let fingerprint = cert.fingerprint().to_hex();
-    strong(primary.key().role_as_unspecified())?;
-    not_revoked(&fingerprint, &cert.revocation_status(&policy, time))?;
-    let from = timestamp(primary.key().creation_time());
-    if from > now {
-        return Err(Refusal::NotYetValid { fingerprint, from });
-    }
-    let valid = cert.with_policy(&policy, time).map_err(|_| unbound(&fingerprint, self_signatures(cert)))?;
-    not_expired(&fingerprint, valid.primary_key().key_expiration_time(), now)?;
-
-    let mut usable = Vec::new();
-    let mut refusal = None;
-    for key in cert.keys() {
-        let fingerprint = key.key().fingerprint().to_hex();
-        let Ok(bound) = key.clone().with_policy(&policy, time) else {
-            let meant_to_sign = key.self_signatures().any(|signature| signature.key_flags().is_some_and(|flags| flags.for_signing()));
-            if meant_to_sign {
-                refusal = Some(why_not_bound(&fingerprint, &key, now));
-            }
-            continue;
-        };
-        if !bound.for_signing() {
-            continue;
-        }
-        let expires = bound.key_expiration_time();
-        let judged = strong(key.key())
-            .and_then(|()| not_revoked(&fingerprint, &bound.revocation_status()))
-            .and_then(|()| not_expired(&fingerprint, expires, now));
-        match judged {
-            Ok(()) => usable.push(SigningKey { key: key.key().clone(), expires: expires.map(timestamp) }),
-            Err(reason) => refusal = Some(reason),
-        }
-    }
-    match refusal {
-        _ if !usable.is_empty() => Ok(usable),
-        Some(reason) => Err(reason),
-        None => Err(Refusal::NoSigningKey { fingerprint }),
-    }
-}
-
-fn self_signatures(cert: &Cert) -> impl Iterator<Item = &Signature> {
-    let direct = cert.primary_key().self_signatures().collect::<Vec<_>>();
-    direct.into_iter().chain(cert.userids().flat_map(|user| user.self_signatures().collect::<Vec<_>>()))
-}
-
-fn unbound<'a>(fingerprint: &str, signatures: impl Iterator<Item = &'a Signature>) -> Refusal {
-    Refusal::Unbound { fingerprint: fingerprint.to_owned(), weak_hash: signatures.filter_map(weak_hash).next() }
-}
-
-fn why_not_bound(fingerprint: &str, key: &ErasedKeyAmalgamation<'_, PublicParts>, now: Timestamp) -> Refusal {
-    let from = timestamp(key.key().creation_time());
-    match strong(key.key()) {
-        Err(weak) => weak,
-        Ok(()) if from > now => Refusal::NotYetValid { fingerprint: fingerprint.to_owned(), from },
-        // The embedded signature by which the subkey agrees has a digest of its own.
-        Ok(()) => {
-            let embedded = key.self_signatures().flat_map(|signature| signature.embedded_signatures());
-            unbound(fingerprint, key.self_signatures().chain(embedded))
-        }
-    }
-}
-
-fn not_revoked(fingerprint: &str, status: &RevocationStatus<'_>) -> Result<(), Refusal> {
-    let RevocationStatus::Revoked(signatures) = status else { return Ok(()) };
-    let reason = signatures.iter().find_map(|signature| signature.reason_for_revocation());
-    let reason = reason.map_or_else(
-        || "no reason given".to_owned(),
-        |(code, text)| match String::from_utf8_lossy(text) {
-            text if text.is_empty() => code.to_string(),
-            text => format!("{code}: {}", text.escape_debug()),
-        },
-    );
-    Err(Refusal::Revoked { fingerprint: fingerprint.to_owned(), reason })
-}
-
-fn not_expired(fingerprint: &str, expires: Option<SystemTime>, now: Timestamp) -> Result<(), Refusal> {
-    match expires.map(timestamp) {
-        Some(at) if at <= now => Err(Refusal::Expired { fingerprint: fingerprint.to_owned(), at }),
-        _ => Ok(()),
-    }
-}
-
-/// Refuses what apt of bookworm or trixie refuses, and what gpgv of bookworm cannot read.
-fn strong(key: &Key<PublicParts, UnspecifiedRole>) -> Result<(), Refusal> {
-    if matches!(key.mpis(), mpi::PublicKey::RSA { .. }) && key.mpis().bits().is_some_and(|bits| bits > RSA_BITS) {
-        return Err(Refusal::TooLarge { fingerprint: key.fingerprint().to_hex(), algorithm: algorithm(key) });
-    }
-    let strong = match key.mpis() {
-        mpi::PublicKey::RSA { .. } => key.mpis().bits().is_some_and(|bits| bits >= 2048),
-        mpi::PublicKey::EdDSA { curve: Curve::Ed25519, .. } | mpi::PublicKey::Ed25519 { .. } => true,
-        mpi::PublicKey::ECDSA { curve, .. } => matches!(curve, Curve::NistP256 | Curve::NistP384 | Curve::NistP521),
-        _ => false,
-    };
-    if strong {
-        return Ok(());
-    }
-    Err(Refusal::Weak { fingerprint: key.fingerprint().to_hex(), algorithm: algorithm(key) })
 }
 
 /// Returns algorithm and size as gpg writes them: `rsa3072`, `ed25519`, `nistp256`.

@@ -4,113 +4,32 @@
 //! that only certifies and a subkey that signs. Read are armored and binary keys by gpg and sq, and one line of base64. No
 //! secret is ever part of an error or of debugging output. Where files lie is decided in the stories.
 
-use std::io::{Read as _, Write as _};
+mod error;
+mod forms;
+mod validity;
 
-use sequoia_openpgp::armor;
+use std::io::Write as _;
+
 use sequoia_openpgp::cert::prelude::*;
 use sequoia_openpgp::crypto::mem::Protected;
-use sequoia_openpgp::crypto::{KeyPair, Password, S2K};
-use sequoia_openpgp::packet::key::{PublicParts, SecretKeyMaterial, SecretParts, UnspecifiedRole};
-use sequoia_openpgp::packet::signature::SignatureBuilder;
-use sequoia_openpgp::packet::signature::subpacket::SubpacketTag;
-use sequoia_openpgp::packet::{Key, Signature};
+use sequoia_openpgp::crypto::{KeyPair, Password};
+use sequoia_openpgp::packet::Signature;
 use sequoia_openpgp::serialize::Serialize as _;
-use sequoia_openpgp::{Cert, Packet, Profile};
+use sequoia_openpgp::{Cert, Packet, Profile, armor};
 
-use super::certificate::{self, KEYRING, PublicCertificate, Refusal};
+pub use error::SecretError;
+
+use super::certificate::{self, KEYRING, PublicCertificate};
 use crate::words::date::{Span, Timestamp};
+use error::crypto;
+use forms::{open, plain_forms};
+use validity::checked_validity;
 
 /// Longest user ID in bytes.
 const USER_ID: usize = 200;
 
 /// Self-signatures that are newer than now by less than this many seconds were made by extending a key several times at once.
 const SAME_TIME: i64 = 60;
-
-/// Why a secret key is of no use.
-#[derive(Debug, thiserror::Error)]
-pub enum SecretError {
-    /// It is no key.
-    #[error("{name} holds neither an armored nor a binary OpenPGP secret key, nor one as a line of base64")]
-    Unreadable {
-        /// Where it was read.
-        name: String,
-    },
-    /// It is a public key.
-    #[error("{name} holds only the public part of {fingerprint}; export the secret part (gpg --export-secret-keys)")]
-    OnlyPublic {
-        /// Where it was read.
-        name: String,
-        /// The certificate.
-        fingerprint: String,
-    },
-    /// The part that is needed was left out of the export.
-    #[error("the secret part of {key} is not here{}", if *.primary { "; do this where the primary key is kept" } else { "; export it too (gpg --export-secret-subkeys)" })]
-    Absent {
-        /// The key or subkey.
-        key: String,
-        /// Whether the primary key is needed.
-        primary: bool,
-    },
-    /// It needs a passphrase.
-    #[error("the key {key} is protected by a passphrase, and none was given")]
-    Protected {
-        /// The certificate.
-        key: String,
-    },
-    /// No passphrase opens it.
-    #[error("the given passphrase does not open the key {key}")]
-    WrongPassphrase {
-        /// The certificate.
-        key: String,
-    },
-    /// It may not sign.
-    #[error("the key may not sign: {}{}", .0, remedy(.0))]
-    Refused(Refusal),
-    /// The user ID is not usable.
-    #[error("\"{user_id}\" is no user ID: {reason}")]
-    UserId {
-        /// As given.
-        user_id: String,
-        /// Why.
-        reason: &'static str,
-    },
-    /// The expiry is not usable.
-    #[error("a key cannot be valid for {validity}: the end must lie after today and before 2106")]
-    Validity {
-        /// As given.
-        validity: Span,
-    },
-    /// A file with a secret cannot be read or written.
-    #[error("cannot {operation} {path}")]
-    Io {
-        /// What was tried.
-        operation: &'static str,
-        /// The file.
-        path: String,
-        /// The cause.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The library failed.
-    #[error("cannot {operation}: {reason}")]
-    Crypto {
-        /// What was tried.
-        operation: &'static str,
-        /// What the library says.
-        reason: String,
-    },
-}
-
-fn remedy(refusal: &Refusal) -> &'static str {
-    match refusal {
-        Refusal::Expired { .. } => "; `ddb-publish key extend` gives it a longer life",
-        _ => "",
-    }
-}
-
-fn crypto(operation: &'static str) -> impl Fn(&dyn std::fmt::Display) -> SecretError {
-    move |error| SecretError::Crypto { operation, reason: format!("{error:#}") }
-}
 
 /// A passphrase; never shown.
 #[derive(Clone)]
@@ -288,38 +207,6 @@ impl SecretKey {
         let absent = || SecretError::Absent { key: fingerprint.to_hex(), primary };
         open(&self.fingerprint(), found.ok_or_else(absent)?.key(), passphrases, absent)
     }
-
-    /// Returns the key with new self-signatures, by which the primary key and its signing subkeys are valid for this long
-    /// from now on (`None` is for ever). Older signatures stay, so that what was signed with them stays valid.
-    ///
-    /// # Errors
-    /// The key is revoked, weak or from the future, its secrets are not here, or no passphrase opens them.
-    pub fn extended(&self, validity: Option<Span>, passphrases: &[Passphrase], now: Timestamp) -> Result<Self, SecretError> {
-        if let Err(refusal) = certificate::signing_keys(&self.cert, now)
-            && !matches!(refusal, Refusal::Expired { .. })
-        {
-            return Err(SecretError::Refused(refusal));
-        }
-        let mut primary = self.pair(&self.cert.fingerprint(), passphrases)?;
-        let policy = certificate::policy(now);
-        let valid = self.cert.with_policy(&policy, certificate::system_time(now)).map_err(|error| crypto("extend the key")(&error))?;
-        let mut signatures = extend_primary(&valid, &mut primary, validity, now)?;
-        for subkey in worth_extending(&valid, now) {
-            let made = later_than(subkey.self_signatures(), now);
-            let period = period(validity, subkey.key().creation_time(), now)?;
-            // The subkey's own agreement stays in the signature, so that its secret is not needed.
-            let mut extend = || {
-                SignatureBuilder::from(subkey.binding_signature().clone())
-                    .set_signature_creation_time(made)?
-                    .set_key_validity_period(period)?
-                    .sign_subkey_binding(&mut primary, None, subkey.key())
-            };
-            signatures.push(extend().map_err(|error| crypto("extend a subkey")(&error))?);
-        }
-        let packets = signatures.into_iter().map(Packet::from);
-        let (cert, _) = self.cert.clone().insert_packets(packets).map_err(|error| crypto("extend the key")(&error))?;
-        Ok(Self { cert })
-    }
 }
 
 #[cfg(test)]
@@ -327,71 +214,6 @@ impl SecretKey {
     /// Takes any certificate with secrets.
     pub(crate) fn of(cert: Cert) -> Self {
         Self { cert }
-    }
-}
-
-/// Returns the signing subkeys that have not expired; where nothing else can sign, the one that expired last.
-fn worth_extending<'a>(valid: &ValidCert<'a>, now: Timestamp) -> Vec<ValidSubordinateKeyAmalgamation<'a, PublicParts>> {
-    let ends = |subkey: &ValidSubordinateKeyAmalgamation<'a, PublicParts>| {
-        subkey.key_expiration_time().map_or(i64::MAX, |end| certificate::timestamp(end).0)
-    };
-    let mut subkeys: Vec<_> = valid.keys().subkeys().for_signing().revoked(false).collect();
-    subkeys.sort_by_key(|subkey| std::cmp::Reverse(ends(subkey)));
-    let others = usize::from(!valid.primary_key().for_signing());
-    let alive = subkeys.iter().take_while(|subkey| ends(subkey) > now.0).count();
-    subkeys.truncate(alive.max(others));
-    subkeys
-}
-
-/// Makes new self-signatures of the primary key and its user IDs.
-fn extend_primary(
-    valid: &ValidCert<'_>,
-    signer: &mut KeyPair,
-    validity: Option<Span>,
-    now: Timestamp,
-) -> Result<Vec<Signature>, SecretError> {
-    let primary = valid.primary_key();
-    let period = period(validity, primary.key().creation_time(), now)?;
-    let made = later_than(primary.self_signatures().chain(valid.userids().flat_map(|user| user.self_signatures())), now);
-    let mut extend = || {
-        let mut signatures = Vec::new();
-        if let Ok(direct) = valid.direct_key_signature() {
-            let builder = SignatureBuilder::from(direct.clone()).set_signature_creation_time(made)?.set_key_validity_period(period)?;
-            signatures.push(builder.sign_direct_key(signer, None)?);
-        }
-        for user in valid.userids().revoked(false) {
-            let mut builder = SignatureBuilder::from(user.binding_signature().clone())
-                .set_signature_creation_time(made)?
-                .set_key_validity_period(period)?;
-            if valid.primary_userid().is_ok_and(|first| first.userid() == user.userid()) {
-                builder = builder.set_primary_userid(true)?;
-            } else {
-                builder.hashed_area_mut().remove_all(SubpacketTag::PrimaryUserID);
-            }
-            signatures.push(builder.sign_userid_binding(signer, primary.key(), user.userid())?);
-        }
-        Ok(signatures)
-    };
-    extend().map_err(|error: Box<dyn std::error::Error + Send + Sync>| crypto("extend the key")(&error))
-}
-
-/// Returns now, or the second after the newest signature where that was made in this second: the newest one counts.
-fn later_than<'a>(signatures: impl Iterator<Item = &'a Signature>, now: Timestamp) -> std::time::SystemTime {
-    let times = signatures.filter_map(|signature| signature.signature_creation_time()).map(|time| certificate::timestamp(time).0);
-    let newest = times.filter(|time| *time < now.0.saturating_add(SAME_TIME)).max().unwrap_or(i64::MIN);
-    certificate::system_time(Timestamp(now.0.max(newest.saturating_add(1))))
-}
-
-/// Returns the validity as OpenPGP has it: counted from the key's creation.
-fn period(validity: Option<Span>, created: std::time::SystemTime, now: Timestamp) -> Result<Option<std::time::Duration>, SecretError> {
-    validity.map(|validity| checked_validity(validity, certificate::timestamp(created), now)).transpose()
-}
-
-fn checked_validity(validity: Span, created: Timestamp, now: Timestamp) -> Result<std::time::Duration, SecretError> {
-    let end = now.plus(validity).0;
-    match u64::try_from(end.saturating_sub(created.0)) {
-        Ok(seconds) if validity.seconds() > 0 && end < i64::from(u32::MAX) => Ok(std::time::Duration::from_secs(seconds)),
-        _ => Err(SecretError::Validity { validity }),
     }
 }
 
@@ -415,91 +237,6 @@ fn write_revocation(cert: &Cert, revocation: Signature) -> std::io::Result<Secre
     let mut writer = armor::Writer::with_headers(Vec::new(), armor::Kind::PublicKey, [("Comment", comment.as_str())])?;
     Packet::from(revocation).serialize(&mut writer).map_err(std::io::Error::other)?;
     writer.finalize().map(|bytes| SecretText(bytes.into()))
-}
-
-/// Opens a secret key with the first passphrase that fits.
-fn open(
-    certificate: &str,
-    key: &Key<SecretParts, UnspecifiedRole>,
-    passphrases: &[Passphrase],
-    absent: impl Fn() -> SecretError,
-) -> Result<KeyPair, SecretError> {
-    if let SecretKeyMaterial::Encrypted(secret) = key.secret() {
-        // gpg leaves a stub where a secret was not exported or lies on a card.
-        if matches!(secret.s2k(), S2K::Private { .. } | S2K::Unknown { .. }) {
-            return Err(absent());
-        }
-        if passphrases.is_empty() {
-            return Err(SecretError::Protected { key: certificate.to_owned() });
-        }
-        let opened = passphrases.iter().find_map(|passphrase| key.clone().decrypt_secret(&passphrase.0).ok());
-        let opened = opened.ok_or_else(|| SecretError::WrongPassphrase { key: certificate.to_owned() })?;
-        return opened.into_keypair().map_err(|error| crypto("open the key")(&error));
-    }
-    key.clone().into_keypair().map_err(|error| crypto("open the key")(&error))
-}
-
-/// Returns the keys of a variable or file as binary or armored bytes, without base64 and `\n` around them.
-fn plain_forms(content: &[u8]) -> Option<Vec<Protected>> {
-    let trimmed = content.trim_ascii();
-    if content.first().is_some_and(|first| first & 0x80 != 0) {
-        return Some(vec![content.to_vec().into()]);
-    }
-    if memchr::memmem::find(trimmed, b"-----BEGIN PGP ").is_some() {
-        return Some(vec![with_line_feeds(trimmed)]);
-    }
-    let decoded = base64_blocks(trimmed).iter().map(|block| base64(block)).collect::<Option<Vec<_>>>()?;
-    Some(decoded.into_iter().map(|bytes| if bytes.starts_with(b"-----BEGIN") { with_line_feeds(&bytes) } else { bytes }).collect())
-}
-
-fn with_line_feeds(text: &[u8]) -> Protected {
-    let mut out = Vec::with_capacity(text.len() + 1);
-    let mut rest = text;
-    while let Some((byte, after)) = rest.split_first() {
-        match (byte, after.split_first()) {
-            (b'\\', Some((b'n', after))) => {
-                out.push(b'\n');
-                rest = after;
-            }
-            (b'\\', Some((b'r', after))) => rest = after,
-            _ => {
-                out.push(*byte);
-                rest = after;
-            }
-        }
-    }
-    out.push(b'\n');
-    out.into()
-}
-
-/// Joins words up to one that is padded: base64 may be wrapped, and several keys may follow one another.
-fn base64_blocks(text: &[u8]) -> Vec<Protected> {
-    let mut blocks = Vec::new();
-    let mut block = Vec::with_capacity(text.len());
-    for word in text.split(u8::is_ascii_whitespace) {
-        block.extend_from_slice(word);
-        if word.ends_with(b"=") {
-            blocks.push(Protected::from(std::mem::replace(&mut block, Vec::with_capacity(text.len()))));
-        }
-    }
-    if !block.is_empty() {
-        blocks.push(block.into());
-    }
-    blocks
-}
-
-/// Decodes base64 with the armor reader.
-fn base64(block: &[u8]) -> Option<Protected> {
-    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
-    if !block.iter().all(is_base64) {
-        return None;
-    }
-    let lines = block.chunks(64).collect::<Vec<_>>().join(&b'\n');
-    let text = Protected::from([b"-----BEGIN PGP MESSAGE-----\n\n", lines.as_slice(), b"\n-----END PGP MESSAGE-----\n"].concat());
-    drop(Protected::from(lines));
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut reader = armor::Reader::from_bytes(&text, armor::ReaderMode::Tolerant(Some(armor::Kind::Message)));
-    reader.read_to_end(&mut bytes).ok().map(|_| bytes.into())
 }
 
 #[cfg(test)]

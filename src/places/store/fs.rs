@@ -3,21 +3,23 @@
 //! Objects are read-only files: a published tree may hard-link them, and an editor there must not change them. They appear
 //! by rename after their bytes are on disk. Copies share blocks where the file system can.
 
-use std::fs::{self, File, Permissions};
-use std::io::{self, Read, Seek as _, Write as _};
+mod write;
+
+use std::fs::{self, File};
+use std::io::Seek as _;
+use std::io::{self, Read};
 use std::ops::Range;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use rustix::fs::{AtFlags, Timespec, Timestamps};
-use tempfile::{NamedTempFile, TempPath};
 
 use super::{Listing, ObjectStore, Put, Source, StoreError, Stored, key};
 use crate::formats::pool::pointer::Pointer;
 use crate::places::git::{GitError, Repository};
 use crate::words::date::Timestamp;
-use crate::words::digest::{ObjectId, OidHasher};
+use crate::words::digest::ObjectId;
 
 /// Objects in a folder.
 #[derive(Debug, Clone)]
@@ -33,12 +35,6 @@ const PRUNE_REMOTE: &str = "ddb-the-only-copy-is-here";
 
 /// What the name of an object begins with that is being removed.
 const ASIDE: &str = "ddb-removed-";
-
-/// Files are copied in pieces of this size.
-const PIECE: usize = 1 << 20;
-
-/// The size in bytes from which on sharing blocks with the file that is copied is tried.
-const WORTH_SHARING: u64 = 1 << 16;
 
 /// Fewer files wait for the disk one by one; for more, everything that the file system has not written yet is waited for once.
 const MANY: usize = 32;
@@ -88,88 +84,6 @@ impl FolderStore {
         let incoming = self.receive(pointer, from, &mut |_| Ok(()))?;
         self.keep(pointer, incoming)?;
         Ok(Put::New)
-    }
-
-    /// Fetches an object from another store into a temporary file here, checked on the way. The listener is told how many bytes
-    /// came each time, and may give up.
-    ///
-    /// # Errors
-    /// The other store does not have it or sends other bytes, or this one cannot be written.
-    pub fn receive(
-        &self,
-        pointer: &Pointer,
-        from: &dyn ObjectStore,
-        listener: &mut dyn FnMut(u64) -> io::Result<()>,
-    ) -> Result<NamedTempFile, StoreError> {
-        let store = |source| self.failed(format!("write object {}", pointer.oid), source);
-        let read = |source| StoreError::Io { store: from.describe(), operation: format!("read object {}", pointer.oid), source };
-        let mut reader = from.open(&pointer.oid)?;
-        fs::create_dir_all(&self.temporary).map_err(store)?;
-        let mut incoming = tempfile::Builder::new().prefix("ddb-").tempfile_in(&self.temporary).map_err(store)?;
-        let found = hash_through(&mut reader, pointer, read, |bytes| {
-            incoming.write_all(bytes).and_then(|()| listener(bytes.len() as u64)).map_err(store)
-        })?;
-        if found == *pointer {
-            Ok(incoming)
-        } else {
-            Err(StoreError::Damaged { store: from.describe(), expected: *pointer, found: Box::new(found) })
-        }
-    }
-
-    fn keep(&self, pointer: &Pointer, incoming: NamedTempFile) -> Result<(), StoreError> {
-        let store = |source| self.failed(format!("write object {}", pointer.oid), source);
-        incoming.as_file().set_permissions(Permissions::from_mode(0o444)).map_err(store)?;
-        incoming.as_file().sync_all().map_err(store)?;
-        self.give_name(pointer, incoming.into_temp_path())
-    }
-
-    /// Gives bytes that are on disk their name.
-    fn give_name(&self, pointer: &Pointer, incoming: TempPath) -> Result<(), StoreError> {
-        let store = |source| self.failed(format!("write object {}", pointer.oid), source);
-        let target = self.path(&pointer.oid);
-        // Most folders are there in a store that is in use.
-        let Err(fault) = incoming.persist(&target) else { return Ok(()) };
-        if fault.error.kind() != io::ErrorKind::NotFound {
-            return Err(store(fault.error));
-        }
-        if let Some(folder) = target.parent() {
-            fs::create_dir_all(folder).map_err(store)?;
-        }
-        fault.path.persist(&target).map_err(|fault| store(fault.error))
-    }
-
-    fn temporary_file(&self) -> io::Result<NamedTempFile> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix("ddb-").permissions(Permissions::from_mode(0o444));
-        match builder.tempfile_in(&self.temporary) {
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
-                fs::create_dir_all(&self.temporary)?;
-                builder.tempfile_in(&self.temporary)
-            }
-            made => made,
-        }
-    }
-
-    /// Stores some thousands of files, which are on disk all together before the first of them gets its name.
-    fn put_some(&self, files: &[(Pointer, &Path)], done: &(dyn Fn(&Path) + Sync)) -> Result<Vec<Put>, StoreError> {
-        let write = |(pointer, path): &(Pointer, &Path)| {
-            if self.refresh(pointer)? {
-                return Ok(None);
-            }
-            self.write_in(pointer, Source::File(path)).map(|incoming| Some(incoming.into_temp_path()))
-        };
-        let written: Vec<Option<TempPath>> = files.par_iter().map(write).collect::<Result<_, StoreError>>()?;
-        if written.iter().any(Option::is_some) {
-            let synced = File::open(&self.temporary).and_then(|folder| Ok(rustix::fs::syncfs(folder)?));
-            synced.map_err(|source| self.failed("wait for the disk", source))?;
-        }
-        let name = |((pointer, path), written): (&(Pointer, &Path), Option<TempPath>)| {
-            let put = if written.is_some() { Put::New } else { Put::Present };
-            written.map(|incoming| self.give_name(pointer, incoming)).transpose()?;
-            done(path);
-            Ok(put)
-        };
-        files.par_iter().zip(written).map(name).collect()
     }
 
     /// Makes stock Git-LFS leave the default store's objects alone, also after a push.
@@ -241,51 +155,6 @@ impl FolderStore {
 
     fn failed(&self, operation: impl Into<String>, source: io::Error) -> StoreError {
         StoreError::Io { store: self.describe(), operation: operation.into(), source }
-    }
-
-    fn copy_in(&self, pointer: &Pointer, source: Source<'_>) -> Result<(), StoreError> {
-        self.keep(pointer, self.write_in(pointer, source)?)
-    }
-
-    /// Copies bytes into a temporary file, checked on the way.
-    fn write_in(&self, pointer: &Pointer, source: Source<'_>) -> Result<NamedTempFile, StoreError> {
-        let store = |source| self.failed(format!("write object {}", pointer.oid), source);
-        let read = |fault| self.failed(format!("read {}", source.path().display()), fault);
-        let mut incoming = self.temporary_file().map_err(store)?;
-        let shared = match source {
-            Source::File(path) if pointer.size >= WORTH_SHARING => {
-                rustix::fs::ioctl_ficlone(incoming.as_file(), &File::open(path).map_err(read)?).is_ok()
-            }
-            _ => false,
-        };
-        let mut reader = source.open().map_err(read)?;
-        let found =
-            hash_through(&mut reader, pointer, read, |bytes| if shared { Ok(()) } else { incoming.write_all(bytes).map_err(store) })?;
-        if found != *pointer {
-            return Err(StoreError::Changed { path: source.path(), expected: *pointer, found });
-        }
-        Ok(incoming)
-    }
-}
-
-/// Reads everything, gives each piece to a taker, and returns what it was.
-fn hash_through(
-    reader: &mut dyn Read,
-    expected: &Pointer,
-    failed: impl Fn(io::Error) -> StoreError,
-    mut take: impl FnMut(&[u8]) -> Result<(), StoreError>,
-) -> Result<Pointer, StoreError> {
-    let mut hasher = OidHasher::default();
-    let mut buffer = vec![0; usize::try_from(expected.size).unwrap_or(PIECE).saturating_add(1).min(PIECE)];
-    loop {
-        let length = reader.read(&mut buffer).map_err(&failed)?;
-        let bytes = buffer.get(..length).unwrap_or_default();
-        if bytes.is_empty() {
-            let (oid, size) = hasher.finish();
-            return Ok(Pointer { oid, size });
-        }
-        hasher.update(bytes);
-        take(bytes)?;
     }
 }
 
@@ -418,64 +287,4 @@ impl ObjectStore for FolderStore {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keeps_the_contract() {
-        let folder = tempfile::tempdir().unwrap();
-        super::super::contract::check(&FolderStore::new(&folder.path().join("objects")));
-    }
-
-    #[test]
-    fn objects_are_read_only_and_listed_and_an_object_cut_short_is_written_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = FolderStore::new(folder.path());
-        let file = folder.path().join("stranger");
-        fs::write(&file, b"bytes").unwrap();
-        let pointer = Pointer { oid: ObjectId::of(b"bytes"), size: 5 };
-        store.put(&pointer, Source::File(&file)).unwrap();
-        let path = store.local_path(&pointer.oid).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o444);
-        let listing = store.list().unwrap();
-        assert_eq!(listing.objects.iter().map(|stored| (stored.oid, stored.size)).collect::<Vec<_>>(), [(pointer.oid, 5)]);
-        assert_eq!(listing.strangers, [file.display().to_string()]);
-        fs::remove_file(&path).unwrap();
-        fs::write(&path, b"byt").unwrap();
-        assert_eq!(store.put(&pointer, Source::File(&file)).unwrap(), Put::New);
-        assert_eq!(fs::read(&path).unwrap(), b"bytes");
-    }
-
-    #[test]
-    fn an_object_is_as_old_as_its_last_put_and_a_removal_that_was_killed_is_undone() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = FolderStore::new(folder.path());
-        let pointer = Pointer { oid: ObjectId::of(b"bytes"), size: 5 };
-        store.put(&pointer, Source::Bytes(b"bytes")).unwrap();
-        let path = store.local_path(&pointer.oid).unwrap();
-        let written = store.modified(&pointer.oid).unwrap().unwrap();
-        let long_ago = fs::metadata(&path).unwrap().modified().unwrap() - std::time::Duration::from_secs(90 * 86_400);
-        File::open(&path).unwrap().set_modified(long_ago).unwrap();
-        assert!(store.modified(&pointer.oid).unwrap().unwrap() < written);
-        assert_eq!(store.put(&pointer, Source::Bytes(b"bytes")).unwrap(), Put::Present);
-        assert!(store.modified(&pointer.oid).unwrap().unwrap() >= written);
-
-        // However a put and a removal meet, what was put is there in the end.
-        for turn in 0..500 {
-            File::open(&path).unwrap().set_modified(long_ago).unwrap();
-            std::thread::scope(|scope| {
-                let put = scope.spawn(|| store.put(&pointer, Source::Bytes(b"bytes")).unwrap());
-                for _ in 0..turn % 50 {
-                    std::hint::spin_loop();
-                }
-                scope.spawn(|| store.remove_older(&pointer.oid, written).unwrap());
-                put.join().unwrap();
-            });
-            assert_eq!(store.size(&pointer.oid).unwrap(), Some(5), "turn {turn}");
-        }
-        fs::rename(&path, folder.path().join(".incoming").join(format!("{ASIDE}{}", pointer.oid))).unwrap();
-        assert_eq!(store.size(&pointer.oid).unwrap(), None);
-        assert_eq!(store.list().unwrap().objects.len(), 1);
-        assert_eq!(store.size(&pointer.oid).unwrap(), Some(5));
-    }
-}
+mod tests;

@@ -11,27 +11,30 @@
 //! if the removal of a server that knows no condition on deletes falls between its refresh and its last look, milliseconds
 //! apart; the first is refused by `commit`, which looks again before it commits, the second is found by the last reading.
 
+mod answer;
+mod error;
 pub mod marks;
+mod roots;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use rayon::prelude::*;
-use schemars::JsonSchema;
-use serde::Serialize;
+
+pub use answer::{Amount, Collected, GcAnswer};
+pub use error::GcError;
 
 use crate::formats::blocks::sheet;
 use crate::formats::contents::file_list;
-use crate::places::git::remote::{Remote, RemoteError};
-use crate::places::git::roots::{Named, Retention};
-use crate::places::git::{GitError, Oid, Repository};
+use crate::places::git::roots::Retention;
 use crate::places::store::{ObjectStore, StoreError, Stored, in_parallel};
-use crate::stories::archive::{OpenArchive, OpenError};
+use crate::stories::archive::OpenArchive;
 use crate::stories::event::{Event, Listener};
 use crate::words::date::{Span, Timestamp};
 use crate::words::digest::ObjectId;
-
-use marks::{Marks, MarksError};
+use answer::amount;
+use marks::Marks;
+use roots::Roots;
 
 /// Shortest time for which unfinished work is safe, in seconds: stores renew it only once a day.
 pub const SHORTEST_LEASE: u32 = 2 * 86_400;
@@ -65,108 +68,6 @@ pub struct GcRequest {
     pub now: Timestamp,
     /// Whether that is what the clock says, so that it can be compared with the store's.
     pub by_clock: bool,
-}
-
-/// A number of objects.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Amount {
-    /// How many.
-    pub objects: usize,
-    /// Their size in bytes.
-    pub bytes: u64,
-}
-
-/// What is kept, what is not, and what was done.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct GcAnswer {
-    /// Whether objects were marked and removed, or the plan was only made.
-    pub delete: bool,
-    /// Refs that were read, in all repositories.
-    pub refs: usize,
-    /// Commits whose pointers were read.
-    pub commits: usize,
-    /// Commits with a Release that is kept.
-    pub releases: usize,
-    /// The object store.
-    pub objects: Collected,
-    /// The blocks that indices of Releases are joined from.
-    pub blocks: Collected,
-    /// The file lists that Contents are made of; `null` where no suite has Contents.
-    pub lists: Option<Collected>,
-    /// Objects that a commit began to name while they were removed, and that are gone. Deploy those build outputs again.
-    pub endangered: Vec<ObjectId>,
-}
-
-/// What became of one store.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
-pub struct Collected {
-    /// The store, as messages name it.
-    pub store: String,
-    /// Everything in it.
-    pub stored: Amount,
-    /// Named by a commit, statement or Release that is kept.
-    pub needed: Amount,
-    /// Named by nothing that is kept, and written or found present not long ago: unfinished deploys, uploads and publishes.
-    pub unfinished: Amount,
-    /// Needed by nobody, and not marked for long enough yet.
-    pub waiting: Amount,
-    /// Needed by nobody and marked long enough ago: what `--delete` removes.
-    pub removable: Amount,
-    /// What was removed.
-    pub removed: Amount,
-    /// When what waits may be removed at the earliest, ISO 8601; `null` where nothing is marked.
-    pub earliest: Option<String>,
-}
-
-/// Why no garbage was collected.
-#[derive(Debug, thiserror::Error)]
-pub enum GcError {
-    /// The archive cannot be opened.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// Git failed.
-    #[error(transparent)]
-    Git(#[from] GitError),
-    /// The remote failed.
-    #[error(transparent)]
-    Remote(#[from] RemoteError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The marks failed.
-    #[error(transparent)]
-    Marks(#[from] MarksError),
-    /// Objects of a forge are the forge's.
-    #[error("the objects lie in a forge's own Git-LFS store, which removes what it does not need by its own rules")]
-    Forge,
-    /// The lease is too short.
-    #[error(
-        "objects that nothing names yet must be kept for {} at least, not {given}: deploys in progress need them",
-        Span::of_seconds(SHORTEST_LEASE)
-    )]
-    Lease {
-        /// What was asked for.
-        given: Span,
-    },
-    /// The clocks disagree, so that new objects might be taken for old ones.
-    #[error("it is {ours} here and {theirs} at the store {store}; nothing is removed before the clocks agree", ours = ours.iso8601(), theirs = theirs.iso8601())]
-    Clock {
-        /// The store.
-        store: String,
-        /// The time here.
-        ours: Timestamp,
-        /// The time there.
-        theirs: Timestamp,
-    },
-    /// Two repositories were named that are one, or one is not usable.
-    #[error("the repository {}", path.display())]
-    Also {
-        /// The repository.
-        path: PathBuf,
-        /// What is wrong.
-        #[source]
-        source: GitError,
-    },
 }
 
 /// Makes the plan, and with `delete` marks and removes.
@@ -341,19 +242,6 @@ impl Sweep<'_> {
     }
 }
 
-impl Amount {
-    fn add(&mut self, object: &Stored) {
-        self.objects += 1;
-        self.bytes += object.size;
-    }
-}
-
-fn amount<'a>(objects: impl IntoIterator<Item = &'a Stored>) -> Amount {
-    let mut sum = Amount::default();
-    objects.into_iter().for_each(|object| sum.add(object));
-    sum
-}
-
 /// What becomes of every object.
 #[derive(Default)]
 struct Plan {
@@ -362,81 +250,4 @@ struct Plan {
     waiting: Vec<Stored>,
     /// Each with the time of its mark: what was written since is not removed.
     removable: Vec<(Stored, Timestamp)>,
-}
-
-/// All repositories that may name objects of the store.
-struct Roots {
-    repositories: Vec<Known>,
-    retention: Retention,
-}
-
-struct Known {
-    repository: Repository,
-    remote: Option<Remote>,
-    tips: BTreeMap<String, Oid>,
-    named: Named,
-}
-
-impl Roots {
-    fn open(open: &OpenArchive, request: &GcRequest, retention: Retention, contents: bool) -> Result<Self, GcError> {
-        let mut repositories = vec![Known::new(Repository::open(open.repository.git_dir())?, &open.branch)?];
-        for path in &request.also {
-            let also = |source| GcError::Also { path: path.clone(), source };
-            let repository = Repository::discover(path).map_err(also)?;
-            let branch = repository.branch(None).unwrap_or_default();
-            repositories.push(Known::new(repository, &branch).map_err(|fault| match fault {
-                GcError::Git(source) => also(source),
-                fault => fault,
-            })?);
-        }
-        repositories.iter_mut().for_each(|known| known.named.wants_lists = contents);
-        Ok(Self { repositories, retention })
-    }
-
-    /// Reads the refs as they are now, those of the remotes too, and what is new in them.
-    fn read(&mut self) -> Result<(), GcError> {
-        self.repositories.iter_mut().try_for_each(|known| known.read(self.retention))
-    }
-
-    fn names(&self, kind: Kind, oid: &ObjectId) -> bool {
-        self.repositories.iter().any(|known| match kind {
-            Kind::Objects => known.named.objects.contains(oid),
-            Kind::Blocks => known.named.blocks.contains(oid),
-            Kind::Lists => known.named.lists.contains(oid),
-        })
-    }
-
-    fn releases(&self) -> usize {
-        self.repositories.iter().flat_map(|known| &known.named.releases).collect::<BTreeSet<&Oid>>().len()
-    }
-
-    fn count(&self) -> usize {
-        self.repositories.iter().map(|known| known.tips.len()).sum()
-    }
-
-    fn commits(&self) -> usize {
-        let commits: BTreeSet<&Oid> = self.repositories.iter().flat_map(|known| &known.named.commits).collect();
-        commits.len()
-    }
-}
-
-impl Known {
-    fn new(repository: Repository, branch: &str) -> Result<Self, GcError> {
-        let remote = Remote::of_branch(&repository, branch, None)?;
-        repository.expect_whole()?;
-        Ok(Self { repository, remote, tips: BTreeMap::new(), named: Named::default() })
-    }
-
-    fn read(&mut self, retention: Retention) -> Result<(), GcError> {
-        if let Some(remote) = &self.remote {
-            remote.fetch(&["refs/heads/*", "refs/tags/*"])?;
-            self.repository.expect_whole()?;
-        }
-        let tips = self.repository.all_tips()?;
-        if tips != self.tips {
-            self.repository.add_named(&tips, retention, &mut self.named)?;
-            self.tips = tips;
-        }
-        Ok(())
-    }
 }

@@ -13,8 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::since::{Since, since, unserved};
 use super::stage::{self, Proofs, Signatures, Staged};
-use super::twin::Twin;
-use super::{DistsRequest, Edition, Places, PublishError, plan};
+use super::{DistsRequest, Edition, Places, PublishError, stanza, twin};
 use crate::formats::artifact::clearsign;
 use crate::formats::pool::pointer::Pointer;
 use crate::formats::release::{Listed, Release};
@@ -68,7 +67,7 @@ impl Known {
         let rest = if fresh && unserved.is_empty() && places.target.is_remote() { Rest::Write } else { Rest::Look };
         let repository = &places.open.repository;
         let Some(last) = stage::last_served(repository, &request.codename)? else {
-            return Ok(Self { last: None, pool: by_twin(request, places, edition)?, rest });
+            return Ok(Self { last: None, pool: twin::pool(request, places, edition)?, rest });
         };
         let (Some(found), Some(signatures)) = (found, &last.signatures) else { return Ok(nothing()) };
         let same_signature = found == signatures.in_release;
@@ -76,7 +75,7 @@ impl Known {
             return Ok(nothing());
         }
         let Since { pool, keyring } = since(places, edition, (&request.codename, &last))?;
-        let pool = by_twin(request, places, edition)?.or(pool);
+        let pool = twin::pool(request, places, edition)?.or(pool);
         let stanza = if unserved.is_empty() { old_stanza(request, places, edition, &last)? } else { None };
         let recorded = stage::recorded(&places.open.repository, &request.codename, last.commit)?;
         let patches = recorded.map(|(_, sheets)| patches(&sheets)).unwrap_or_default();
@@ -150,14 +149,6 @@ impl Known {
     }
 }
 
-/// Returns the pool files that the tree may lack, where it has the Release of a suite that offers the same as this edition.
-fn by_twin(request: &DistsRequest, places: &Places<'_>, edition: &Edition) -> Result<Option<BTreeSet<String>>, PublishError> {
-    match Twin::of(request, places, edition)? {
-        Some(twin) if twin.is_in(places)? => twin.pool(places, edition),
-        _ => Ok(None),
-    }
-}
-
 /// Returns the sources stanza that came with a Release, where that can be told.
 fn old_stanza(request: &DistsRequest, places: &Places<'_>, edition: &Edition, last: &Staged) -> Result<Option<String>, PublishError> {
     let Ok(old) = places.open.repository.snapshot(last.base(&request.codename)?) else { return Ok(None) };
@@ -165,5 +156,5 @@ fn old_stanza(request: &DistsRequest, places: &Places<'_>, edition: &Edition, la
     if (&archive.archive.url, &archive.target) != (&edition.archive.archive.url, &edition.archive.target) {
         return Ok(None);
     }
-    Ok(archive.suite(&request.codename).map(|suite| plan::stanza_of(request, suite, &keyring)))
+    Ok(archive.suite(&request.codename).map(|suite| stanza::stanza_of(request, suite, &keyring)))
 }

@@ -6,18 +6,22 @@
 //! `served.json`. A proof that comes later gets a commit of its own too. The branch moves by compare-and-swap: that is what keeps
 //! two publishers apart on every kind of published tree.
 
+mod proofs;
+mod recorded;
+mod write;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::formats::blocks::sheet::Sheet;
+pub use proofs::{first_proofs, proofs_when_served};
+pub use recorded::{Recorded, folded, recorded, with_earlier};
+pub use write::{keep_proofs, mark_served, stage};
+
 use crate::formats::release::{Release, ReleaseError};
-use crate::places::git::land::Edits;
 use crate::places::git::remote::RemoteError;
-use crate::places::git::{Author, GitError, Oid, Repository};
+use crate::places::git::{GitError, Oid, Repository};
 use crate::places::transparency::Proof;
-use crate::stories::archive::OpenArchive;
-use crate::stories::fold::{Digests, Fold, Folded, Last};
 use crate::words::archive::LogKind;
 use crate::words::date::Timestamp;
 use crate::words::digest::Sha256;
@@ -130,71 +134,6 @@ pub enum StageError {
     },
 }
 
-/// What a fold found out about the suite as a whole.
-const FOLDED: &str = "fold.json";
-
-/// The digests of file lists that records do not name.
-const LISTS: &str = "lists.json";
-
-/// The folder with a sheet for each index, at the index's path.
-const SHEETS: &str = "sheets";
-
-/// Returns what a fold starts from that follows this Release, or makes it again; `None` where nothing was recorded.
-///
-/// # Errors
-/// Git cannot be read, or a file is not as ddb leaves it.
-pub fn folded(repository: &Repository, codename: &Codename, staged: &Staged) -> Result<Option<Last>, StageError> {
-    let recorded = recorded(repository, codename, staged.commit)?.filter(|(record, _)| record.is_of(&staged.release));
-    let Some((record, sheets)) = recorded else { return Ok(None) };
-    let base = staged.base(codename)?;
-    let lists = match repository.snapshot(staged.commit)?.file(LISTS)? {
-        Some(bytes) => json(LISTS, &bytes, staged.commit, &branch(codename))?,
-        None => Digests::new(),
-    };
-    let (listed, commit) = (staged.parsed.files.clone(), Some(staged.commit));
-    Ok(Some(Last { base, codename: codename.clone(), record, sheets, listed, lists, commit, earlier: None, own: None }))
-}
-
-/// Adds the Release that Contents were made with, where that is an older one.
-///
-/// # Errors
-/// Git cannot be read, or a file is not as ddb leaves it.
-pub fn with_earlier(repository: &Repository, last: Last) -> Result<Last, StageError> {
-    let release = last.record.contents.as_ref().and_then(|contents| contents.release.as_ref()?.parse().ok());
-    // In a shallow clone it may be missing, and Contents are made from all file lists.
-    let Some(staged) = release.and_then(|release| read(repository, &last.codename, release).ok()) else { return Ok(last) };
-    let earlier = folded(repository, &last.codename, &staged)?.map(Box::new);
-    Ok(Last { earlier, ..last })
-}
-
-/// What a fold found out, and the sheet of each index by its plain path.
-pub type Recorded = (Folded, BTreeMap<String, Sheet>);
-
-/// Returns what is recorded of a fold at this commit of the branch; `None` where nothing is.
-///
-/// # Errors
-/// Git cannot be read, or a file is not as ddb leaves it.
-pub fn recorded(repository: &Repository, codename: &Codename, commit: Oid) -> Result<Option<Recorded>, StageError> {
-    let snapshot = repository.snapshot(commit)?;
-    let Some(bytes) = snapshot.file(FOLDED)? else { return Ok(None) };
-    let branch = branch(codename);
-    let record = json(FOLDED, &bytes, commit, &branch)?;
-    let mut sheets = BTreeMap::new();
-    let files = snapshot.files_below(SHEETS)?;
-    repository.hydrate(files.values().copied())?;
-    for (path, blob) in files {
-        let wrong = |fault: serde_json::Error| StageError::Content {
-            path: SHEETS,
-            commit,
-            branch: branch.clone(),
-            fault: format!("{path}: {fault}"),
-        };
-        let sheet = Sheet::parse(&repository.blob(blob, &path)?).map_err(wrong)?;
-        sheets.insert(path.trim_start_matches(SHEETS).trim_start_matches('/').to_owned(), sheet);
-    }
-    Ok(Some((record, sheets)))
-}
-
 /// Returns the branch's full name.
 pub fn branch(codename: &Codename) -> String {
     format!("refs/heads/ddb/releases/{codename}")
@@ -240,48 +179,6 @@ pub fn last_served(repository: &Repository, codename: &Codename) -> Result<Optio
     Ok(staged)
 }
 
-/// Returns the proofs that a served Release was served with. What came later is on the branch before it is in the published tree,
-/// so the branch does not tell whether it ever got there. None where a shallow clone ends too early to tell.
-///
-/// # Errors
-/// The branch is not as ddb leaves it.
-pub fn proofs_when_served(repository: &Repository, codename: &Codename, staged: &Staged) -> Result<Proofs, StageError> {
-    let (mut commit, mut proofs) = (staged.commit, staged.proofs.clone());
-    while let Some(parent) = repository.parent(commit)? {
-        // A Release is staged before it is served.
-        if repository.snapshot(parent)?.file("served.json")?.is_none() {
-            return Ok(proofs);
-        }
-        let earlier = read(repository, codename, parent)?;
-        if earlier.inputs.sequence != staged.inputs.sequence {
-            return Ok(proofs);
-        }
-        (commit, proofs) = (parent, earlier.proofs);
-    }
-    Ok(Proofs::new())
-}
-
-/// Returns the first proof of each kind that was ever kept of the Release at a commit: what the history by checksum has for ever,
-/// also where a log that counts now gave another one since. A shallow clone that ends too early has the first that it knows.
-///
-/// # Errors
-/// Git cannot be read.
-pub fn first_proofs(repository: &Repository, commit: Oid) -> Result<Proofs, GitError> {
-    let release = repository.snapshot(commit)?.file("Release")?;
-    let (mut next, mut first) = (Some(commit), Proofs::new());
-    while let Some(commit) = next {
-        let Ok(snapshot) = repository.snapshot(commit) else { break };
-        if snapshot.file("Release")? != release {
-            break;
-        }
-        for kind in LogKind::ALL {
-            first.extend(snapshot.file(kind.file())?.map(|proof| (kind, proof)));
-        }
-        next = repository.parent(commit)?;
-    }
-    Ok(first)
-}
-
 /// Returns the Release at a commit of the branch.
 ///
 /// # Errors
@@ -312,133 +209,6 @@ fn missing(path: &'static str, commit: Oid, branch: &str) -> StageError {
 
 fn json<T: serde::de::DeserializeOwned>(path: &'static str, bytes: &[u8], commit: Oid, branch: &str) -> Result<T, StageError> {
     serde_json::from_slice(bytes).map_err(|fault| StageError::Content { path, commit, branch: branch.to_owned(), fault: fault.to_string() })
-}
-
-fn to_json(value: &impl Serialize) -> Option<Vec<u8>> {
-    // These are plain structs of strings and numbers: they always have a JSON form.
-    let mut bytes = serde_json::to_vec_pretty(value).unwrap_or_default();
-    bytes.push(b'\n');
-    Some(bytes)
-}
-
-/// Puts a Release on the branch after the one given; `None` where another publisher was faster.
-///
-/// The base is the commit's second parent, so that Git keeps it as long as the Release, whatever becomes of other branches.
-///
-/// # Errors
-/// Git failed.
-pub fn stage(
-    open: &OpenArchive,
-    codename: &Codename,
-    after: Option<&Staged>,
-    release: &[u8],
-    inputs: &Inputs,
-    fold: &Fold,
-    author: &Author,
-) -> Result<Option<Oid>, StageError> {
-    let mut edits = Edits::from([("Release".to_owned(), Some(release.to_vec())), ("inputs.json".to_owned(), to_json(inputs))]);
-    let record = Folded { release: Sha256::of(release), ..fold.record.clone() };
-    edits.insert(FOLDED.to_owned(), to_json(&record));
-    let lists = (!fold.lists.is_empty()).then(|| to_json(&fold.lists)).flatten();
-    let had_lists = after.map(|after| open.repository.snapshot(after.commit)?.file(LISTS)).transpose()?.flatten().is_some();
-    if lists.is_some() || had_lists {
-        edits.insert(LISTS.to_owned(), lists);
-    }
-    if let Some(after) = after {
-        let old = open.repository.snapshot(after.commit)?.files_below(SHEETS)?;
-        edits.extend(old.into_keys().map(|path| (path, None)));
-    }
-    edits.extend(fold.sheets.iter().map(|(path, sheet)| (format!("{SHEETS}/{path}"), Some(sheet.text().into_bytes()))));
-    if after.is_some_and(|staged| staged.signatures.is_some()) {
-        for path in ["InRelease", "Release.gpg", "served.json"] {
-            edits.insert(path.to_owned(), None);
-        }
-    }
-    edits.extend(after.iter().flat_map(|staged| staged.proofs.keys()).map(|kind| (kind.file().to_owned(), None)));
-    let message = format!(
-        "Stage Release {} of {codename}.\n\nDdb-Base: {}\nDdb-Release: sha256:{}\n",
-        inputs.sequence,
-        inputs.base,
-        Sha256::of(release)
-    );
-    let base = inputs.base.parse().ok();
-    append(open, codename, after.map(|staged| staged.commit), base, &edits, &message, author)
-}
-
-/// Marks a staged Release as served with these proofs and no others; `None` where the branch moved meanwhile.
-///
-/// # Errors
-/// Git failed.
-pub fn mark_served(
-    open: &OpenArchive,
-    codename: &Codename,
-    staged: Oid,
-    sequence: u64,
-    signatures: &Signatures,
-    proofs: &Proofs,
-    author: &Author,
-) -> Result<Option<Oid>, StageError> {
-    let mut edits = with_proofs(proofs);
-    let snapshot = open.repository.snapshot(staged)?;
-    // One that was kept, and is not given to clients any more: its log is off now, or it does not hold.
-    for kind in LogKind::ALL.into_iter().filter(|kind| !proofs.contains_key(kind)) {
-        if snapshot.file(kind.file())?.is_some() {
-            edits.insert(kind.file().to_owned(), None);
-        }
-    }
-    edits.extend(with_signatures(signatures));
-    append(open, codename, Some(staged), None, &edits, &format!("Serve Release {sequence} of {codename}.\n"), author)
-}
-
-/// Keeps proofs of a Release, with the signatures that they are stapled to where it was served before; `None` where the branch moved
-/// meanwhile.
-///
-/// # Errors
-/// Git failed.
-pub fn keep_proofs(
-    open: &OpenArchive,
-    codename: &Codename,
-    staged: &Staged,
-    signatures: Option<&Signatures>,
-    proofs: &Proofs,
-    author: &Author,
-) -> Result<Option<Oid>, StageError> {
-    let mut edits = with_proofs(proofs);
-    edits.extend(signatures.into_iter().flat_map(with_signatures));
-    let logs: Vec<&str> = proofs.keys().map(|kind| kind.name()).collect();
-    let message = format!("Keep the proofs of Release {} of {codename}.\n\nDdb-Logs: {}\n", staged.inputs.sequence, logs.join(", "));
-    append(open, codename, Some(staged.commit), None, &edits, &message, author)
-}
-
-fn with_proofs(proofs: &Proofs) -> Edits {
-    proofs.iter().map(|(kind, proof)| (kind.file().to_owned(), Some(proof.clone()))).collect()
-}
-
-fn with_signatures(signatures: &Signatures) -> [(String, Option<Vec<u8>>); 3] {
-    [
-        ("InRelease".to_owned(), Some(signatures.in_release.clone())),
-        ("Release.gpg".to_owned(), Some(signatures.detached.clone())),
-        ("served.json".to_owned(), to_json(&signatures.served)),
-    ]
-}
-
-fn append(
-    open: &OpenArchive,
-    codename: &Codename,
-    tip: Option<Oid>,
-    base: Option<Oid>,
-    edits: &Edits,
-    message: &str,
-    author: &Author,
-) -> Result<Option<Oid>, StageError> {
-    let first = match tip {
-        Some(tip) => tip,
-        None => open.repository.commit(None, &Edits::new(), &format!("Begin the Releases of {codename}.\n"), author)?,
-    };
-    let parents: Vec<Oid> = std::iter::once(first).chain(base).collect();
-    let commit = open.repository.commit_with(&parents, edits, message, author)?;
-    let moved = open.repository.swap(open.remote.as_ref(), &branch(codename), tip, commit, "ddb-publish dists")?;
-    Ok(moved.then_some(commit))
 }
 
 #[cfg(test)]

@@ -10,15 +10,24 @@ use crate::places::git::Oid;
 use crate::words::digest::ObjectId;
 use crate::words::name::Codename;
 
+/// Returns the pool files of this edition that the tree may lack or have with other bytes, where it has the Release of a twin; `None`
+/// where it has none, or that is not known of any.
+pub(super) fn pool(request: &DistsRequest, places: &Places<'_>, edition: &Edition) -> Result<Option<BTreeSet<String>>, PublishError> {
+    match Twin::of(request, places, edition)? {
+        Some(twin) if twin.is_in(places)? => Ok(since(places, edition, (&twin.codename, &twin.staged))?.pool),
+        _ => Ok(None),
+    }
+}
+
 /// Another suite, and its last served Release, which offers exactly what this one is to offer.
-pub(super) struct Twin {
+struct Twin {
     codename: Codename,
     staged: Staged,
 }
 
 impl Twin {
     /// Finds one by comparing trees in Git; none where this suite's own last served Release says as much.
-    pub(super) fn of(request: &DistsRequest, places: &Places<'_>, edition: &Edition) -> Result<Option<Self>, PublishError> {
+    fn of(request: &DistsRequest, places: &Places<'_>, edition: &Edition) -> Result<Option<Self>, PublishError> {
         let repository = &places.open.repository;
         let Some(records) = repository.snapshot(edition.base)?.suite_tree(&request.codename)? else { return Ok(None) };
         let served = |codename: &Codename| -> Result<Option<Staged>, PublishError> {
@@ -39,15 +48,9 @@ impl Twin {
     }
 
     /// Tells whether the tree has this Release, by its InRelease, which is written last.
-    pub(super) fn is_in(&self, places: &Places<'_>) -> Result<bool, PublishError> {
+    fn is_in(&self, places: &Places<'_>) -> Result<bool, PublishError> {
         let Some(signatures) = &self.staged.signatures else { return Ok(false) };
         let pointer = Pointer { oid: ObjectId::of(&signatures.in_release), size: signatures.in_release.len() as u64 };
         Ok(places.target.holds(&format!("dists/{}/InRelease", self.codename), &pointer)?)
-    }
-
-    /// Returns the pool files of this edition that the tree may lack or have with other bytes although it has that Release;
-    /// `None` where that is not known of any.
-    pub(super) fn pool(&self, places: &Places<'_>, edition: &Edition) -> Result<Option<BTreeSet<String>>, PublishError> {
-        Ok(since(places, edition, (&self.codename, &self.staged))?.pool)
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::formats::http::conditional::{Asked, Offered, Part, http_date, part};
+use crate::formats::http::conditional::{Offered, Part, http_date, part};
 use crate::formats::pool::pointer::Pointer;
 use crate::formats::web::Presentation;
 use crate::places::http::{Answer, Content, Request, refusal};
@@ -56,13 +56,7 @@ pub(super) fn answer(request: &Request, found: Found, objects: &Objects<'_>) -> 
         Source::Object(pointer) => (pointer.oid, pointer.size),
     };
     let etag = format!("\"{digest}\"");
-    let asked = Asked {
-        if_none_match: request.field("if-none-match"),
-        if_modified_since: request.field("if-modified-since"),
-        if_range: request.field("if-range"),
-        range: request.field("range"),
-    };
-    let part = part(&asked, &Offered { etag: &etag, modified, size });
+    let part = part(&request.asked(), &Offered { etag: &etag, modified, size });
     let mut fields = vec![
         ("etag", etag),
         ("last-modified", http_date(modified)),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use super::{Refused, page};
-use crate::formats::http::conditional::{Asked, Offered, Part, http_date, part};
+use crate::formats::http::conditional::{Offered, Part, http_date, part};
 use crate::formats::http::path::RequestPath;
 use crate::formats::release::Release;
 use crate::formats::web::presentation;
@@ -88,13 +88,7 @@ impl Tree {
             }
             Entry::Key(_, head) => (head.size, head.modified, format!("\"{}\"", head.etag)),
         };
-        let asked = Asked {
-            if_none_match: request.field("if-none-match"),
-            if_modified_since: request.field("if-modified-since"),
-            if_range: request.field("if-range"),
-            range: request.field("range"),
-        };
-        let part = part(&asked, &Offered { etag: &etag, modified, size });
+        let part = part(&request.asked(), &Offered { etag: &etag, modified, size });
         let shown = presentation(&name);
         let mut fields = vec![
             ("etag", etag),

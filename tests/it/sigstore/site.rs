@@ -2,7 +2,6 @@
 //!
 //! Building the three takes minutes, so they are there with DDB_SLOW=1, or where an earlier such run has left them.
 
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -12,7 +11,7 @@ use ddb::formats::sigstore::trusted_root::TrustedRoot;
 use ddb::places::credentials::Secret;
 use ddb::places::transparency::sigstore::{IdentityToken, Secrets, Services, SigstoreLog};
 
-use crate::ports::port;
+use crate::ports::{port, wait_for};
 use crate::sandbox::{Run, Sandbox, cache};
 
 /// The address that logs of tests say to have; they are asked at others.
@@ -29,15 +28,6 @@ fn program(name: &str) -> String {
 
 fn ports<const COUNT: usize>() -> [u16; COUNT] {
     std::array::from_fn(|_| port())
-}
-
-fn wait_for(port: u16, child: &mut Child) {
-    let until = Instant::now() + Duration::from_secs(90);
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(child.try_wait().unwrap().is_none(), "a server of Sigstore ended when it was started");
-        assert!(Instant::now() < until, "a server of Sigstore does not listen");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// A log, which keeps its tree in a folder of the sandbox; killed when the test ends.

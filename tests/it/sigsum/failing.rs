@@ -1,13 +1,12 @@
 //! Logs and witnesses that fail: what a required one stops, what best effort goes on without, and how the next run ends it.
 
-use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::Instant;
 
 use ddb::formats::staple::stapled;
 use ddb::words::archive::LogKind;
 
-use super::site::{Log, configure, give_key, key_hash, program, sigsum_verify, submit_key};
+use super::site::{Log, configure, give_key, key_hash, sigsum_verify, submit_key};
 use super::{POLICY, read, with_log, with_package};
 use crate::sandbox::{Run, Sandbox};
 
@@ -338,38 +337,4 @@ fn a_bad_policy_or_key_in_the_repository_is_named() {
     sandbox.git(&["rm", "-q", "keys/sigsum.policy"]).ok();
     sandbox.git(&["commit", "-q", "-m", "Remove the policy"]).ok();
     sandbox.dists(&[]).exits(4).says("keys/sigsum.policy: it is missing in commit");
-}
-
-#[test]
-fn a_token_for_the_domain_is_sent_as_sigsum_token_makes_it() {
-    let mut sandbox = with_package();
-    let keeper = Sandbox::new();
-    let log = Log::new(&keeper, "log");
-    submit_key(&sandbox, "domain");
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let lines = log.lines().replace(&log.url(), &format!("http://{}", listener.local_addr().unwrap()));
-    with_log(&mut sandbox, &format!("{lines}quorum none\n"), "timeout = \"5s\"\ntoken-domain = \"deb.example.org\"\n");
-    // Answers every request with a refusal and keeps what was asked.
-    let (send, receive) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let mut bytes = vec![0; 64 << 10];
-            let length = stream.read(&mut bytes).unwrap_or_default();
-            let _ = send.send(String::from_utf8_lossy(&bytes[..length]).into_owned());
-            let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno");
-        }
-    });
-    let log_key = keeper.path("sigsum/log/log.pub").display().to_string();
-    let path = |name: &str| sandbox.path(name).display().to_string();
-    let made = sandbox.run(&program("sigsum-token"), &["create", "-k", &path("domain"), "-l", &log_key, "-d", "deb.example.org"]).ok().out;
-    let made = made.trim().split_once(": ").map_or(made.trim().to_owned(), |(_, value)| value.to_owned());
-    let key = std::fs::read_to_string(sandbox.path("domain")).unwrap();
-    for (variable, value) in [("DDB_SIGSUM_TOKEN_KEY", key), ("DDB_SIGSUM_TOKEN", made.clone())] {
-        sandbox.environment.insert(variable.to_owned(), value);
-        sandbox.dists(&[]).exits(13).says("refuses it: status 403: no");
-        let request = receive.recv().unwrap();
-        let header = request.lines().find(|line| line.to_lowercase().starts_with("sigsum-token: ")).unwrap_or_else(|| panic!("{request}"));
-        assert_eq!(header.split_once(": ").unwrap().1, made);
-        sandbox.environment.remove(variable);
-    }
 }

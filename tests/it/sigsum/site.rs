@@ -1,25 +1,14 @@
 //! Real Sigsum logs and witnesses of a test, at free ports, started and stopped as the test wants.
 
-use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
-use crate::ports::port;
+use crate::ports::{port, wait_for};
 use crate::sandbox::{Run, Sandbox, cache};
 
 /// A program of Sigsum.
 pub fn program(name: &str) -> String {
     cache("sigsum/bin").join(name).display().to_string()
-}
-
-fn wait_for(port: u16, child: &mut Child) {
-    let until = Instant::now() + Duration::from_secs(60);
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(child.try_wait().unwrap().is_none(), "a program of Sigsum ended when it was started");
-        assert!(Instant::now() < until, "a program of Sigsum does not listen");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// A log with one witness of its own; both are killed when the test ends.

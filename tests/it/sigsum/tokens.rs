@@ -34,23 +34,45 @@ fn sent(requests: &Receiver<String>) -> Vec<String> {
     requests.try_iter().map(|request| field(request).unwrap_or_default()).collect()
 }
 
+/// The token of the key `domain` that sigsum-token makes for a log.
+fn token(sandbox: &Sandbox, keeper: &Sandbox, log: &str) -> String {
+    let domain = sandbox.path("domain").display().to_string();
+    let key = keeper.path(format!("sigsum/{log}/log.pub")).display().to_string();
+    let made = sandbox.run(&program("sigsum-token"), &["create", "-k", &domain, "-l", &key, "-d", "deb.example.org"]).ok().out;
+    made.trim().split_once(": ").map_or(made.trim(), |(_, value)| value).to_owned()
+}
+
+#[test]
+fn a_token_for_the_domain_is_sent_as_sigsum_token_makes_it() {
+    let mut sandbox = with_package();
+    let keeper = Sandbox::new();
+    let log = Log::new(&keeper, "log");
+    submit_key(&sandbox, "domain");
+    let (url, requests) = refusing();
+    let lines = log.lines().replace(&log.url(), &url);
+    with_log(&mut sandbox, &format!("{lines}quorum none\n"), "timeout = \"5s\"\ntoken-domain = \"deb.example.org\"\n");
+    let made = token(&sandbox, &keeper, "log");
+    let key = std::fs::read_to_string(sandbox.path("domain")).unwrap();
+    for (variable, value) in [("DDB_SIGSUM_TOKEN_KEY", key), ("DDB_SIGSUM_TOKEN", made.clone())] {
+        sandbox.environment.insert(variable.to_owned(), value);
+        sandbox.dists(&[]).exits(13).says("refuses it: status 403: no");
+        assert_eq!(sent(&requests), [made.as_str()]);
+        sandbox.environment.remove(variable);
+    }
+}
+
 #[test]
 fn each_log_of_a_policy_gets_its_own_token_and_no_other() {
     let mut sandbox = with_package();
     let keeper = Sandbox::new();
     submit_key(&sandbox, "domain");
-    let path = |name: &str| sandbox.path(name).display().to_string();
     let mut servers = BTreeMap::new();
     let mut policy = String::new();
     for name in ["one", "two"] {
         let log = Log::new(&keeper, name);
         let (url, requests) = refusing();
         policy.push_str(&log.lines().replace(&log.url(), &url));
-        let key = keeper.path(format!("sigsum/{name}/log.pub")).display().to_string();
-        let made = ["create", "-k", &path("domain"), "-l", &key, "-d", "deb.example.org"];
-        let made = sandbox.run(&program("sigsum-token"), &made).ok().out.trim().to_owned();
-        let made = made.split_once(": ").map_or(made.clone(), |(_, value)| value.to_owned());
-        servers.insert(name, (url, requests, made));
+        servers.insert(name, (url, requests, token(&sandbox, &keeper, name)));
     }
     let (one, two) = (servers["one"].2.clone(), servers["two"].2.clone());
     assert_ne!(one, two, "a token is over the key of a log");

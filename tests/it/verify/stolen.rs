@@ -21,6 +21,20 @@ fn read(sandbox: &Sandbox, path: &str) -> Vec<u8> {
     std::fs::read(sandbox.path(path)).unwrap_or_else(|fault| panic!("{path}: {fault}"))
 }
 
+/// Another archive of the same Origin with an OpenPGP key of its own, in the same log; its submitter may be that of this one.
+fn another(version: &str, policy: &str, submitter: Option<&Sandbox>) -> Sandbox {
+    let mut other = Sandbox::with_archive();
+    for (own, file) in submitter.into_iter().flat_map(|own| [(own, "submit"), (own, "submit.pub")]) {
+        std::fs::copy(own.path(file), other.path(file)).unwrap();
+    }
+    other.deb("out", "plain", version, "amd64", "");
+    other.commit("out", &[]).ok();
+    configure(&other, policy, "");
+    give_key(&mut other);
+    other.dists(&[]).ok();
+    other
+}
+
 /// A log of its own for a test, and its policy.
 fn witnessed(keeper: &Sandbox) -> (Log<'_>, String) {
     let log = Log::start(keeper, "log");
@@ -52,15 +66,7 @@ fn a_stolen_log_key_without_the_openpgp_key_convinces_nobody() {
     let sandbox = logged(&policy);
     let onlookers = Onlookers::of(&sandbox, &policy);
     // The thief's archive has the same Origin, a key of its own, and a good proof by the stolen key.
-    let mut thief = Sandbox::with_archive();
-    for file in ["submit", "submit.pub"] {
-        std::fs::copy(sandbox.path(file), thief.path(file)).unwrap();
-    }
-    thief.deb("out", "plain", "6.6-6", "amd64", "");
-    thief.commit("out", &[]).ok();
-    configure(&thief, &policy, "");
-    give_key(&mut thief);
-    thief.dists(&[]).ok();
+    let thief = another("6.6-6", &policy, Some(&sandbox));
     assert_eq!(log.size(), 2);
     // The hook is content with the proof; apt goes on to gpgv, which is not.
     assert_eq!(onlookers.look(&Server::of(&thief.public())), Seen::refused(20, 0));
@@ -98,17 +104,7 @@ fn a_proof_of_another_archive_or_its_whole_release_is_none_of_this_one() {
     stolen(&sandbox, "stolen", false);
     let victim = Server::of(&sandbox.path("stolen/public"));
     for same_submitter in [false, true] {
-        let mut other = Sandbox::with_archive();
-        if same_submitter {
-            for file in ["submit", "submit.pub"] {
-                std::fs::copy(sandbox.path(file), other.path(file)).unwrap();
-            }
-        }
-        other.deb("out", "plain", "2.0-1", "amd64", "");
-        other.commit("out", &[]).ok();
-        configure(&other, &policy, "");
-        give_key(&mut other);
-        other.dists(&[]).ok();
+        let other = another("2.0-1", &policy, same_submitter.then_some(&sandbox));
         // What is in the log is the other archive's Release, and the stolen one stays in none.
         staple_to(&sandbox, "stolen/public", &std::fs::read(other.public().join("dists/trixie/Release.proof")).unwrap());
         assert_eq!(onlookers.look(&victim), Seen::offered("6.6-6", 23, 23));

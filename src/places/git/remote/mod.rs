@@ -4,95 +4,26 @@
 //! clones are Git's own. A push names the commit that each branch must be at; the server moves all of them or none. What the
 //! server says is told apart by `answer`.
 
+mod address;
 mod answer;
 mod clone;
+mod command;
+mod error;
 mod folder;
 mod probe;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use address::without_secrets;
 pub use answer::Pushed;
 pub use clone::{Depth, discard_clone, is_address, managed_clone};
+pub use error::RemoteError;
 pub use probe::{Fetched, Trial, version_of};
 
 use super::{GitError, Oid, Repository};
-
-/// Why a remote cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum RemoteError {
-    /// The `git` program does not run.
-    #[error("cannot run git; install it (`apt-get install git`)")]
-    Program(#[source] std::io::Error),
-    /// The server wants a credential and there is none.
-    #[error("{url} wants a credential and there is none; set DDB_GIT_TOKEN, or configure a credential helper")]
-    NoCredential {
-        /// The remote, without user name and password.
-        url: String,
-    },
-    /// The server does not let this credential do that.
-    #[error(
-        "{url} refuses access: {said}; check DDB_GIT_TOKEN (expired, or without the right to write to the repository?) or the credential helper"
-    )]
-    Denied {
-        /// The remote.
-        url: String,
-        /// The words of Git and the server.
-        said: String,
-    },
-    /// The server refuses the push for a reason of its own: a hook, a protected branch.
-    #[error("{url} refuses to move {reference}: {said}{remedy}")]
-    Rejected {
-        /// The remote.
-        url: String,
-        /// The branch's full name.
-        reference: String,
-        /// The server's own words.
-        said: String,
-        /// What to do, where that is known.
-        remedy: &'static str,
-    },
-    /// Anything else, such as a server that does not answer.
-    #[error("git cannot {operation} {url}: {said}")]
-    Failed {
-        /// What was tried.
-        operation: &'static str,
-        /// The remote.
-        url: String,
-        /// The words of Git and the server.
-        said: String,
-    },
-    /// This repository's branch and the remote's have both moved on.
-    #[error("{reference} of this repository and of {url} have diverged; `git pull --rebase` or `git reset` this one first")]
-    Diverged {
-        /// The branch's full name.
-        reference: String,
-        /// The remote.
-        url: String,
-    },
-    /// The remote does not have any more what it had before on a branch that only grows.
-    #[error(
-        "{reference} of {url} was rewritten: it is at {now}, which does not contain {seen} that was seen there before; ask who did that. If it is meant to be so, remove {}",
-        clone.display()
-    )]
-    Rewritten {
-        /// The branch's full name.
-        reference: String,
-        /// The remote.
-        url: String,
-        /// Where it was.
-        seen: Oid,
-        /// Where it is.
-        now: Oid,
-        /// The clone that remembers.
-        clone: PathBuf,
-    },
-    /// The repository itself failed.
-    #[error(transparent)]
-    Git(#[from] GitError),
-}
+use command::{Said, git_command, push_arguments, run};
 
 /// A move of one branch: from a commit (or nothing) to a commit (or nothing).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,10 +56,6 @@ const TRIES: u32 = 4;
 
 /// How many seconds a web server may say nothing at all. Git's own send a sign of life every five seconds while they work.
 const SILENCE: &str = "120";
-
-/// The variable that holds a token. Git's child processes inherit it; it never stands in an argument.
-const TOKEN_HELPER: &str =
-    "!f() { test \"$1\" = get && test -n \"$DDB_GIT_TOKEN\" && echo username=oauth2 && echo \"password=$DDB_GIT_TOKEN\"; }; f";
 
 impl Remote {
     /// Returns the remote of a branch: that of Git's configuration for the branch, else `origin`, else `None`.
@@ -391,27 +318,6 @@ impl Remote {
     }
 }
 
-impl RemoteError {
-    /// Tells whether the server refuses what is no fast-forward, and would take that.
-    pub fn wants_fast_forward(&self) -> bool {
-        matches!(self, Self::Rejected { said, .. } if answer::forbids_force(said))
-    }
-
-    /// Tells whether it may be this repository that is broken or locked, not the remote.
-    pub fn may_be_of_clone(&self) -> bool {
-        match self {
-            Self::Git(_) => true,
-            Self::Failed { said, .. } => !answer::is_passing(said),
-            _ => false,
-        }
-    }
-
-    /// Tells whether the server refuses because of who pushes, not because of what.
-    pub fn lacks_right(&self) -> bool {
-        matches!(self, Self::Rejected { said, .. } if answer::is_protected(said) && !answer::forbids_force(said))
-    }
-}
-
 impl Repository {
     /// Moves a branch by compare-and-swap where its commit point is: on the remote, and then here too; or only here.
     ///
@@ -446,85 +352,6 @@ impl Repository {
             return Ok(false);
         }
         self.git().graph_descendant_of(commit, ancestor).map_err(super::failed(format!("compare {ancestor} with {commit}")))
-    }
-}
-
-/// What `git` said.
-struct Said {
-    ok: bool,
-    out: String,
-    err: String,
-}
-
-fn push_arguments(name: &str, moves: &[Move], options: &[String], atomic: bool) -> Vec<String> {
-    let mut arguments: Vec<String> =
-        ["push", "--porcelain", "--no-verify", "--quiet", "--no-follow-tags", "--no-recurse-submodules"].map(str::to_owned).to_vec();
-    arguments.extend(atomic.then(|| "--atomic".to_owned()));
-    arguments.extend(options.iter().map(|option| format!("--push-option={option}")));
-    let hex = |oid: &Option<Oid>| oid.map(|oid| oid.to_string()).unwrap_or_default();
-    arguments.extend(moves.iter().map(|one| format!("--force-with-lease={}:{}", one.reference, hex(&one.old))));
-    arguments.push(name.to_owned());
-    arguments.extend(moves.iter().map(|one| format!("{}:{}", hex(&one.new), one.reference)));
-    arguments
-}
-
-/// Returns `git` for this repository: it asks nobody, speaks English and sends the token only to the remote's own host.
-fn git_command(root: &Path, git_dir: &Path, address: &str) -> Command {
-    let mut command = super::program::git();
-    // Relative addresses start from here; a relative name of the repository does too, and is made whole.
-    command.current_dir(root).arg("--git-dir").arg(std::path::absolute(git_dir).unwrap_or_else(|_| git_dir.to_owned()));
-    // Objects stay in the packs that they came in: writing each to a file of its own costs ten times as much.
-    // Objects are asked for by name, which the older protocols do not allow.
-    let settings = ["gc.auto=0", "maintenance.auto=false", "fetch.unpackLimit=1", "push.negotiate=false", "core.hooksPath=/dev/null"];
-    for setting in settings.into_iter().chain(["protocol.version=2"]) {
-        command.args(["-c", setting]);
-    }
-    if let Some(host) = web_host(address) {
-        command.args(["-c", &format!("credential.{host}.helper={TOKEN_HELPER}")]);
-    }
-    command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").env("GIT_PROTOCOL", "version=2");
-    command
-}
-
-fn run(command: &mut Command, input: Option<&[u8]>) -> Result<Said, RemoteError> {
-    use std::io::Write as _;
-    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() }).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(RemoteError::Program)?;
-    if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
-        // A git that ends before it has read everything says why on standard error.
-        let _ = stdin.write_all(input);
-    }
-    let output = child.wait_with_output().map_err(RemoteError::Program)?;
-    Ok(Said {
-        ok: output.status.success(),
-        out: String::from_utf8_lossy(&output.stdout).into_owned(),
-        err: String::from_utf8_lossy(&output.stderr).into_owned(),
-    })
-}
-
-/// Returns scheme and host of a web address, without user name and password.
-fn web_host(address: &str) -> Option<String> {
-    let (scheme, rest) =
-        address.split_once("://").filter(|(scheme, _)| ["http", "https"].iter().any(|web| web.eq_ignore_ascii_case(scheme)))?;
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    Some(format!("{scheme}://{}", authority.rsplit_once('@').map_or(authority, |(_, host)| host)))
-}
-
-/// Returns an address without user name, password and query.
-pub(crate) fn without_secrets(address: &str) -> String {
-    match (web_host(address), address.split_once("://")) {
-        (Some(host), Some((_, rest))) => {
-            let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default();
-            format!("{host}{}", path.split(['?', '#']).next().unwrap_or_default())
-        }
-        (None, Some((scheme, rest))) => match rest.split_at_checked(rest.find('/').unwrap_or(rest.len())) {
-            Some((authority, path)) if authority.contains('@') => {
-                let (user, host) = authority.rsplit_once('@').unwrap_or_default();
-                format!("{scheme}://{}@{host}{path}", user.split(':').next().unwrap_or_default())
-            }
-            _ => address.to_owned(),
-        },
-        _ => address.to_owned(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What needs no server: addresses, and the sentences of git and forges.
 
+use super::address::web_host;
 use super::*;
 
 #[test]

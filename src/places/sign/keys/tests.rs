@@ -1,5 +1,6 @@
 //! Keys made here, by gpg and in every form that a CI variable may have.
 
+use super::super::certificate::Refusal;
 use super::super::gnupg::{Gpg, NOW, clock, run};
 use super::super::openpgp::OpenPgpSigner;
 use super::super::{SignedRelease, contract, secret_file, verify_release};

@@ -4,6 +4,8 @@
 //! or fetched from the address that it names. Nothing of the server's answers is believed: bytes are hashed before they are
 //! sent and while they come, and after an upload the server is asked for the object. The API can neither list nor remove.
 
+mod authorization;
+mod batch;
 mod download;
 pub mod http;
 #[cfg(test)]
@@ -14,24 +16,22 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use base64::Engine as _;
 use ureq::http::{Method, Response};
 
 use self::download::Download;
 use self::http::{Ask, Client, Fault, Patience, Payload, same_origin};
 use super::{Intent, Listing, ObjectStore, Put, Source, StoreError};
-use crate::formats::git_lfs::batch::{
-    Action, AnsweredObject, BatchAnswer, BatchError, BatchRequest, MEDIA_TYPE, MOST_OBJECTS, ObjectError, Operation, one_line,
-};
+use crate::formats::git_lfs::batch::{Action, AnsweredObject, MEDIA_TYPE, MOST_OBJECTS, Operation, one_line};
 use crate::formats::pool::pointer::Pointer;
 use crate::places::credentials::Secret;
 use crate::places::digest_of;
-use crate::places::git::credential::{self, Credential};
 use crate::places::requests::Requests;
 use crate::words::date::Timestamp;
 use crate::words::digest::ObjectId;
+use authorization::{Authorization, basic, header};
+use batch::Fresh;
 
 /// Tells the size of objects that nobody has named by a pointer yet: servers want to know it.
 pub type Sizes = Box<dyn Fn() -> BTreeMap<ObjectId, u64> + Send + Sync>;
@@ -63,33 +63,6 @@ struct Inner {
     known: Mutex<BTreeMap<ObjectId, u64>>,
     answers: Mutex<BTreeMap<(Operation, ObjectId), Fresh>>,
 }
-
-/// An answer of the server that may be used for a while.
-#[derive(Clone)]
-struct Fresh {
-    object: AnsweredObject,
-    until: Instant,
-}
-
-/// Who we are for the API.
-#[derive(Clone, Default)]
-enum Authorization {
-    /// Nobody was asked yet.
-    #[default]
-    Unasked,
-    /// A header, from the environment.
-    Given(Secret),
-    /// A header, from a credential helper.
-    Filled(Secret),
-    /// Nobody knows.
-    Nobody,
-}
-
-/// How long an answer is used that does not say how long it may be.
-const FRESH: i64 = 300;
-
-/// How many answers are kept before all are forgotten: what is forgotten is asked again.
-const MOST_ANSWERS: usize = 10_000;
 
 impl LfsStore {
     /// Returns the store; nothing is asked yet.
@@ -205,122 +178,6 @@ impl Inner {
 
     fn forget(&self, operation: Operation, oid: &ObjectId) {
         lock(&self.answers).remove(&(operation, *oid));
-    }
-
-    /// Returns what the server says about an object, from an earlier answer where that may still be used.
-    fn ask(&self, operation: Operation, pointer: &Pointer) -> Result<AnsweredObject, Fault> {
-        let fresh = lock(&self.answers).get(&(operation, pointer.oid)).filter(|fresh| fresh.until > Instant::now()).cloned();
-        if let Some(fresh) = fresh {
-            return Ok(fresh.object);
-        }
-        let answers = self.batch(operation, std::slice::from_ref(pointer))?;
-        answers.into_iter().next().ok_or_else(|| self.odd(BatchError::Silent(pointer.oid)))
-    }
-
-    /// Asks about up to 100 objects. Some servers answer with an error for the whole where all objects have the same one.
-    fn batch(&self, operation: Operation, pointers: &[Pointer]) -> Result<Vec<AnsweredObject>, Fault> {
-        match self.batch_once(operation, pointers) {
-            Err(Fault::Status { status: 404, .. }) if operation == Operation::Download => {
-                // Either there is no such repository (for us), or none of these objects: whoever can be asked for an upload exists.
-                let answers = self.batch_once(Operation::Upload, pointers).map_err(|fault| fault.with_hint(NO_REPOSITORY))?;
-                Ok(answers.into_iter().map(|object| without(object, 404)).collect())
-            }
-            Err(Fault::Status { status: 404, host, said }) => Err(Fault::Status { status: 404, host, said }.with_hint(NO_REPOSITORY)),
-            Err(Fault::Status { status: 422, .. }) => {
-                let silent = |pointer: &Pointer| AnsweredObject {
-                    oid: pointer.oid.to_hex(),
-                    size: pointer.size,
-                    authenticated: None,
-                    actions: None,
-                    error: None,
-                };
-                Ok(pointers.iter().map(|pointer| without(silent(pointer), 422)).collect())
-            }
-            answers => answers,
-        }
-    }
-
-    fn batch_once(&self, operation: Operation, pointers: &[Pointer]) -> Result<Vec<AnsweredObject>, Fault> {
-        let url = format!("{}/objects/batch", self.options.url);
-        let question = BatchRequest::new(operation, pointers).to_json();
-        let mut asked = self.authorization(false);
-        loop {
-            let own_headers = header(&asked).map(|secret| ("Authorization".to_owned(), secret.expose().to_owned()));
-            let ask = Ask {
-                method: Method::POST,
-                url: &url,
-                headers: media_type(),
-                own_headers: own_headers.into_iter().collect(),
-                payload: Payload::Text(&question),
-            };
-            let answer = self.client.send(&ask)?;
-            match (answer.status().as_u16(), &asked) {
-                (200..=299, _) => {
-                    let bytes = self.client.read(&url, answer)?;
-                    let objects = BatchAnswer::read(&bytes, pointers).map_err(|fault| self.odd(fault))?;
-                    self.keep(operation, pointers, &objects);
-                    return Ok(objects);
-                }
-                (401, Authorization::Unasked) => asked = self.authorization(true),
-                (401, _) => return Err(self.unauthorized(&asked)),
-                _ => return Err(self.client.refusal(&url, answer)),
-            }
-        }
-    }
-
-    fn odd(&self, reason: BatchError) -> Fault {
-        Fault::Answer { host: http::host_of(&self.options.url), reason }
-    }
-
-    fn keep(&self, operation: Operation, pointers: &[Pointer], objects: &[AnsweredObject]) {
-        let now = Instant::now();
-        let mut answers = lock(&self.answers);
-        if answers.len() > MOST_ANSWERS {
-            answers.clear();
-        }
-        for (pointer, object) in pointers.iter().zip(objects).filter(|(_, object)| object.error.is_none()) {
-            let actions = object.actions.iter().flat_map(|actions| [&actions.download, &actions.upload, &actions.verify]).flatten();
-            // A date of expiry would need the server's clock; such answers are used at once or not at all.
-            let seconds = |action: &Action| action.expires_in.unwrap_or(if action.expires_at.is_some() { 30 } else { FRESH });
-            let least = actions.map(seconds).min().unwrap_or(FRESH).saturating_sub(10);
-            let until = now + Duration::from_secs(u64::try_from(least).unwrap_or_default().min(3600));
-            answers.insert((operation, pointer.oid), Fresh { object: object.clone(), until });
-        }
-    }
-
-    /// Returns who we are; where nobody was asked and it is needed, the credential helpers are.
-    fn authorization(&self, needed: bool) -> Authorization {
-        let mut authorization = lock(&self.authorization);
-        if needed && matches!(*authorization, Authorization::Unasked) {
-            let filled = credential::fill(&self.options.git_dir, &self.options.url);
-            *authorization = filled
-                .map_or(Authorization::Nobody, |Credential { user, password }| Authorization::Filled(basic(&user, password.expose())));
-        }
-        authorization.clone()
-    }
-
-    fn unauthorized(&self, asked: &Authorization) -> Fault {
-        let hint = match asked {
-            Authorization::Given(_) => "refuses the token: it is wrong, expired, or may not use Git-LFS here",
-            Authorization::Filled(_) => {
-                "refuses what Git's credential helper knows; let it forget that with `git credential reject`, or set DDB_LFS_TOKEN"
-            }
-            Authorization::Unasked | Authorization::Nobody => {
-                "wants to know who we are; set DDB_LFS_TOKEN, or configure a Git credential helper"
-            }
-        };
-        Fault::Unauthorized { host: http::host_of(&self.options.url), hint }
-    }
-
-    /// Returns an action's headers, and our own credentials where the action has none and is on the API's host.
-    fn headers_of(&self, action: &Action, object: &AnsweredObject) -> Vec<(String, String)> {
-        let mut headers: Vec<(String, String)> = action.header.clone().into_iter().collect();
-        let has = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-        if !has && object.authenticated != Some(true) && same_origin(&action.href, &self.options.url) {
-            let own = header(&self.authorization(false)).map(|secret| ("Authorization".to_owned(), secret.expose().to_owned()));
-            headers.extend(own);
-        }
-        headers
     }
 
     /// Returns where an object can be fetched, `None` where it is not there.
@@ -479,27 +336,6 @@ impl ObjectStore for LfsStore {
 
     fn requests(&self) -> Requests {
         self.0.client.requests()
-    }
-}
-
-const NO_REPOSITORY: &str = "is store.lfs.url right, has the project Git-LFS, and may we see it?";
-
-/// Returns an answer with an error instead of actions.
-fn without(object: AnsweredObject, code: u16) -> AnsweredObject {
-    let there = object.error.is_none() && object.actions.as_ref().is_none_or(|actions| actions.upload.is_none());
-    // What is there cannot be missing: the server contradicts itself.
-    let (code, message) = if code == 404 && there { (500, "is missing and there at once") } else { (code, "no such object") };
-    AnsweredObject { actions: None, error: Some(ObjectError { code, message: message.to_owned() }), ..object }
-}
-
-fn basic(user: &str, password: &str) -> Secret {
-    Secret::new(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"))))
-}
-
-fn header(authorization: &Authorization) -> Option<&Secret> {
-    match authorization {
-        Authorization::Given(secret) | Authorization::Filled(secret) => Some(secret),
-        Authorization::Unasked | Authorization::Nobody => None,
     }
 }
 

@@ -88,6 +88,9 @@ pub struct ReadLimit {
     pub time: Duration,
 }
 
+/// The hash of a leaf, and what it says where it has a key of ours.
+type Leaf = (Sha256, Option<OwnLeaf>);
+
 /// Takes the hash of each leaf in order, and those with a key of ours.
 pub type TakeLeaf<'a> = &'a mut dyn FnMut(Sha256, Option<OwnLeaf>);
 
@@ -173,10 +176,21 @@ impl LogReader {
         let to = size.min(from.saturating_add(limit.leaves));
         let until = Instant::now().checked_add(limit.time);
         let in_time = move || until.is_none_or(|until| Instant::now() < until);
-        match self {
-            Self::Sigsum(log) => log.leaves((from, to), size, &in_time, take),
-            Self::Rekor(log) => log.leaves((from, to), size, &in_time, take),
+        let mut next = from;
+        while next < to && in_time() {
+            let leaves = match self {
+                Self::Sigsum(log) => log.leaves((next, to))?,
+                Self::Rekor(log) => log.leaves((next, to), size)?,
+            };
+            if leaves.is_empty() {
+                return Err(ReadError::Down(format!("it gives no leaf from {next} on, and its tree has {size}")));
+            }
+            for (hash, own) in leaves {
+                take(hash, own);
+                next += 1;
+            }
         }
+        Ok(())
     }
 
     /// Returns hashes of the keys whose leaves are ours.

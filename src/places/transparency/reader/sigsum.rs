@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{Lack, OwnLeaf, ReadError, SignedHead, TakeLeaf, lies, need};
+use super::{Lack, OwnLeaf, ReadError, SignedHead, lies, need};
 use crate::formats::merkle::check_consistency;
 use crate::formats::merkle::compact::CompactRange;
 use crate::formats::sigsum::leaf::Leaf;
@@ -118,25 +118,10 @@ impl SigsumReader {
         self.key_hashes.iter().map(Sha256::to_hex).collect()
     }
 
-    pub(super) fn leaves(
-        &self,
-        (from, to): (u64, u64),
-        size: u64,
-        in_time: &dyn Fn() -> bool,
-        take: TakeLeaf<'_>,
-    ) -> Result<(), ReadError> {
-        let mut next = from;
-        while next < to && in_time() {
-            let leaves = self.batch(next, to.min(next.saturating_add(LEAVES)))?;
-            if leaves.is_empty() {
-                return Err(ReadError::Down(format!("it gives no leaf from {next} on, and its tree has {size}")));
-            }
-            for leaf in leaves {
-                take(leaf.hash(), self.own(&leaf, next));
-                next += 1;
-            }
-        }
-        Ok(())
+    /// Reads leaves from the first number on, as many as the log gives at once before the second.
+    pub(super) fn leaves(&self, (from, to): (u64, u64)) -> Result<Vec<super::Leaf>, ReadError> {
+        let leaves = self.batch(from, to.min(from.saturating_add(LEAVES)))?;
+        Ok((from..).zip(leaves).map(|(index, leaf)| (leaf.hash(), self.own(&leaf, index))).collect())
     }
 
     /// Reads leaves from the first number, before the second; a log may give fewer, but not more.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{OwnLeaf, ReadError, SignedHead, TakeLeaf, get, lies, need};
+use super::{Leaf, OwnLeaf, ReadError, SignedHead, get, lies, need};
 use crate::formats::merkle::compact::{CompactRange, joined};
 use crate::formats::merkle::ranges::{self, Node};
 use crate::formats::merkle::{check_consistency, leaf_hash};
@@ -113,28 +113,16 @@ impl TileReader {
         self.own.iter().map(|own| own.fingerprint().to_hex()).collect()
     }
 
-    pub(super) fn leaves(
-        &self,
-        (from, to): (u64, u64),
-        size: u64,
-        in_time: &dyn Fn() -> bool,
-        take: TakeLeaf<'_>,
-    ) -> Result<(), ReadError> {
-        let mut next = from;
-        while next < to && in_time() {
-            let (index, skipped) = (next / WIDTH, next % WIDTH);
-            let none = || ReadError::Lies(format!("a log of {size} entries has no bundle {index}"));
-            let bundle = Tile::of_entries(index, size).ok_or_else(none)?;
-            let (bytes, width) = self.fetched(bundle, tiles::LONGEST_BUNDLE)?;
-            let entries = tiles::entries(&bytes, width).map_err(|fault| lies(&bundle.path(), &fault))?;
-            let count = |number: u64| usize::try_from(number).unwrap_or_default();
-            let wanted = count(to.saturating_sub(next));
-            for entry in entries.iter().take(count(bundle.width)).skip(count(skipped)).take(wanted) {
-                take(leaf_hash(entry), self.own(entry, next));
-                next += 1;
-            }
-        }
-        Ok(())
+    /// Reads the leaves from the first number on that are in its bundle, before the second, of a tree of this size.
+    pub(super) fn leaves(&self, (from, to): (u64, u64), size: u64) -> Result<Vec<Leaf>, ReadError> {
+        let (index, skipped) = (from / WIDTH, from % WIDTH);
+        let none = || ReadError::Lies(format!("a log of {size} entries has no bundle {index}"));
+        let bundle = Tile::of_entries(index, size).ok_or_else(none)?;
+        let (bytes, width) = self.fetched(bundle, tiles::LONGEST_BUNDLE)?;
+        let entries = tiles::entries(&bytes, width).map_err(|fault| lies(&bundle.path(), &fault))?;
+        let count = |number: u64| usize::try_from(number).unwrap_or_default();
+        let wanted = entries.iter().take(count(bundle.width)).skip(count(skipped)).take(count(to.saturating_sub(from)));
+        Ok((from..).zip(wanted).map(|(index, entry)| (leaf_hash(entry), self.own(entry, index))).collect())
     }
 
     fn own(&self, entry: &[u8], index: u64) -> Option<OwnLeaf> {

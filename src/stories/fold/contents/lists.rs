@@ -13,7 +13,7 @@ use crate::formats::contents::file_list::LIMIT;
 use crate::formats::pool::pointer::Pointer;
 use crate::places::store::ObjectStore;
 use crate::stories::fold::FoldError;
-use crate::words::digest::{OidHasher, Sha256};
+use crate::words::digest::{Hashing, OidHasher, Sha256};
 
 /// The places of file lists and of packages.
 #[derive(Clone, Copy)]
@@ -78,28 +78,15 @@ impl<'a> Lists<'a> {
             ),
         };
         let inner = self.packages.open(&package.file.oid).map_err(|fault| failed(&fault))?;
-        let mut reader = BufReader::with_capacity(1 << 18, Hashing { inner, hasher: OidHasher::default() });
+        let mut reader = BufReader::with_capacity(1 << 18, Hashing::new(inner, OidHasher::default()));
         let contents = deb::read(&mut reader, deb::Depth::Whole);
         // What the object is, before what it says.
         io::copy(&mut reader, &mut io::sink()).map_err(|fault| failed(&fault))?;
-        let (oid, size) = reader.into_inner().hasher.finish();
+        let (_, hasher) = reader.into_inner().into_parts();
+        let (oid, size) = hasher.finish();
         if (Pointer { oid, size }) != *package.file {
             return Err(failed(&format!("its object has sha256 {oid} and {size} bytes")));
         }
         Ok(FileList::of(&contents.map_err(|fault| failed(&fault))?.paths))
-    }
-}
-
-/// Hands on bytes and takes them into their digest.
-struct Hashing<R> {
-    inner: R,
-    hasher: OidHasher,
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.hasher.update(buffer.get(..read).unwrap_or_default());
-        Ok(read)
     }
 }

@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
+use super::write::{append, to_json};
 use super::*;
+use crate::places::git::Author;
+use crate::places::git::land::Edits;
+use crate::stories::archive::OpenArchive;
 
 const RELEASE: &str =
     "Suite: trixie\nCodename: trixie\nDate: Sat, 28 Nov 2026 08:00:00 UTC\nArchitectures: amd64\nComponents: main\nSHA256:\n";
