@@ -1,6 +1,7 @@
 //! Finding the transparency logs that `ddb-publish monitor` reads: those of the policy and of the trusted root, at their addresses.
 
 use crate::formats::sigstore::owned::OwnSigner;
+use crate::formats::sigstore::trusted_root::TrustedRoot;
 use crate::places::credentials;
 use crate::places::transparency::LogError;
 use crate::places::transparency::reader::{LogReader, SigsumReader, TileReader};
@@ -58,7 +59,8 @@ fn sigstore(keys: &OwnKeys<'_>, named: &Named<'_>, known: &mut Vec<String>) -> R
     let Some((root, signer)) = &keys.trust.sigstore else { return Ok(Vec::new()) };
     let authorities = credentials::given().authorities;
     let before = keys.signers.iter().filter(|other| *other != signer);
-    let own: Vec<OwnSigner> = std::iter::once(signer).chain(before).map(|signer| OwnSigner::new(signer.clone(), root)).collect();
+    let roots: Vec<&TrustedRoot> = std::iter::once(root).chain(keys.roots).collect();
+    let own: Vec<OwnSigner> = std::iter::once(signer).chain(before).map(|signer| OwnSigner::new(signer.clone(), &roots)).collect();
     let mut readers = Vec::new();
     for log in &root.logs {
         let name = log.origin.clone();

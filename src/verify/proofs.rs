@@ -15,7 +15,7 @@ use crate::formats::sigstore::verify::{Trust, Verified as Shown};
 use crate::formats::sigsum::{Policy, PublicKey, Verified, verify};
 use crate::formats::staple;
 use crate::words::archive::LogKind;
-use crate::words::date::Span;
+use crate::words::date::{Span, Timestamp};
 use crate::words::digest::Sha256;
 
 /// Returns the longest proof of a kind in a file, in bytes.
@@ -66,42 +66,36 @@ pub struct SigstorePins {
 }
 
 impl SigstorePins {
-    /// Reads a trusted root and the public keys (PEM, ECDSA on P-256) whose signatures count; one of them must have signed.
+    /// Reads a trusted root, public keys (PEM, ECDSA on P-256) and a subject with who vouches for it. One of them all must have signed:
+    /// by a key, or with a certificate for that subject.
     ///
     /// # Errors
-    /// What is wrong with one of them, or that there is no key.
-    pub fn of_keys(root: &[u8], keys: &[&str]) -> Result<Self, String> {
+    /// What is wrong with one of them, or that there is neither key nor subject.
+    pub fn read(root: &[u8], keys: &[&str], identity: Option<(&str, &str)>) -> Result<Self, String> {
         let mut signers = Vec::new();
         for key in keys {
             let key = public_key::PublicKey::from_pem(key).map_err(|fault| format!("the Sigstore key cannot be used: {fault}"))?;
             signers.push(Signer::Key(key));
         }
-        if signers.is_empty() { Err("no Sigstore key is given".to_owned()) } else { Self::of(root, signers) }
-    }
-
-    /// Reads a trusted root; signatures count that were made with a certificate for this identity, vouched for by this issuer.
-    ///
-    /// # Errors
-    /// What is wrong with the trusted root.
-    pub fn of_identity(root: &[u8], subject: &str, issuer: &str) -> Result<Self, String> {
-        Self::of(root, vec![Signer::Identity { subject: subject.to_owned(), issuer: issuer.to_owned() }])
-    }
-
-    fn of(root: &[u8], signers: Vec<Signer>) -> Result<Self, String> {
+        signers.extend(identity.map(|(subject, issuer)| Signer::Identity { subject: subject.to_owned(), issuer: issuer.to_owned() }));
+        if signers.is_empty() {
+            return Err("neither a Sigstore key nor an identity is given".to_owned());
+        }
         let root = TrustedRoot::parse(root).map_err(|fault| format!("the trusted root cannot be used: {fault}"))?;
         Ok(Self { trusts: signers.into_iter().map(|signer| Trust { root: root.clone(), signer }).collect() })
     }
 
     /// Checks a bundle of a Release. Fails with what is wrong.
     pub(super) fn check(&self, release: &[u8], bundle: &[u8]) -> Result<Shown, String> {
-        let mut reason = String::new();
+        let mut reasons: Vec<String> = Vec::new();
         for trust in &self.trusts {
-            match trust.verify(release, bundle) {
+            match trust.verify(release, bundle).map_err(|fault| fault.to_string()) {
                 Ok(shown) => return Ok(shown),
-                Err(fault) => reason = fault.to_string(),
+                Err(reason) if reasons.contains(&reason) => {}
+                Err(reason) => reasons.push(reason),
             }
         }
-        Err(reason)
+        Err(reasons.join("; "))
     }
 }
 
@@ -169,7 +163,12 @@ pub(super) fn sigstore(look: &mut Look, pins: Option<&SigstorePins>, path: &str,
         }
         _ => {}
     }
-    given.judge(look, "Sigstore bundle", |_, _, bundle| Ok(of_bundle(&pins.check(signed.text.as_bytes(), bundle)?)));
+    given.judge(look, "Sigstore bundle", |look, path, bundle| {
+        let shown = pins.check(signed.text.as_bytes(), bundle)?;
+        let stamped: Vec<_> = shown.times.iter().map(|time| ("a timestamp authority".to_owned(), *time)).collect();
+        check_times(look, path, shown.times.iter().max().copied(), &stamped);
+        Ok(of_bundle(&shown))
+    });
 }
 
 fn of_bundle(shown: &Shown) -> ProofAnswer {
@@ -184,12 +183,12 @@ fn note_first(look: &mut Look, path: &str, reason: &str) {
     look.note(format!("{path} is the first proof of this Release and does not count now: {reason}"));
 }
 
-/// How far the clocks of witnesses may be off. A cosignature's time has no other use: a proof does not grow old.
+/// How far the clocks of witnesses and timestamp authorities may be off. A cosignature's time has no other use: a proof does not grow old.
 const OFF: Span = Span::of_seconds(3600);
 
-/// Checks that the witnesses saw the tree after the Release was made and before now.
-fn check_times(look: &mut Look, path: &str, verified: &Verified) {
-    let (Some(seen), Some((date, now))) = (verified.seen(), look.dated) else { return };
+/// Checks that who vouches for the time of a proof saw it after the Release was made and before now.
+fn check_times(look: &mut Look, path: &str, seen: Option<Timestamp>, witnesses: &[(String, Timestamp)]) {
+    let (Some(seen), Some((date, now))) = (seen, look.dated) else { return };
     if seen.plus(OFF) < date {
         let reason = format!(
             "is of {}, and the witnesses of its proof saw it by {}: it was made out in advance, or clocks are wrong",
@@ -198,9 +197,8 @@ fn check_times(look: &mut Look, path: &str, verified: &Verified) {
         );
         look.find(Class::Freshness, path, reason);
     }
-    if let Some((name, time)) = verified.witnesses.iter().find(|(_, time)| *time > now.plus(OFF)) {
-        let reason =
-            format!("has a proof that the witness {name} saw at {}, which lies in the future; is the clock right?", time.iso8601());
+    if let Some((name, time)) = witnesses.iter().find(|(_, time)| *time > now.plus(OFF)) {
+        let reason = format!("has a proof that {name} saw at {}, which lies in the future; is the clock right?", time.iso8601());
         look.find(Class::Freshness, path, reason);
     }
 }
@@ -221,7 +219,8 @@ pub(super) fn sigsum(look: &mut Look, pins: Option<&SigsumPins>, path: &str, sig
     }
     given.judge(look, "Sigsum proof", |look, path, proof| {
         let verified = pins.check(signed.text.as_bytes(), proof)?;
-        check_times(look, path, &verified);
+        let witnesses: Vec<_> = verified.witnesses.iter().map(|(name, time)| (format!("the witness {name}"), *time)).collect();
+        check_times(look, path, verified.seen(), &witnesses);
         let entry = format!("leaf {} of a tree of {} in the log {}", verified.index, verified.size, verified.log.hash());
         let witnesses = verified.witnesses.into_iter().map(|(name, _)| name).collect();
         Ok(ProofAnswer { log: "sigsum".to_owned(), found: Vec::new(), witnesses, entry })

@@ -7,6 +7,7 @@ mod failing;
 mod keyless;
 pub mod site;
 mod stapled;
+mod tokens;
 
 use std::path::Path;
 use std::time::Duration;

@@ -80,13 +80,17 @@ pub fn certificate(answer: &[u8]) -> Result<Vec<u8>, SigstoreError> {
     if answer.len() > LONGEST_ANSWER {
         return Err(wrong("it is too long".to_owned()));
     }
-    let text: AnswerText = serde_json::from_slice(answer).map_err(|fault| wrong(fault.to_string()))?;
+    // What serde says may quote the answer, which may quote the identity token.
+    let fault = |fault: serde_json::Error| {
+        wrong(format!("it is not of the form that version 2 gives, at line {} column {}", fault.line(), fault.column()))
+    };
+    let text: AnswerText = serde_json::from_slice(answer).map_err(fault)?;
     let given = text.signed_certificate_embedded_sct.or(text.signed_certificate_detached_sct);
     let first =
         given.and_then(|given| given.chain.certificates.into_iter().next()).ok_or_else(|| wrong("it has no certificate".to_owned()))?;
     match der::pem::decode_vec(first.trim().as_bytes()) {
         Ok(("CERTIFICATE", der)) => Ok(der),
-        Ok((label, _)) => Err(wrong(format!("its certificate is a PEM block of {label}"))),
+        Ok(_) => Err(wrong("its certificate is a PEM block of something else".to_owned())),
         Err(fault) => Err(wrong(format!("its certificate is no PEM block: {fault}"))),
     }
 }
@@ -110,14 +114,17 @@ mod tests {
     fn what_is_no_answer_or_token_is_refused() {
         let key = r#"{"signedCertificateDetachedSct":{"chain":{"certificates":["-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"]}}}"#;
         for (answer, says) in [
-            ("", "EOF"),
+            ("", "at line 1 column 0"),
+            (r#"{"signedCertificateEmbeddedSct":"a.token.c"}"#, "not of the form"),
+            (r#""a.token.c""#, "not of the form"),
             ("{}", "no certificate"),
             (r#"{"signedCertificateEmbeddedSct":{"chain":{"certificates":[]}}}"#, "no certificate"),
             (r#"{"signedCertificateEmbeddedSct":{"chain":{"certificates":["x"]}}}"#, "no PEM block"),
-            (key, "PEM block of PUBLIC KEY"),
+            (key, "PEM block of something else"),
+            (&key.replace("PUBLIC KEY", "a.token.c"), "PEM block of something else"),
         ] {
             let said = certificate(answer.as_bytes()).unwrap_err().to_string();
-            assert!(said.contains(says), "{said}");
+            assert!(said.contains(says) && !said.contains("token.c"), "{said}");
         }
         assert_eq!(identity_token(" a.b-_9.c\n").unwrap(), "a.b-_9.c");
         for token in ["", "a.b", "a.b.c.d", "a..c", "a.b.c\nX: y", "a.b\".c", &format!("a.b.{}", "c".repeat(LONGEST_TOKEN))] {

@@ -16,7 +16,7 @@ use super::certificate::{Certificate, Purpose};
 use super::entry::{Submission, Verifier};
 use super::public_key::PublicKey;
 use super::signer::Signer;
-use super::trusted_root::{Authority, TrustedRoot};
+use super::trusted_root::{Authority, Period, TrustedRoot};
 use crate::words::digest::Sha256;
 
 /// What an entry by a signer of ours is.
@@ -66,18 +66,35 @@ struct SignatureText {
 }
 
 impl OwnSigner {
-    /// Looks for entries by this signer; certificates count that are by an authority of this root.
-    pub fn new(signer: Signer, root: &TrustedRoot) -> Self {
+    /// Looks for entries by this signer; certificates count that are by an authority of one of these roots.
+    pub fn new(signer: Signer, roots: &[&TrustedRoot]) -> Self {
         let needle = match &signer {
             Signer::Key(key) => key.significant(),
             Signer::Identity { subject, .. } => subject.as_bytes().to_vec(),
         };
-        Self { signer, needle, authorities: root.certificate_authorities.clone() }
+        let mut authorities: Vec<Authority> = Vec::new();
+        for authority in roots.iter().flat_map(|root| &root.certificate_authorities) {
+            // When clients took a certificate is not asked: whatever was logged in our name is to be seen.
+            let authority = Authority { period: Period::default(), ..authority.clone() };
+            if !authorities.contains(&authority) {
+                authorities.push(authority);
+            }
+        }
+        Self { signer, needle, authorities }
     }
 
-    /// Returns the signer's fingerprint.
-    pub fn fingerprint(&self) -> Sha256 {
-        self.signer.fingerprint()
+    /// Returns by what it shows whether entries that were looked through may be looked through again with another result: the
+    /// signer's fingerprint, and for a name that of every authority's certificates with it.
+    pub fn fingerprints(&self) -> Vec<Sha256> {
+        let own = self.signer.fingerprint();
+        match &self.signer {
+            Signer::Key(_) => vec![own],
+            Signer::Identity { .. } => {
+                let chain = |authority: &Authority| authority.chain.iter().flat_map(|certificate| certificate.der().to_vec()).collect();
+                let with = |bytes: Vec<u8>| Sha256::of(&[own.as_bytes(), &bytes[..]].concat());
+                self.authorities.iter().map(chain).map(with).chain([own]).collect()
+            }
+        }
     }
 
     /// Returns what an entry is, where it is by this signer.
@@ -155,7 +172,7 @@ mod tests {
     }
 
     fn own(pem: &str) -> OwnSigner {
-        OwnSigner::new(Signer::Key(PublicKey::from_pem(pem).unwrap()), &TrustedRoot::default())
+        OwnSigner::new(Signer::Key(PublicKey::from_pem(pem).unwrap()), &[])
     }
 
     #[test]

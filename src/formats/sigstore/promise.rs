@@ -56,8 +56,10 @@ pub(super) fn check(certificate: &Certificate, issuer: &Certificate, logs: &[Cer
     let mut held = false;
     for promise in &promises {
         let known = logs.iter().filter_map(|log| Some((log.key.as_ref()?, log.period)));
-        let Some((key, period)) = known.into_iter().find(|(key, _)| key.fingerprint().as_bytes() == promise.log) else { continue };
-        if !period.contains(promise.seconds()) {
+        // The same key may be named several times.
+        let named: Vec<_> = known.filter(|(key, _)| key.fingerprint().as_bytes() == promise.log).collect();
+        let Some((key, _)) = named.first() else { continue };
+        if !named.iter().any(|(_, period)| period.contains(promise.seconds())) {
             return Err(refused("a certificate transparency log promised to show it at a time when the log's key was not good"));
         }
         if !key.verifies(&promise.signed(&issuer, &signed), promise.signature) {

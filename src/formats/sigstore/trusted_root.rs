@@ -147,12 +147,12 @@ impl TrustedRoot {
                 continue;
             };
             root.logs.push(LogKey::new(origin(&log.base_url), key)?);
-            root.log_periods.push(log.public_key.valid_for.read(FILE)?);
+            root.log_periods.push(log.public_key.valid_for.begun()?);
         }
         for log in text.ctlogs {
             // One with a key that is not known here stays, so that a root which names such logs alone does not ask for none.
             let key = PublicKey::from_der(&log.public_key.raw_bytes.0).ok();
-            root.certificate_logs.push(CertificateLog { key, period: log.public_key.valid_for.read(FILE)? });
+            root.certificate_logs.push(CertificateLog { key, period: log.public_key.valid_for.begun()? });
         }
         let read = |authorities: Vec<AuthorityText>| authorities.into_iter().map(AuthorityText::read).collect::<Result<Vec<_>, _>>();
         root.certificate_authorities = read(text.certificate_authorities)?;
@@ -179,6 +179,13 @@ impl AuthorityText {
 }
 
 impl PeriodText {
+    /// Reads the period of a log's key, which must say when it begins.
+    fn begun(self) -> Result<Period, SigstoreError> {
+        let period = self.read(FILE)?;
+        let missing = || SigstoreError::malformed(FILE, "it does not say from when on the key of a log is good (validFor.start)");
+        period.start.map(|_| period).ok_or_else(missing)
+    }
+
     pub(super) fn read(self, file: &'static str) -> Result<Period, SigstoreError> {
         let time = |text: Option<String>| {
             let wrong = |text: &str| SigstoreError::malformed(file, format!("\"{}\" is no time", text.escape_debug()));

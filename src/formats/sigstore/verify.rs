@@ -9,7 +9,7 @@ use super::checkpoint::Checkpoint;
 use super::entry::{LogEntry, Submission, Verifier};
 use super::public_key::PublicKey;
 use super::signer::Signer;
-use super::trusted_root::{Authority, TrustedRoot};
+use super::trusted_root::{Authority, Period, TrustedRoot};
 use super::{SigstoreError, promise, timestamp};
 use crate::formats::merkle;
 use crate::words::date::Timestamp;
@@ -109,13 +109,16 @@ impl Trust {
 
     /// Checks that a certificate is one for whom should have signed, and good at a time.
     ///
+    /// Some forges name a job by the file with its steps, which may be another repository's: everybody who calls it would have that
+    /// name. Where the certificate says which repository the job ran for, the name must be one of that repository.
+    ///
     /// # Errors
     /// See [`SigstoreError`]
     pub fn check_identity(&self, certificate: &Certificate, time: Timestamp) -> Result<(), SigstoreError> {
         self.check_certificate(certificate, time)?;
         let found = Signer::Identity { subject: certificate.subject()?, issuer: certificate.vouched_by()? };
         if found == self.signer {
-            return Ok(());
+            return within_repository(certificate);
         }
         Err(SigstoreError::Identity { found: found.to_string().escape_debug().to_string(), wanted: self.signer.to_string() })
     }
@@ -150,14 +153,16 @@ impl Trust {
         let (checkpoint, at) = Checkpoint::open(&proof.checkpoint.envelope, &self.root.logs)?;
         let unknown = || SigstoreError::UnknownLog { log: checkpoint.origin.clone() };
         let log = self.root.logs.get(at).ok_or_else(unknown)?;
+        // The same key may be named several times.
+        let named = self.root.logs.iter().zip(&self.root.log_periods).filter(|(other, _)| *other == log);
+        let periods: Vec<Period> = named.map(|(_, period)| *period).collect();
         if entry.log_id.key_id.0 != log.id() {
             return Err(unknown());
         }
-        let period = self.root.log_periods.get(at).copied().unwrap_or_default();
-        if times.iter().any(|time| !period.contains(*time)) {
+        if !periods.iter().any(|period| times.iter().all(|time| period.contains(*time))) {
             return Err(SigstoreError::UnknownLog { log: format!("{} (its key was not good then)", checkpoint.origin) });
         }
-        if times.is_empty() && period.end.is_some() {
+        if times.is_empty() && periods.iter().all(|period| period.end.is_some()) {
             return Err(SigstoreError::NoTimestamp { reason: "the key of its log is good until some time only" });
         }
         if proof.tree_size != checkpoint.size || proof.root_hash.0 != checkpoint.root.as_bytes() {
@@ -167,6 +172,20 @@ impl Trust {
         let path = path.ok_or(SigstoreError::Contradiction { fault: "a hash of its path is no SHA-256" })?;
         merkle::check_inclusion(&merkle::leaf_hash(leaf), entry.log_index, checkpoint.size, &checkpoint.root, &path)?;
         Ok(Logged { log: checkpoint.origin, index: entry.log_index, size: checkpoint.size })
+    }
+}
+
+/// Checks that a name, where it is an address, is one of the repository that the job ran for.
+fn within_repository(certificate: &Certificate) -> Result<(), SigstoreError> {
+    let (subject, repository) = (certificate.subject()?, certificate.repository());
+    match repository {
+        Some(repository) if !subject.starts_with(&format!("{}/", repository.trim_end_matches('/'))) => {
+            let repository = repository.escape_debug();
+            Err(SigstoreError::Certificate {
+                fault: format!("its name is that of another repository's file, which a job of {repository} called"),
+            })
+        }
+        _ => Ok(()),
     }
 }
 

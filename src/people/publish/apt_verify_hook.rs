@@ -16,7 +16,7 @@ use crate::verify::hook::{HookConfigError, HookError, HookFiles, Installed, Part
 use crate::words::name::FileName;
 
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("needs").multiple(true)))]
+#[command(group(ArgGroup::new("needs").multiple(true)), group(ArgGroup::new("signer").multiple(true)))]
 pub(super) struct AptVerifyHook {
     /// Write what makes apt call this, and with the other options the configuration of an archive
     #[arg(long)]

@@ -36,11 +36,11 @@ pub(super) struct Verify {
     /// The logs and authorities of Sigstore that are trusted. Then a bundle is needed, beside Release or in its signature
     #[arg(long, value_name = "FILE")]
     sigstore_trusted_root: Option<PathBuf>,
-    /// The public key of the archive's Sigstore signatures (PEM)
-    #[arg(long, value_name = "FILE", requires = "sigstore_trusted_root")]
-    sigstore_key: Option<PathBuf>,
-    /// Who signs instead of a key: a build job's address or a mail address, whole
-    #[arg(long, value_name = "TEXT", requires_all = ["sigstore_trusted_root", "sigstore_issuer"], conflicts_with = "sigstore_key")]
+    /// The public key of the archive's Sigstore signatures (PEM); may be repeated, one is enough
+    #[arg(long = "sigstore-key", value_name = "FILE", requires = "sigstore_trusted_root")]
+    sigstore_keys: Vec<PathBuf>,
+    /// Who signs instead of a key: a build job's address or a mail address, whole. Beside keys it is one more who may
+    #[arg(long, value_name = "TEXT", requires_all = ["sigstore_trusted_root", "sigstore_issuer"])]
     sigstore_identity: Option<String>,
     /// Who vouches for --sigstore-identity, such as https://gitlab.com
     #[arg(long, value_name = "URL", requires = "sigstore_identity")]
@@ -136,12 +136,14 @@ fn sigstore(options: &Verify) -> Result<Option<SigstorePins>, VerifyError> {
     let Some(root) = &options.sigstore_trusted_root else { return Ok(None) };
     let read = |path: &Path| std::fs::read(path).map_err(|source| VerifyError::Read { path: path.to_owned(), source });
     let root = read(root)?;
-    let pins = match (&options.sigstore_key, &options.sigstore_identity, &options.sigstore_issuer) {
-        (Some(key), _, _) => SigstorePins::of_keys(&root, &[std::str::from_utf8(&read(key)?).unwrap_or_default()]),
-        (None, Some(identity), Some(issuer)) => SigstorePins::of_identity(&root, identity, issuer),
-        _ => Err("--sigstore-trusted-root needs --sigstore-key, or --sigstore-identity with --sigstore-issuer".to_owned()),
-    };
-    pins.map(Some).map_err(VerifyError::Pins)
+    let keys: Vec<Vec<u8>> = options.sigstore_keys.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
+    let keys: Vec<&str> = keys.iter().map(|key| std::str::from_utf8(key).unwrap_or_default()).collect();
+    let identity = options.sigstore_identity.as_deref().zip(options.sigstore_issuer.as_deref());
+    if keys.is_empty() && identity.is_none() {
+        let reason = "--sigstore-trusted-root needs --sigstore-key, or --sigstore-identity with --sigstore-issuer";
+        return Err(VerifyError::Pins(reason.to_owned()));
+    }
+    SigstorePins::read(&root, &keys, identity).map(Some).map_err(VerifyError::Pins)
 }
 
 fn sigsum(policy: Option<&Path>, keys: &[PathBuf]) -> Result<Option<SigsumPins>, VerifyError> {

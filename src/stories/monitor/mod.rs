@@ -83,7 +83,7 @@ pub fn monitor(
         state.watched = Some(watch.clone());
     }
     archive.codenames = watch::suites_now(&archive, &watch, request);
-    let keys = OwnKeys { trust: &archive.trust, submitters: &judge.submitters, signers: &judge.signers };
+    let keys = OwnKeys { trust: &archive.trust, submitters: &judge.submitters, signers: &judge.signers, roots: &judge.roots };
     let readers = (watched.readers)(&keys).unwrap_or_else(|fault| {
         troubles.push(fault.into());
         Vec::new()

@@ -128,6 +128,11 @@ fn trust(
             Ok(read) => {
                 digests.insert("sigstore trusted root".to_owned(), digest(&settings.trusted_root));
                 digests.insert("sigstore key".to_owned(), read.signer.fingerprint().to_hex());
+                if let Signer::Identity { .. } = &read.signer {
+                    // Whoever is sent a job's identity token has its name for some minutes.
+                    let named = settings.fulcio_url.clone().or_else(|| settings.signing_config.as_deref().map(digest));
+                    digests.insert("sigstore certificate authority".to_owned(), named.unwrap_or_default());
+                }
                 trust.sigstore = Some((read.root, read.signer));
             }
             Err(fault) => troubles.push(fault.into()),

@@ -51,12 +51,14 @@ pub(super) struct Judge<'a> {
     pub(super) submitters: BTreeSet<Sha256>,
     /// Who signed entries of Sigstore.
     pub(super) signers: Vec<Signer>,
+    /// By which trusted roots those counted, where it is not the newest.
+    pub(super) roots: Vec<TrustedRoot>,
 }
 
 impl<'a> Judge<'a> {
     /// Judges by what the newest commit trusts, and by what the commit did that a Release was made from.
     pub(super) fn new(open: &'a OpenArchive, trust: &'a Trust, now: Timestamp) -> Self {
-        Self { open, now, trust, seen: BTreeMap::new(), submitters: BTreeSet::new(), signers: Vec::new() }
+        Self { open, now, trust, seen: BTreeMap::new(), submitters: BTreeSet::new(), signers: Vec::new(), roots: Vec::new() }
     }
 
     /// Judges a proof of these bytes of Release, which were made from a commit.
@@ -134,6 +136,9 @@ impl<'a> Judge<'a> {
                 Some(Ok(logs)) => {
                     // Ours, since the bundle holds: who may push could name any other.
                     self.signers.extend(signer.map(|(_, signer)| signer.clone()).filter(|signer| !self.signers.contains(signer)));
+                    let known = |root: &TrustedRoot| now.is_some_and(|(newest, _)| newest == root) || self.roots.contains(root);
+                    let other = root.map(|(root, _)| root).filter(|root| !known(root)).cloned();
+                    self.roots.extend(other);
                     return Verdict { logs, ..verdict };
                 }
                 Some(Err(other)) => fault = fault.or(Some(other)),

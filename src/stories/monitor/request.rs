@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::newest::Trust;
 use super::state::State;
 use crate::formats::sigstore::signer::Signer;
+use crate::formats::sigstore::trusted_root::TrustedRoot;
 use crate::places::transparency::LogError;
 use crate::places::transparency::reader::{LogReader, ReadLimit};
 use crate::places::transparency::site::Site;
@@ -71,6 +72,8 @@ pub struct OwnKeys<'a> {
     pub submitters: &'a BTreeSet<Sha256>,
     /// Who signed entries of Sigstore before.
     pub signers: &'a [Signer],
+    /// Whom those trusted who took their certificates.
+    pub roots: &'a [TrustedRoot],
 }
 
 /// Finds the logs that are to be followed.

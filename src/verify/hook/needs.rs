@@ -79,23 +79,23 @@ fn sigsum(own: &dyn Fn(&str) -> Option<String>, read: &ReadText<'_>, there: &dyn
 }
 
 fn sigstore(own: &dyn Fn(&str) -> Option<String>, read: &ReadText<'_>) -> Result<Option<SigstorePins>, String> {
-    let signer = (own("Sigstore-Key"), own("Sigstore-Identity"), own("Sigstore-Issuer"));
+    let keys = own("Sigstore-Key");
+    let identity = match (own("Sigstore-Identity"), own("Sigstore-Issuer")) {
+        (Some(identity), Some(issuer)) => Some((identity, issuer)),
+        (None, None) => None,
+        _ => return Err("Sigstore-Identity and Sigstore-Issuer go together".to_owned()),
+    };
     let Some(root) = own("Sigstore-Trusted-Root") else {
-        return match signer {
-            (None, None, None) => Ok(None),
-            _ => Err("it has no Sigstore-Trusted-Root".to_owned()),
-        };
+        let alone = keys.is_some() || identity.is_some();
+        return if alone { Err("it has no Sigstore-Trusted-Root".to_owned()) } else { Ok(None) };
     };
-    let pins = match signer {
-        (Some(keys), None, None) => {
-            let keys: Vec<String> = keys.split_ascii_whitespace().map(read).collect::<Result<_, _>>()?;
-            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-            SigstorePins::of_keys(read(&root)?.as_bytes(), &keys)
-        }
-        (None, Some(identity), Some(issuer)) => SigstorePins::of_identity(read(&root)?.as_bytes(), &identity, &issuer),
-        _ => {
-            Err("Sigstore-Trusted-Root goes with Sigstore-Key, or with Sigstore-Identity and Sigstore-Issuer, and not with both".to_owned())
-        }
-    };
-    pins.map(Some)
+    if keys.is_none() && identity.is_none() {
+        return Err(
+            "Sigstore-Trusted-Root goes with Sigstore-Key, or with Sigstore-Identity and Sigstore-Issuer, or with all of them".to_owned()
+        );
+    }
+    let keys: Vec<String> = keys.iter().flat_map(|keys| keys.split_ascii_whitespace()).map(read).collect::<Result<_, _>>()?;
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let identity = identity.as_ref().map(|(identity, issuer)| (identity.as_str(), issuer.as_str()));
+    SigstorePins::read(read(&root)?.as_bytes(), &keys, identity).map(Some)
 }

@@ -199,6 +199,9 @@ impl SigstoreSettings {
             }
             (None, Some(_)) => {}
         }
+        if self.fulcio_url.as_deref().is_some_and(|url| !is_private(url)) {
+            return Err("logs.sigstore.fulcio-url must begin with https://: identity tokens go there".to_owned());
+        }
         if self.identity.is_none() && (self.issuer.is_some() || self.fulcio_url.is_some()) {
             return Err("logs.sigstore.issuer and fulcio-url go with identity".to_owned());
         }
@@ -219,6 +222,16 @@ impl SigsumSettings {
         }
         timeout("logs.sigsum.timeout", self.timeout)
     }
+}
+
+/// Tells whether what is sent to an address can be read there alone: by https, or on this machine.
+pub fn is_private(url: &str) -> bool {
+    let host = url.strip_prefix("http://").map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    let without_port = |host: &str| match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name.to_owned(),
+        _ => host.to_owned(),
+    };
+    url.starts_with("https://") || host.is_some_and(|host| matches!(without_port(host).as_str(), "127.0.0.1" | "[::1]" | "localhost"))
 }
 
 /// Checks the path of a public file that belongs into `keys/` of the repository.

@@ -14,7 +14,7 @@ mod places;
 mod provenance;
 mod suite;
 
-pub use logs::{LogKind, LogMode, LogSettings, SigstoreSettings, SigsumSettings};
+pub use logs::{LogKind, LogMode, LogSettings, SigstoreSettings, SigsumSettings, is_private};
 pub use places::{
     BucketSettings, GitLfsSettings, InboxSettings, LfsSettings, Links, RemoteSettings, StoreSettings, TargetMode, TargetSettings,
 };
@@ -253,6 +253,7 @@ mod tests {
         check(&signer(&format!("{name}{issuer}{fulcio}")), "needs fulcio-url and timestamp-url");
         check(&signer(&format!("{name}{issuer}{stamps}")), "needs fulcio-url and timestamp-url");
         check(&signer(&format!("key = \"keys/s.pub\"\n{fulcio}")), "go with identity");
+        check(&signer(&format!("{name}{issuer}{stamps}fulcio-url = \"http://f.example/\"\n")), "must begin with https://");
         let config =
             signer(&format!("{name}{issuer}{fulcio}")).replace("url = \"https://x/\"\ntrusted", "signing-config = \"keys/c\"\ntrusted");
         check(&config, "a signing-config names certificate authorities itself");
@@ -268,5 +269,21 @@ mod tests {
         check(&project("sources = [\"*\"]\ntrusted-root = \"keys/r\"\nissuer = \"x\"\n"), "needs issuer, repository and refs");
         check(&format!("{SMALL}valid-for = \"7\"\n"), "length of time");
         check(&format!("{SMALL}[suites.trixie.overrides.contrib]\n"), "no component contrib");
+    }
+
+    #[test]
+    fn identity_tokens_go_where_nobody_else_reads_them() {
+        for (url, private) in [
+            ("https://f.example", true),
+            ("http://127.0.0.1:5555/x", true),
+            ("http://localhost", true),
+            ("http://[::1]:5555", true),
+            ("http://127.0.0.1.example/", false),
+            ("http://f.example/127.0.0.1", false),
+            ("http://127.0.0.1@f.example/", false),
+            ("ftp://localhost", false),
+        ] {
+            assert_eq!(is_private(url), private, "{url}");
+        }
     }
 }

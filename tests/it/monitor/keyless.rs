@@ -13,6 +13,28 @@ use crate::sandbox::Sandbox;
 use crate::server::Server;
 use crate::sigstore::site::{Authority, Fulcio, Rekor, SUBJECT, configure_keyless, is_built, signing_key, table};
 
+/// Who vouched for the job that signed `keyless.sigstore.json`.
+const ISSUER: &str = "http://127.0.0.1:8926/jobs";
+
+fn data(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/tests/data/sigstore/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+/// The trusted root of the recorded bundle, with a log that the test writes.
+fn pinned(sandbox: &Sandbox, tiles: &Tiles) -> Value {
+    crate::sigstore::site::trusted_root(sandbox, &[tiles.trusted(sandbox)], "logs.json");
+    let mut root: Value = serde_json::from_slice(&data("keyless_root.json")).unwrap();
+    root["tlogs"] = serde_json::from_slice::<Value>(&std::fs::read(sandbox.path("logs.json")).unwrap()).unwrap()["tlogs"].clone();
+    root
+}
+
+/// Commits whom the archive trusts, and that the recorded job signs for it.
+fn trust(sandbox: &Sandbox, root: &Value) {
+    sandbox.write("archive/keys/trusted_root.json", serde_json::to_vec(root).unwrap());
+    let services = "url = \"http://127.0.0.1:1\"\ntimestamp-url = \"http://127.0.0.1:1\"\nfulcio-url = \"http://127.0.0.1:1\"\n";
+    table(sandbox, &format!("identity = \"{SUBJECT}\"\nissuer = \"{ISSUER}\"\nmode = \"best-effort\"\n{services}"));
+}
+
 /// A certificate with this name, vouched for by this issuer, that anybody can make.
 fn self_made(sandbox: &Sandbox, issuer: &str) -> (SecretKey, Vec<u8>) {
     let path = |name: &str| sandbox.path(name).display().to_string();
@@ -37,24 +59,16 @@ fn by(key: &SecretKey, certificate: Vec<u8>, bytes: &[u8]) -> Submission {
 
 #[test]
 fn an_entry_counts_as_ours_by_a_certificate_of_a_trusted_authority_alone() {
-    let data = |name: &str| std::fs::read(format!("{}/tests/data/sigstore/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
     let bundle = Bundle::parse(&data("keyless.sigstore.json")).unwrap();
     let entry = bundle.verification_material.tlog_entries[0].canonicalized_body.0.clone();
-    let issuer = "http://127.0.0.1:8926/jobs";
     let mut tiles = Tiles::new();
     let sandbox = with_package();
     sandbox.dists(&[]).ok();
-    // The recorded authorities, and a log that this test writes.
-    crate::sigstore::site::trusted_root(&sandbox, &[tiles.trusted(&sandbox)], "logs.json");
-    let mut root: Value = serde_json::from_slice(&data("keyless_root.json")).unwrap();
-    root["tlogs"] = serde_json::from_slice::<Value>(&std::fs::read(sandbox.path("logs.json")).unwrap()).unwrap()["tlogs"].clone();
-    sandbox.write("archive/keys/trusted_root.json", serde_json::to_vec(&root).unwrap());
-    let services = "url = \"http://127.0.0.1:1\"\ntimestamp-url = \"http://127.0.0.1:1\"\nfulcio-url = \"http://127.0.0.1:1\"\n";
-    table(&sandbox, &format!("identity = \"{SUBJECT}\"\nissuer = \"{issuer}\"\nmode = \"best-effort\"\n{services}"));
+    trust(&sandbox, &pinned(&sandbox, &tiles));
     let folder = sandbox.path("tiles");
     let server = Server::of(&folder);
     tiles.fill(5);
-    let (forger, certificate) = self_made(&sandbox, issuer);
+    let (forger, certificate) = self_made(&sandbox, ISSUER);
     tiles.entries.push(by(&forger, certificate, b"Origin: Evil\n").leaf());
     tiles.write(&folder);
     let run = well(look(&sandbox, &server, &[]), &["first-look", "proof-pending"]);
@@ -69,6 +83,30 @@ fn an_entry_counts_as_ours_by_a_certificate_of_a_trusted_authority_alone() {
     tiles.write(&folder);
     let run = look(&sandbox, &server, &["--state", "anew.json"]).exits(30);
     assert_eq!(log_of(&run, "own"), 2);
+}
+
+#[test]
+fn entries_under_an_authority_that_the_archive_learns_of_later_are_looked_for_again() {
+    let bundle = Bundle::parse(&data("keyless.sigstore.json")).unwrap();
+    let mut tiles = Tiles::new();
+    let sandbox = with_package();
+    sandbox.dists(&[]).ok();
+    let whole = pinned(&sandbox, &tiles);
+    let mut less = whole.clone();
+    less["certificateAuthorities"] = serde_json::json!([]);
+    trust(&sandbox, &less);
+    let folder = sandbox.path("tiles");
+    let server = Server::of(&folder);
+    tiles.fill(3);
+    tiles.entries.push(bundle.verification_material.tlog_entries[0].canonicalized_body.0.clone());
+    tiles.write(&folder);
+    // Nobody here knows yet who gave that certificate; clients with a newer root do.
+    let run = well(look(&sandbox, &server, &[]), &["first-look", "proof-pending"]);
+    assert_eq!((log_of(&run, "read"), log_of(&run, "own")), (4.into(), 0.into()));
+    trust(&sandbox, &whole);
+    let run = look(&sandbox, &server, &[]).exits(30);
+    assert!(super::kinds(&run, "alarms").contains(&"unknown-release-logged".to_owned()), "{}", run.out);
+    assert_eq!(log_of(&run, "own"), 1);
 }
 
 #[test]

@@ -129,10 +129,13 @@ fn one_of_two_logs_is_enough_and_one_that_is_not_trusted_is_none() {
     assert!(proxy.hit(), "the newer one was asked first");
     verify_blob(&sandbox, BUNDLE, RELEASE).ok();
 
-    // The same name and another key: what it gives is not what clients would accept.
+    // The same name and another key: what it gives is not what clients would accept, and the other one is asked.
     proxy.heal();
-    stops(&sandbox, 13, "the sigstore proof does not hold: it comes from a log that is not trusted");
-    assert_eq!(stranger.size(), 1);
+    sandbox.dists(&["--renew"]).ok();
+    verify_blob(&sandbox, BUNDLE, RELEASE).ok();
+    assert_eq!((stranger.size(), log.size()), (1, 2));
+    configure(&sandbox, &[log.trusted()], &format!("url = \"{}\"\n", stranger.url()));
+    stops(&sandbox, 13, "it comes from a log that is not trusted");
 }
 
 #[test]

@@ -63,13 +63,17 @@ impl<'a> Site<'a> {
 
     /// What `verify` says of the archive.
     fn verify(&self, subject: &str) -> Run {
+        self.verify_with(subject, &[])
+    }
+
+    fn verify_with(&self, subject: &str, more: &[&str]) -> Run {
         let (public, key) =
             (self.sandbox.public().display().to_string(), self.sandbox.public().join("archive-keyring.asc").display().to_string());
         let root = self.sandbox.path("archive/keys/trusted_root.json").display().to_string();
         let issuer = self.fulcio.issuer();
         let who = ["--sigstore-identity", subject, "--sigstore-issuer", &issuer];
         let what = ["verify", &public, "-s", "trixie", "-k", &key, "--state", "seen", "--sigstore-trusted-root", &root];
-        self.sandbox.publish(&[&what[..], &who].concat())
+        self.sandbox.publish(&[&what[..], &who, more].concat())
     }
 }
 
@@ -185,6 +189,9 @@ fn who_is_not_the_pinned_job_logs_nothing() {
     };
     site.be("feature", "");
     refused(&site, 13, "it was signed by https://git.example/debian/archive//.gitlab-ci.yml@refs/heads/feature");
+    // Another project's job that runs the archive's file has its name in the certificate.
+    site.be("main", "&project=evil/fork&file=debian/archive");
+    refused(&site, 13, "its name is that of another repository's file, which a job of https://git.example/evil/fork called");
     for more in ["&minutes=-5", "&audience=other"] {
         let token = site.be("main", more);
         let run = refused(&site, 13, "it gives no certificate for this job's identity token");
@@ -219,6 +226,12 @@ fn who_is_not_the_pinned_job_logs_nothing() {
     site.sandbox.publish(&["-C", "archive", "log", "--pending"]).ok();
     site.verify(SUBJECT).ok();
     assert_ne!(site.cosign(SUBJECT).code, 0, "cosign asks for the promise unless it is told not to");
+
+    // A Release that is dated later than its timestamp says was made out in advance.
+    site.configure(&site.trusted(), &site.services());
+    site.sandbox.dists_at("2027-06-01T00:00:00Z", &["--renew"]).ok();
+    let said = site.verify_with(SUBJECT, &["--now", "2027-06-01T01:00:00Z"]).exits(21).out;
+    assert!(said.contains("it was made out in advance"), "{said}");
 }
 
 #[test]
@@ -231,8 +244,11 @@ fn a_job_of_githubs_actions_asks_its_forge_for_the_token() {
     let forge = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/token?api-version=2.0", forge.local_addr().unwrap());
     let token = site.fulcio.token(&site.sandbox, "main", "");
-    let answers =
-        [("401 Unauthorized", format!("{{\"message\":\"{token}\"}}")), ("200 OK", format!("{{\"count\":1,\"value\":\"{token}\"}}"))];
+    let answers = [
+        ("401 Unauthorized", format!("{{\"message\":\"{token}\"}}")),
+        ("503 Service Unavailable", format!("{{\"message\":\"{token}\"}}")),
+        ("200 OK", format!("{{\"count\":1,\"value\":\"{token}\"}}")),
+    ];
     let serving = std::thread::spawn(move || {
         answers.map(|(status, body)| {
             let (mut client, _) = forge.accept().unwrap();

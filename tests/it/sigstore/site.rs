@@ -182,7 +182,8 @@ impl Fulcio {
 
     /// The identity token of a job of a branch of `debian/archive`; `more` is added to the address.
     pub fn token(&self, sandbox: &Sandbox, branch: &str, more: &str) -> String {
-        let url = format!("{}/token?project=debian/archive&ref={branch}{more}", self.url());
+        let project = if more.contains("project=") { "" } else { "&project=debian/archive" };
+        let url = format!("{}/token?ref={branch}{project}{more}", self.url());
         sandbox.run("curl", &["-sf", &url]).ok().out
     }
 

@@ -176,10 +176,10 @@ fn a_paragraph_with_both_kinds_needs_both_and_one_that_is_not_whole_lets_nothing
         ("Sigsum-Key: ../sigsum.pub\n".to_owned(), "it has no Sigsum-Policy"),
         (format!("{BY_KEY}Sigsum-Key: ../sigsum.pub\n"), "it has no Sigsum-Policy"),
         ("Sigstore-Key: ../submit.pub\n".to_owned(), "it has no Sigstore-Trusted-Root"),
-        (format!("{sigsum}Sigstore-Issuer: https://gitlab.com\n"), "it has no Sigstore-Trusted-Root"),
+        (format!("{sigsum}Sigstore-Identity: {JOB}\nSigstore-Issuer: https://gitlab.com\n"), "it has no Sigstore-Trusted-Root"),
         (root.to_owned(), "goes with Sigstore-Key"),
-        (format!("{root}Sigstore-Identity: {JOB}\n"), "goes with Sigstore-Key"),
-        (format!("{BY_KEY}Sigstore-Identity: {JOB}\nSigstore-Issuer: https://gitlab.com\n"), "not with both"),
+        (format!("{root}Sigstore-Identity: {JOB}\n"), "go together"),
+        (format!("{BY_KEY}Sigstore-Issuer: https://gitlab.com\n"), "go together"),
         (format!("{root}Sigstore-Key: ../nosuch.pub\n"), "nosuch.pub"),
         (format!("{root}Sigstore-Key: ../sigsum.pub\n"), "the Sigstore key cannot be used"),
         ("Sigstore-Trusted-Root: ../nonsense\nSigstore-Key: ../submit.pub\n".to_owned(), "the trusted root cannot be used"),
@@ -187,6 +187,23 @@ fn a_paragraph_with_both_kinds_needs_both_and_one_that_is_not_whole_lets_nothing
         (format!("{BY_KEY}Sigsum-Key:\nSigsum-Policy:\n"), "its field Sigsum-Key is empty"),
     ] {
         tree.hook(&wrong, &good).exits(4).says(says);
+    }
+}
+
+#[test]
+fn while_an_archive_goes_from_a_key_to_a_job_either_is_enough() {
+    let tree = Tree::new();
+    let job = format!("{BY_KEY}Sigstore-Identity: {JOB}\nSigstore-Issuer: https://gitlab.com\n");
+    for bundle in ["key.sigstore.json", "certificate.sigstore.json"] {
+        tree.hook(&job, &tree.with_bundle(bundle)).ok();
+        tree.serves(&tree.with_bundle(bundle));
+        let pins = ["--sigstore-trusted-root", "trusted_root.json", "--sigstore-key", "other.pub", "--sigstore-key", "submit.pub"];
+        let all = [&pins[..], &["--sigstore-identity", JOB, "--sigstore-issuer", "https://gitlab.com"]].concat();
+        verify(&tree.sandbox, "public", &all).ok();
+    }
+    let other = job.replace("submit.pub", "other.pub").replace("refs/heads/main", "refs/heads/other");
+    for bundle in ["key.sigstore.json", "certificate.sigstore.json"] {
+        tree.hook(&other, &tree.with_bundle(bundle)).exits(23).says("has no good Sigstore bundle");
     }
 }
 
@@ -211,7 +228,7 @@ fn what_is_installed_for_an_archive_with_sigstore_is_what_the_hook_reads() {
         &["--sigstore-key", "submit.pub"],
         &root,
         &[&root[..], &["--sigstore-identity", JOB]].concat(),
-        &[&root[..], &["--sigstore-key", "submit.pub", "--sigstore-identity", JOB, "--sigstore-issuer", "https://gitlab.com"]].concat(),
+        &[&root[..], &["--sigstore-key", "submit.pub", "--sigstore-issuer", "https://gitlab.com"]].concat(),
         &[&root[..], &["--sigstore-key", "pinned.asc"]].concat(),
         &[&root[..], &["--sigstore-identity", "a\nSuite: sid", "--sigstore-issuer", "https://gitlab.com"]].concat(),
         &[&root[..], &["--sigstore-key", "submit.pub", "--sigsum-key", "sigsum.pub"]].concat(),

@@ -6,7 +6,8 @@
 //	fulcio PORT FOLDER
 //
 // listens at 127.0.0.1:PORT and writes ct.pub (the log's key, PEM) to FOLDER. The identity tokens are by http://127.0.0.1:PORT/jobs,
-// with the claims of a GitLab job: GET /token?project=GROUP/NAME&ref=BRANCH[&minutes=-5][&audience=other].
+// with the claims of a GitLab job: GET /token?project=GROUP/NAME&ref=BRANCH[&file=GROUP/NAME][&minutes=-5][&audience=other], where file is
+// the project that has the file with the job's steps.
 package main
 
 import (
@@ -118,7 +119,10 @@ func identities(mux *http.ServeMux, issuer string, key *ecdsa.PrivateKey) {
 	})
 	mux.HandleFunc("/token", func(answer http.ResponseWriter, request *http.Request) {
 		asked := request.URL.Query()
-		project, ref, audience := asked.Get("project"), asked.Get("ref"), asked.Get("audience")
+		project, ref, audience, file := asked.Get("project"), asked.Get("ref"), asked.Get("audience"), asked.Get("file")
+		if file == "" {
+			file = project
+		}
 		if audience == "" {
 			audience = "sigstore"
 		}
@@ -131,7 +135,7 @@ func identities(mux *http.ServeMux, issuer string, key *ecdsa.PrivateKey) {
 			"iss": issuer, "aud": audience, "sub": "project_path:" + project + ":ref_type:branch:ref:" + ref,
 			"iat": now.Add(-time.Hour).Unix(), "nbf": now.Add(-time.Hour).Unix(), "exp": now.Add(time.Duration(minutes) * time.Minute).Unix(),
 			"project_path": project, "ref": ref, "ref_type": "branch", "job_id": "77", "pipeline_source": "push",
-			"sha": strings.Repeat("ab", 20), "ci_config_ref_uri": "git.example/" + project + "//.gitlab-ci.yml@refs/heads/" + ref,
+			"sha": strings.Repeat("ab", 20), "ci_config_ref_uri": "git.example/" + file + "//.gitlab-ci.yml@refs/heads/" + ref,
 		}))
 	})
 }

@@ -1,12 +1,13 @@
 //! Bundles that real logs and a real timestamp authority gave (`tests/data/sigstore`), and what becomes of changed ones.
 
+mod keyless;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::formats::sigstore::Octets;
 use crate::formats::sigstore::entry::LogEntry;
-use crate::formats::sigstore::owned::{OwnEntry, OwnSigner};
 
 const RELEASE: &[u8] = include_bytes!("../../../../tests/data/sigstore/Release");
 const ROOT: &[u8] = include_bytes!("../../../../tests/data/sigstore/trusted_root.json");
@@ -64,64 +65,6 @@ fn what_real_logs_and_authorities_gave_is_accepted() {
     assert_eq!(key().verify(RELEASE, ECDSA_LOG).unwrap().entries[0].log, "ecdsa.rekor.example");
     let certified = identity(SUBJECT, ISSUER).verify(RELEASE, CERTIFICATE).unwrap();
     assert_eq!(certified.times.len(), 1);
-}
-
-/// By a job without a key: Fulcio's certificate with the promise of a certificate transparency log.
-const KEYLESS: &[u8] = include_bytes!("../../../../tests/data/sigstore/keyless.sigstore.json");
-const KEYLESS_RELEASE: &[u8] = include_bytes!("../../../../tests/data/sigstore/keyless.Release");
-const KEYLESS_ROOT: &[u8] = include_bytes!("../../../../tests/data/sigstore/keyless_root.json");
-
-fn keyless(root: &[u8]) -> Result<Verified, SigstoreError> {
-    let subject = "https://git.example/debian/archive//.gitlab-ci.yml@refs/heads/main".to_owned();
-    let signer = Signer::Identity { subject, issuer: "http://127.0.0.1:8926/jobs".to_owned() };
-    Trust { root: TrustedRoot::parse(root).unwrap(), signer }.verify(KEYLESS_RELEASE, KEYLESS)
-}
-
-#[test]
-fn a_certificate_needs_the_promise_of_a_log_where_the_root_names_any() {
-    assert_eq!(keyless(KEYLESS_ROOT).unwrap().times.len(), 1);
-    let says = |pointer: &str, value: Value| keyless(&with(KEYLESS_ROOT, pointer, value)).unwrap_err().to_string();
-    assert!(keyless(&with(KEYLESS_ROOT, "/ctlogs", json!([]))).is_ok(), "none is asked for");
-    let other = Octets(PublicKey::from_pem(OTHER).unwrap().to_der()).encode();
-    assert!(says("/ctlogs/0/publicKey/rawBytes", json!(other)).contains("no certificate transparency log that is trusted promised"));
-    // A log whose key is of a kind that is not known promises nothing, and is not passed over either.
-    assert!(says("/ctlogs/0/publicKey/rawBytes", json!("AAAA")).contains("no certificate transparency log that is trusted promised"));
-    let over = json!({"start": "2024-01-01T00:00:00Z", "end": "2025-01-01T00:00:00Z"});
-    assert!(says("/ctlogs/0/publicKey/validFor", over).contains("at a time when the log's key was not good"));
-    // A certificate of the same kind without any promise.
-    let ctlogs: Value = serde_json::from_slice::<Value>(KEYLESS_ROOT).unwrap()["ctlogs"].clone();
-    let mut asking: Value = serde_json::from_slice(ROOT).unwrap();
-    asking["ctlogs"] = ctlogs;
-    let asking = Trust { root: TrustedRoot::parse(&serde_json::to_vec(&asking).unwrap()).unwrap(), ..identity(SUBJECT, ISSUER) };
-    assert!(refusal(&asking, CERTIFICATE).contains("it has no promise of a certificate transparency log"));
-}
-
-#[test]
-fn entries_by_certificates_are_ours_where_a_trusted_authority_gave_them() {
-    let root = TrustedRoot::parse(KEYLESS_ROOT).unwrap();
-    let bundle = Bundle::parse(KEYLESS).unwrap();
-    let entry = &bundle.verification_material.tlog_entries[0].canonicalized_body.0;
-    let signer = |subject: &str, issuer: &str| Signer::Identity { subject: subject.to_owned(), issuer: issuer.to_owned() };
-    let (subject, issuer) = ("https://git.example/debian/archive//.gitlab-ci.yml@refs/heads/main", "http://127.0.0.1:8926/jobs");
-    let own = OwnSigner::new(signer(subject, issuer), &root);
-    assert_eq!(own.find(entry), Some(OwnEntry::Signed(Sha256::of(KEYLESS_RELEASE))));
-    // Another branch, whose name begins the same; another issuer; and a certificate that anybody may have made.
-    assert_eq!(OwnSigner::new(signer(&subject[..subject.len() - 1], issuer), &root).find(entry), None);
-    assert_eq!(OwnSigner::new(signer(subject, ISSUER), &root).find(entry), None);
-    assert_eq!(OwnSigner::new(signer(subject, issuer), &self::root()).find(entry), None);
-    let text = String::from_utf8(entry.clone()).unwrap();
-    let digest = Octets(Sha256::of(KEYLESS_RELEASE).as_bytes().to_vec()).encode();
-    let forged = text.replace(&digest, &Octets(Sha256::of(b"other").as_bytes().to_vec()).encode());
-    assert_eq!(own.find(forged.as_bytes()), Some(OwnEntry::Forged(Sha256::of(b"other"))));
-    for changed in [text.replace("hashedrekord", "dsse"), text.replace("\"spec\":", "\"spec\": ")] {
-        assert_eq!(own.find(changed.as_bytes()), Some(OwnEntry::Other), "{changed}");
-    }
-    // In PEM, as other clients of Sigstore have it.
-    let der = &bundle.verification_material.certificate.as_ref().unwrap().raw_bytes.0;
-    let pem = der::pem::encode_string("CERTIFICATE", der::pem::LineEnding::LF, der).unwrap();
-    for pem in [pem.clone(), Octets(pem.into_bytes()).encode()] {
-        assert_eq!(own.find(json!({"spec": [{"verifier": pem}]}).to_string().as_bytes()), Some(OwnEntry::Other));
-    }
 }
 
 #[test]

@@ -110,7 +110,7 @@ impl TileReader {
     }
 
     pub(super) fn keys(&self) -> BTreeSet<String> {
-        self.own.iter().map(|own| own.fingerprint().to_hex()).collect()
+        self.own.iter().flat_map(OwnSigner::fingerprints).map(|print| print.to_hex()).collect()
     }
 
     /// Reads the leaves from the first number on that are in its bundle, before the second, of a tree of this size.

@@ -2,23 +2,20 @@
 //!
 //! The token is sent to Fulcio and to nobody else, and what Fulcio says is repeated without anything that may be a part of it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use p256::elliptic_curve::rand_core::OsRng;
 use serde::Deserialize;
 
 use super::super::LogError;
-use super::super::http::Http;
+use super::super::http::{Answer, Http};
 use super::retry::{Fault, accepted, retry};
 use crate::formats::sigstore::certificate::Certificate;
 use crate::formats::sigstore::fulcio;
 use crate::formats::sigstore::secret_key::SecretKey;
 use crate::formats::sigstore::verify::Trust;
 use crate::places::credentials::Secret;
-use crate::words::archive::LogKind;
-
-/// Longest time for the request by which a job asks its forge for a token.
-const TOKEN: Duration = Duration::from_secs(30);
+use crate::words::archive::{LogKind, is_private};
 
 /// Letters in a row from which on a word may be a part of a token.
 const SECRET_WORD: usize = 24;
@@ -65,29 +62,35 @@ impl IdentityToken {
         }
     }
 
-    fn fetch(&self, http: &Http) -> Result<String, LogError> {
+    fn fetch(&self, http: &Http, end: Instant) -> Result<String, LogError> {
         match self {
             Self::Given { text, .. } => {
                 self.check()?;
                 Ok(text.expose().trim().to_owned())
             }
-            Self::Asked { url, bearer } => {
-                let failed = |reason: String| wrong(format!("the forge gives no identity token at {url}: {reason}"));
-                let joint = if url.contains('?') { '&' } else { '?' };
-                let headers = [("authorization", format!("Bearer {}", bearer.expose())), ("accept", "application/json".to_owned())];
-                let answer = http.get_with(&format!("{url}{joint}audience=sigstore"), &headers, TOKEN).map_err(failed)?;
-                if answer.status != 200 {
-                    return Err(failed(without_secrets(&answer.said())));
-                }
-                // What serde says may quote the answer.
-                let answer: TokenAnswer =
-                    serde_json::from_slice(&answer.body).map_err(|_| failed("it answers something else".to_owned()))?;
-                let token = fulcio::identity_token(&answer.value).map_err(|fault| failed(fault.to_string()))?;
-                Ok(token.to_owned())
-            }
+            Self::Asked { url, bearer } => asked(http, url, bearer, end),
             Self::None => self.check().map(|()| String::new()),
         }
     }
+}
+
+/// Asks a forge for a token, as jobs of GitHub's actions do.
+fn asked(http: &Http, url: &String, bearer: &Secret, end: Instant) -> Result<String, LogError> {
+    let joint = if url.contains('?') { '&' } else { '?' };
+    let headers = [("authorization", format!("Bearer {}", bearer.expose())), ("accept", "application/json".to_owned())];
+    let failed = |reason: &dyn std::fmt::Display| wrong(format!("the forge gives no identity token at {url}: {reason}"));
+    let body = retry(end, ("forge", std::slice::from_ref(url)), |url, within| {
+        let mut answer = http.get_with(&format!("{url}{joint}audience=sigstore"), &headers, within).map_err(Fault::Down)?;
+        clean(&mut answer);
+        accepted(answer)
+    });
+    let body = body.map_err(|said| match said.fault {
+        Fault::Refused(reason) => failed(&reason),
+        _ => said.error(),
+    })?;
+    // What serde says may quote the answer.
+    let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| failed(&"it answers something else"))?;
+    fulcio::identity_token(&answer.value).map(str::to_owned).map_err(|fault| failed(&fault))
 }
 
 /// Makes a key and gets a certificate for it, which is one for whom should sign.
@@ -98,16 +101,17 @@ pub(super) fn certified(
     trust: &Trust,
     end: Instant,
 ) -> Result<(SecretKey, Certificate), LogError> {
-    let token = token.fetch(http)?;
+    let token = token.fetch(http, end)?;
     let key = SecretKey::fresh(&mut OsRng);
     let request = key.certificate_request().and_then(|request| fulcio::request(&token, &request)).map_err(super::unverified)?;
     let certificate = retry(end, ("certificate authority", authorities), |url, within| {
+        if !is_private(url) {
+            return Err(Fault::Refused("it is no https address, and everybody on the way could read the job's identity token".to_owned()));
+        }
         let url = format!("{}/api/v2/signingCert", url.trim_end_matches('/'));
         let headers = [("content-type", "application/json"), ("accept", "application/json")];
         let mut answer = http.post(&url, &headers, &request, within).map_err(Fault::Down)?;
-        if !matches!(answer.status, 200 | 201) {
-            answer.body = without_secrets(&String::from_utf8_lossy(&answer.body)).into_bytes();
-        }
+        clean(&mut answer);
         let body = accepted(answer).map_err(explained)?;
         let refused = |fault: &dyn std::fmt::Display| Fault::Refused(fault.to_string());
         let der = fulcio::certificate(&body).map_err(|fault| refused(&fault))?;
@@ -121,6 +125,13 @@ pub(super) fn certified(
     })
     .map_err(super::retry::Said::error)?;
     Ok((key, certificate))
+}
+
+/// Takes what may be a part of a token out of an answer that is repeated in a message.
+fn clean(answer: &mut Answer) {
+    if !matches!(answer.status, 200 | 201) {
+        answer.body = without_secrets(&String::from_utf8_lossy(&answer.body)).into_bytes();
+    }
 }
 
 fn explained(fault: Fault) -> Fault {

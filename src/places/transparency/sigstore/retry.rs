@@ -19,6 +19,8 @@ pub(super) enum Fault {
     Refused(String),
     /// It has the same entry already.
     Known,
+    /// What it gives is not what it should be.
+    Lies(String),
 }
 
 /// What failed last, and how.
@@ -36,6 +38,7 @@ impl Said {
             Fault::Down(reason) => LogError::Down { kind, service, reason },
             Fault::Limited(reason) => LogError::Limited { kind, service, reason },
             Fault::Refused(reason) => LogError::Refused { kind, service, reason },
+            Fault::Lies(reason) => LogError::Unverified { kind, reason: format!("{service}: {reason}") },
             Fault::Known => LogError::Refused { kind, service, reason: "it says that it has every new signature already".to_owned() },
         }
     }
