@@ -101,6 +101,8 @@ pub(super) fn run(common: &Common, options: Dists) -> Result<ExitCode, Failure> 
     }
     let codenames = if options.codenames.is_empty() { archive.suites.keys().cloned().collect() } else { options.codenames.clone() };
     let passphrases = options.secrets.passphrases()?;
+    let publishing =
+        Publishing { common, options: &options, open: &open, archive: &archive, passphrases: &passphrases, progress: &progress };
     let mut suites = Vec::new();
     let mut failed: Option<Failure> = None;
     // Where there are several, the logs are asked about all of them at once.
@@ -108,7 +110,7 @@ pub(super) fn run(common: &Common, options: Dists) -> Result<ExitCode, Failure> 
     let several = codenames.len() > 1 && !options.dry_run;
     for codename in codenames {
         let begun = match several {
-            true => with_suite(common, &options, &open, &archive, &codename, &passphrases, &progress, begin),
+            true => publishing.with_suite(&codename, begin),
             false => Ok(None),
         };
         match begun {
@@ -122,7 +124,7 @@ pub(super) fn run(common: &Common, options: Dists) -> Result<ExitCode, Failure> 
     let together = Together::ask(&open, &waiting, &|event| progress.show(event));
     for codename in staged {
         let story = |request: &DistsRequest, places: &Places<'_>, listener: Listener<'_>| dists_after(request, places, &together, listener);
-        match with_suite(common, &options, &open, &archive, &codename, &passphrases, &progress, story) {
+        match publishing.with_suite(&codename, story) {
             Ok(answer) => {
                 for note in &answer.notes {
                     progress.show(Event::Warning(note.clone()));
@@ -155,77 +157,77 @@ impl Dists {
     }
 }
 
-/// Publishes one suite.
-///
-/// # Errors
-/// It cannot be published.
-pub(super) fn publish_suite(
-    common: &Common,
-    options: &Dists,
-    open: &OpenArchive,
-    archive: &Archive,
-    codename: &Codename,
-    passphrases: &[Passphrase],
-    progress: &Progress,
-) -> Result<DistsAnswer, Failure> {
-    with_suite(common, options, open, archive, codename, passphrases, progress, dists)
+/// What a publish has from the command line, and where it happens.
+#[derive(Clone, Copy)]
+pub(super) struct Publishing<'a> {
+    pub(super) common: &'a Common,
+    pub(super) options: &'a Dists,
+    pub(super) open: &'a OpenArchive,
+    pub(super) archive: &'a Archive,
+    pub(super) passphrases: &'a [Passphrase],
+    pub(super) progress: &'a Progress,
 }
 
-/// Does something with one suite that is published.
-///
-/// # Errors
-/// It cannot be done.
-#[expect(clippy::too_many_arguments, reason = "what a command line has, and what is done with it")]
-pub(super) fn with_suite<T>(
-    common: &Common,
-    options: &Dists,
-    open: &OpenArchive,
-    archive: &Archive,
-    codename: &Codename,
-    passphrases: &[Passphrase],
-    progress: &Progress,
-    story: impl Fn(&DistsRequest, &Places<'_>, Listener<'_>) -> Result<T, PublishError>,
-) -> Result<T, Failure> {
-    let target = open.target(archive, options.target.as_deref())?;
-    let local = || {
-        let root = target.local_root().map(|root| std::path::absolute(root).unwrap_or_else(|_| root.to_owned()));
-        let uri = root.map(|root| client::file_uri(&root.to_string_lossy()));
-        uri.or_else(|| target.address()).unwrap_or_else(|| target.describe())
-    };
-    let now = environment::now(common.now);
-    let mut request = DistsRequest {
-        codename: codename.clone(),
-        renew: options.renew,
-        renew_before: options.renew_before,
-        reset_date: options.reset_date,
-        repair: options.repair,
-        repack: options.repack,
-        dry_run: options.dry_run,
-        address: archive.archive.url.clone().unwrap_or_else(local),
-        author: environment::author(open.repository.root(), now),
-        now,
-        fixed_time: common.now.is_some(),
-    };
-    let store = open.store(archive)?;
-    let cache = (!options.no_cache).then(environment::block_cache).transpose()?;
-    let places = Places {
-        open,
-        store: store.as_ref(),
-        target: target.as_ref(),
-        cache: cache.as_ref(),
-        signer: &|snapshot, archive| keys::signer(open, snapshot, archive, &options.secrets, passphrases, now),
-        logs: &|snapshot, archive| logs::logs(snapshot, archive, &options.log_keys, now),
-    };
-    loop {
-        match story(&request, &places, &|event| progress.show(event)) {
-            // Publishes that follow each other at once share a second, and Date must grow without running ahead of the clock.
-            Err(PublishError::Future { ahead, .. }) if common.now.is_none() && ahead <= LONGEST_WAIT => {
-                std::thread::sleep(Duration::from_secs(ahead.unsigned_abs()));
-                request.now = environment::now(None);
-            }
-            done => {
-                cache.iter().for_each(Cache::trim);
-                return Ok(done?);
+impl Publishing<'_> {
+    /// Publishes one suite.
+    ///
+    /// # Errors
+    /// It cannot be published.
+    pub(super) fn suite(self, codename: &Codename) -> Result<DistsAnswer, Failure> {
+        self.with_suite(codename, dists)
+    }
+
+    /// Does something with one suite that is published.
+    ///
+    /// # Errors
+    /// It cannot be done.
+    pub(super) fn with_suite<T>(
+        self,
+        codename: &Codename,
+        story: impl Fn(&DistsRequest, &Places<'_>, Listener<'_>) -> Result<T, PublishError>,
+    ) -> Result<T, Failure> {
+        let Self { common, options, open, archive, passphrases, progress } = self;
+        let target = open.target(archive, options.target.as_deref())?;
+        let local = || {
+            let root = target.local_root().map(|root| std::path::absolute(root).unwrap_or_else(|_| root.to_owned()));
+            let uri = root.map(|root| client::file_uri(&root.to_string_lossy()));
+            uri.or_else(|| target.address()).unwrap_or_else(|| target.describe())
+        };
+        let now = environment::now(common.now);
+        let mut request = DistsRequest {
+            codename: codename.clone(),
+            renew: options.renew,
+            renew_before: options.renew_before,
+            reset_date: options.reset_date,
+            repair: options.repair,
+            repack: options.repack,
+            dry_run: options.dry_run,
+            address: archive.archive.url.clone().unwrap_or_else(local),
+            author: environment::author(open.repository.root(), now),
+            now,
+            fixed_time: common.now.is_some(),
+        };
+        let store = open.store(archive)?;
+        let cache = (!options.no_cache).then(environment::block_cache).transpose()?;
+        let places = Places {
+            open,
+            store: store.as_ref(),
+            target: target.as_ref(),
+            cache: cache.as_ref(),
+            signer: &|snapshot, archive| keys::signer(open, snapshot, archive, &options.secrets, passphrases, now),
+            logs: &|snapshot, archive| logs::logs(snapshot, archive, &options.log_keys, now),
+        };
+        loop {
+            match story(&request, &places, &|event| progress.show(event)) {
+                // Publishes that follow each other at once share a second, and Date must grow without running ahead of the clock.
+                Err(PublishError::Future { ahead, .. }) if common.now.is_none() && ahead <= LONGEST_WAIT => {
+                    std::thread::sleep(Duration::from_secs(ahead.unsigned_abs()));
+                    request.now = environment::now(None);
+                }
+                done => {
+                    cache.iter().for_each(Cache::trim);
+                    return Ok(done?);
+                }
             }
         }
     }

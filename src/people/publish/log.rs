@@ -7,7 +7,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::dists::{self, Dists};
+use super::dists::{Dists, Publishing};
 use crate::people::answer::{self, Answer};
 use crate::people::deploy::Common;
 use crate::people::exit::Exit;
@@ -67,13 +67,10 @@ pub(super) fn run(common: &Common, options: Log) -> Result<ExitCode, Failure> {
     look(&open, &codenames)?;
     codenames.retain(|codename| !all || served(codename));
     let plain = Dists::plain(options.target, keys::Secrets::default(), options.log_keys);
+    let publishing = Publishing { common, options: &plain, open: &open, archive: &archive, passphrases: &[], progress: &progress };
     let (mut suites, mut failed) = (Vec::new(), None);
     for codename in codenames {
-        let completed = if options.pending {
-            dists::with_suite(common, &plain, &open, &archive, &codename, &[], &progress, pending).map(drop)
-        } else {
-            Ok(())
-        };
+        let completed = if options.pending { publishing.with_suite(&codename, pending).map(drop) } else { Ok(()) };
         match completed.and_then(|()| Ok(state(&open, &codename, &found)?)) {
             Ok(answer) => suites.push(answer),
             // One suite without proof does not hold up the others.

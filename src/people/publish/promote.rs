@@ -7,7 +7,7 @@ use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::dists::{self, Dists};
+use super::dists::{self, Dists, Publishing};
 use crate::people::answer::{self, Answer};
 use crate::people::deploy::Common;
 use crate::people::environment;
@@ -103,7 +103,9 @@ pub(super) fn run(common: &Common, options: Promote) -> Result<ExitCode, Failure
     let mut answer = PromoteAnswers { promoted, published: None, failure: None };
     if !options.dry_run && !options.no_publish && answer.promoted.verdict != BuildState::Superseded {
         let plain = Dists::plain(options.target, options.secrets, options.log_keys);
-        match dists::publish_suite(common, &plain, &open, &archive, &answer.promoted.to, &passphrases, &progress) {
+        let publishing =
+            Publishing { common, options: &plain, open: &open, archive: &archive, passphrases: &passphrases, progress: &progress };
+        match publishing.suite(&answer.promoted.to) {
             Ok(published) => {
                 for note in &published.notes {
                     progress.show(Event::Warning(note.clone()));
