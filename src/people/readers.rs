@@ -4,7 +4,7 @@ use crate::formats::sigstore::owned::OwnKey;
 use crate::places::credentials;
 use crate::places::transparency::LogError;
 use crate::places::transparency::reader::{LogReader, SigsumReader, TileReader};
-use crate::stories::monitor::OwnKeys;
+use crate::stories::monitor::{OwnKeys, Trust};
 
 /// Where Rekor's logs publish their tiles, below their names.
 const TILES: &str = "api/v2";
@@ -23,8 +23,12 @@ pub(super) struct Named<'a> {
 /// Returns the readers of all logs that are trusted, but for those that are left out.
 pub(super) fn readers(keys: &OwnKeys<'_>, named: &Named<'_>) -> Result<Vec<LogReader>, LogError> {
     let mut known = Vec::new();
-    let mut readers = sigsum(keys, named, &mut known)?;
-    readers.extend(sigstore(keys, named, &mut known)?);
+    let mut readers = Vec::new();
+    // Who may push could ask for less of a log that is trusted before and after.
+    for trust in [keys.before, keys.trust] {
+        readers.extend(sigsum(trust, keys, named, &mut known)?);
+        readers.extend(sigstore(trust, keys, named, &mut known)?);
+    }
     let mut names = named.addresses.iter().map(|(name, _)| name).chain(named.left_out);
     if let Some(unknown) = names.find(|name| !known.iter().any(|known| is(known, name))) {
         let problem = format!("no log of this name is trusted; known: {}", known.join(", "));
@@ -33,12 +37,17 @@ pub(super) fn readers(keys: &OwnKeys<'_>, named: &Named<'_>) -> Result<Vec<LogRe
     Ok(readers)
 }
 
-fn sigsum(keys: &OwnKeys<'_>, named: &Named<'_>, known: &mut Vec<String>) -> Result<Vec<LogReader>, LogError> {
-    let Some((policy, key)) = &keys.trust.sigsum else { return Ok(Vec::new()) };
+fn sigsum(trust: &Trust, keys: &OwnKeys<'_>, named: &Named<'_>, known: &mut Vec<String>) -> Result<Vec<LogReader>, LogError> {
+    let Some((policy, key)) = &trust.sigsum else { return Ok(Vec::new()) };
     let authorities = credentials::given().authorities;
+    let mut own = vec![*key];
+    own.extend([keys.before, keys.trust].iter().filter_map(|trust| trust.sigsum.as_ref()).map(|(_, key)| *key));
     let mut readers = Vec::new();
     for log in policy.logs() {
         let name = log.key.hash().to_hex();
+        if known.contains(&name) {
+            continue;
+        }
         known.push(name.clone());
         if named.leaves_out(&name) {
             continue;
@@ -48,17 +57,23 @@ fn sigsum(keys: &OwnKeys<'_>, named: &Named<'_>, known: &mut Vec<String>) -> Res
             LogError::Settings { file: "logs.sigsum.policy".to_owned(), problem }
         };
         let url = named.address(&name).or(log.url.as_deref()).ok_or_else(none)?;
-        let reader = SigsumReader::new(log, url, policy, *key, keys.submitters, authorities.as_deref())?;
+        let reader = SigsumReader::new(log, url, policy, own.clone(), keys.submitters, authorities.as_deref())?;
         readers.push(LogReader::Sigsum(reader));
     }
     Ok(readers)
 }
 
-fn sigstore(keys: &OwnKeys<'_>, named: &Named<'_>, known: &mut Vec<String>) -> Result<Vec<LogReader>, LogError> {
-    let Some((root, key)) = &keys.trust.sigstore else { return Ok(Vec::new()) };
+fn sigstore(trust: &Trust, keys: &OwnKeys<'_>, named: &Named<'_>, known: &mut Vec<String>) -> Result<Vec<LogReader>, LogError> {
+    let Some((root, key)) = &trust.sigstore else { return Ok(Vec::new()) };
     let authorities = credentials::given().authorities;
     let mut own = vec![OwnKey::new(key.clone())];
-    own.extend(keys.signers.iter().filter(|signer| *signer != key).map(|signer| OwnKey::new(signer.clone())));
+    let others = [keys.before, keys.trust].into_iter().filter_map(|trust| trust.sigstore.as_ref()).map(|(_, other)| other);
+    for other in others.chain(keys.signers) {
+        let other = OwnKey::new(other.clone());
+        if !own.contains(&other) {
+            own.push(other);
+        }
+    }
     let mut readers = Vec::new();
     for log in &root.logs {
         let name = log.origin.clone();

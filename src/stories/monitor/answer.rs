@@ -47,6 +47,8 @@ pub enum FindingKind {
     UnknownReleaseLogged,
     /// A log took a leaf in our name that our key did not make.
     ForgedLeaf,
+    /// There are more leaves with our key than are named and remembered.
+    LeavesUncounted,
     /// A Release was served and is in no log.
     ServedWithoutLeaf,
     /// A Release was served without a proof, which best effort allows for a while only.

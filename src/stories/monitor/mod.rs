@@ -5,6 +5,7 @@
 
 mod answer;
 mod bases;
+mod bound;
 mod compare;
 mod error;
 mod expiry;
@@ -18,6 +19,7 @@ mod releases;
 mod request;
 mod sites;
 pub mod state;
+pub mod trusted;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -83,12 +85,13 @@ pub fn monitor(
         state.watched = Some(watch.clone());
     }
     archive.codenames = watch::suites_now(&archive, &watch, request);
-    let keys = OwnKeys { trust: &archive.trust, submitters: &judge.submitters, signers: &judge.signers };
+    let before_changes = trusted::read(&watch.trusted, &mut troubles);
+    let keys = OwnKeys { trust: &archive.trust, before: &before_changes, submitters: &judge.submitters, signers: &judge.signers };
     let readers = (watched.readers)(&keys).unwrap_or_else(|fault| {
         troubles.push(fault.into());
         Vec::new()
     });
-    let logs = follow_all(request, &readers, &before, &state, &watch, &mut findings, listener);
+    let mut logs = follow_all(request, &readers, &before, &state, &watch, &mut findings, listener);
     let fetched = fetch(watched, &archive, watch.url.as_deref(), &mut troubles, listener);
     let tips = history::look(watched.open).unwrap_or_else(|fault| {
         troubles.push(fault);
@@ -102,6 +105,7 @@ pub fn monitor(
     if let Err(fault) = bases::check(watched.open, &before, &tips, &mut state, &mut findings) {
         troubles.push(fault);
     }
+    bound::leaves(&mut logs, &after, &mut findings);
     compare::leaves(&logs, &after, &mut findings);
     compare::proofs(&after, &mut findings);
     let certificates: Vec<PublicCertificate> = archive.certificates.iter().map(|(_, certificate)| certificate.clone()).collect();

@@ -67,6 +67,8 @@ pub struct MonitorLimits {
 pub struct OwnKeys<'a> {
     /// Whom the newest commit trusts.
     pub trust: &'a Trust,
+    /// Whom ddb.toml trusted before changes that nobody knows of yet; the same where there are none.
+    pub before: &'a Trust,
     /// Key hashes of those that submitted to Sigsum before.
     pub submitters: &'a BTreeSet<Sha256>,
     /// Keys that signed entries of Sigstore before.

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::trusted::Texts;
 use crate::formats::merkle::compact::CompactRange;
 use crate::words::archive::{LogKind, LogMode};
 use crate::words::date::Timestamp;
@@ -71,6 +72,9 @@ pub struct Watch {
     pub url: Option<String>,
     /// Digests of policy and trusted root, hashes of keys, fingerprints of certificates, by what they are.
     pub trust: BTreeMap<String, String>,
+    /// Whom ddb.toml trusted before changes that nobody knows of yet.
+    #[serde(default)]
+    pub trusted: BTreeMap<LogKind, Texts>,
 }
 
 /// What is remembered of a log.
@@ -92,6 +96,9 @@ pub struct LogMemory {
     /// The leaves with our keys.
     #[serde(default)]
     pub leaves: Vec<KeptLeaf>,
+    /// How many more there were, which are not remembered each.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub more: u64,
     /// Trees of this log that others were shown and that agree with this one: root hashes by size.
     #[serde(default)]
     pub heads: BTreeMap<u64, Sha256>,
@@ -117,6 +124,10 @@ pub struct Earlier {
     pub leaves: Vec<KeptLeaf>,
     /// Root hashes of its trees.
     pub roots: BTreeSet<Sha256>,
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Earlier {
@@ -235,6 +246,7 @@ mod tests {
             head: "size=3\n".to_owned(),
             start: 0,
             leaves,
+            more: 7,
             heads,
             begun: Vec::new(),
             keys: BTreeSet::from(["key".to_owned()]),
