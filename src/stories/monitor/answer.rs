@@ -101,6 +101,10 @@ pub enum FindingKind {
     BranchGone,
     /// A Release, or what stays in it, was made from a commit that is not in the history of the archive's branch.
     BaseNotInHistory,
+    /// A Release is not what the commit makes that it names, or cannot be made again.
+    OtherContent,
+    /// Of a Release that was made again some files were not looked at themselves.
+    NotWhole,
     /// A log or site does not answer as it should.
     Unreachable,
     /// A log is seen for the first time, and what it shows is believed.

@@ -3,6 +3,7 @@
 //! The branches are read twice: before logs and sites, for what must be there by now, and after them, for what may be there.
 //! So a publish that goes on meanwhile is no alarm.
 
+mod again;
 mod answer;
 mod bases;
 mod bound;
@@ -108,6 +109,9 @@ pub fn monitor(
     bound::leaves(&mut logs, &after, &mut findings);
     compare::leaves(&logs, &after, &mut findings);
     compare::proofs(&after, &mut findings);
+    if request.rebuild {
+        again::check(watched.open, &after, request, &mut state, &mut findings, listener);
+    }
     let certificates: Vec<PublicCertificate> = archive.certificates.iter().map(|(_, certificate)| certificate.clone()).collect();
     let compared = sites::Compared { open: watched.open, request, before: &before, after: &after, certificates: &certificates };
     let mut served: BTreeMap<Codename, Vec<WatchedSite>> = BTreeMap::new();

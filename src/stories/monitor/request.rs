@@ -27,6 +27,8 @@ pub struct MonitorRequest {
     pub acknowledged: Vec<String>,
     /// What other monitors remember, by the names of their files.
     pub others: Vec<(String, State)>,
+    /// Whether Releases are made again that were not yet.
+    pub rebuild: bool,
     /// The file that remembers what was seen, for the answer.
     pub state: PathBuf,
     /// Whether somebody says that this is the first look. Without that, and without memory, there is an alarm.

@@ -50,6 +50,9 @@ pub struct State {
     /// Commits that a person said to be the archive's, with their ancestors, although they are not in the history of its branch.
     #[serde(default)]
     pub vouched: BTreeSet<String>,
+    /// Releases, by SHA-256, that were made again or are known to somebody; none where that was never asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebuilt: Option<BTreeSet<String>>,
     /// What a person has looked into and said to be known: names of alarms.
     #[serde(default)]
     pub acknowledged: BTreeSet<String>,
@@ -178,6 +181,7 @@ impl State {
             watched: None,
             bases: BTreeSet::new(),
             vouched: BTreeSet::new(),
+            rebuilt: None,
             acknowledged: BTreeSet::new(),
         }
     }

@@ -93,6 +93,11 @@ fn a_remote_is_looked_at_and_not_the_clone_and_a_clone_that_is_made_anew_knows_n
     assert!(run.err.contains("a shallow clone"), "{}", run.err);
     std::fs::remove_dir_all(&remote).unwrap();
     from(&[]).exits(31);
+    // Who keeps the remote away blinds the monitor, which is an alarm after a day.
+    let at = |hours: i64| ddb::words::date::Timestamp(super::liar::clock() + hours * 3600).iso8601();
+    from(&["--now", &at(23)]).exits(31);
+    from(&["--now", &at(25)]).exits(30).says("nothing was looked at since").says("for longer than 1d");
+    from(&["--now", &at(25), "--unreached", "2d"]).exits(31);
 }
 
 #[test]
