@@ -15,6 +15,7 @@ mod follow;
 mod history;
 mod logged;
 mod newest;
+mod order;
 mod proofs;
 mod releases;
 mod request;
@@ -23,7 +24,7 @@ pub mod state;
 pub mod trusted;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::formats::release::Release;
 use crate::places::sign::PublicCertificate;
@@ -105,6 +106,12 @@ pub fn monitor(
 
     if let Err(fault) = bases::check(watched.open, &before, &tips, &mut state, &mut findings) {
         troubles.push(fault);
+    }
+    let of_branches: BTreeSet<&Codename> = before.known.iter().map(|release| &release.codename).collect();
+    for codename in of_branches {
+        if let Err(fault) = order::check(watched.open, codename, &before, &mut state, &mut findings) {
+            troubles.push(fault);
+        }
     }
     bound::leaves(&mut logs, &after, &mut findings);
     compare::leaves(&logs, &after, &mut findings);

@@ -50,6 +50,9 @@ pub struct State {
     /// Commits that a person said to be the archive's, with their ancestors, although they are not in the history of its branch.
     #[serde(default)]
     pub vouched: BTreeSet<String>,
+    /// The newest Release of each suite that was made of no older commit than those before it.
+    #[serde(default)]
+    pub newest: BTreeMap<String, Reached>,
     /// Releases, by SHA-256, that were made again or are known to somebody; none where that was never asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebuilt: Option<BTreeSet<String>>,
@@ -162,6 +165,16 @@ pub struct SiteMemory {
     pub at: Timestamp,
 }
 
+/// A Release, and the commit that it was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reached {
+    /// Its number.
+    pub sequence: u64,
+    /// The commit.
+    pub base: String,
+}
+
 /// Returns the name under which a log is remembered.
 pub fn log_key(kind: LogKind, name: &str) -> String {
     format!("{kind} {name}")
@@ -181,6 +194,7 @@ impl State {
             watched: None,
             bases: BTreeSet::new(),
             vouched: BTreeSet::new(),
+            newest: BTreeMap::new(),
             rebuilt: None,
             acknowledged: BTreeSet::new(),
         }

@@ -40,6 +40,35 @@ fn a_release_of_a_commit_that_never_stood_on_the_archives_branch_is_an_alarm_unt
 }
 
 #[test]
+fn a_release_of_an_older_commit_than_one_before_it_is_an_alarm_until_somebody_says_that_it_is_known() {
+    let sandbox = super::with_package();
+    let begun = head(&sandbox, "main");
+    for version in ["2.0-1", "3.0-1"] {
+        sandbox.dists(&[]).ok();
+        let out = format!("out-{version}");
+        sandbox.deb(&out, "plain", version, "amd64", "");
+        sandbox.commit(&out, &[]).ok();
+    }
+    sandbox.dists(&[]).ok();
+    well(monitor(&sandbox, &[]), &["not-configured"]);
+    // Who has the keys publishes again what the first commit had.
+    sandbox.git(&["branch", "-q", "old", &begun]).ok();
+    sandbox.publish(&["-C", "archive", "--branch", "old", "dists", "trixie"]).ok();
+    for _ in 0..2 {
+        let run = alarms(monitor(&sandbox, &[]), &["older-base"]);
+        assert!(run.out.contains("Release 4 of trixie was made from commit") && run.out.contains(&begun), "{}", run.out);
+        // The archive's own Releases go on, and the alarm stays.
+        sandbox.dists(&[]).ok();
+    }
+    let run = alarms(monitor(&sandbox, &[]), &["older-base"]);
+    well(acknowledging(&sandbox, "archive/public", &run, &[]), &["not-configured"]);
+    well(monitor(&sandbox, &[]), &["not-configured"]);
+    // The same again is another one.
+    sandbox.publish(&["-C", "archive", "--branch", "old", "dists", "trixie"]).ok();
+    alarms(monitor(&sandbox, &[]), &["older-base"]);
+}
+
+#[test]
 fn who_says_another_commit_afterwards_hides_nothing() {
     let sandbox = super::with_package();
     sandbox.dists(&[]).ok();
