@@ -20,21 +20,24 @@ pub(super) struct Named<'a> {
     pub(super) left_out: &'a [String],
 }
 
-/// Returns the readers of all logs that are trusted, but for those that are left out.
-pub(super) fn readers(keys: &OwnKeys<'_>, named: &Named<'_>) -> Result<Vec<LogReader>, LogError> {
-    let mut known = Vec::new();
-    let mut readers = Vec::new();
-    // Who may push could ask for less of a log that is trusted before and after.
+/// Returns the readers of all logs that are trusted, but for those that are left out, and why some cannot be read.
+pub(super) fn readers(keys: &OwnKeys<'_>, named: &Named<'_>) -> (Vec<LogReader>, Vec<LogError>) {
+    let (mut known, mut readers, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+    // Who may push could ask for less of a log that is trusted before and after, or name one that has no address.
     for trust in [keys.before, keys.trust] {
-        readers.extend(sigsum(trust, keys, named, &mut known)?);
-        readers.extend(sigstore(trust, keys, named, &mut known)?);
+        for found in [sigsum(trust, keys, named, &mut known), sigstore(trust, keys, named, &mut known)] {
+            match found {
+                Ok(found) => readers.extend(found),
+                Err(fault) => faults.push(fault),
+            }
+        }
     }
     let mut names = named.addresses.iter().map(|(name, _)| name).chain(named.left_out);
-    if let Some(unknown) = names.find(|name| !known.iter().any(|known| is(known, name))) {
+    if let Some(unknown) = names.find(|name| faults.is_empty() && !known.iter().any(|known| is(known, name))) {
         let problem = format!("no log of this name is trusted; known: {}", known.join(", "));
-        return Err(LogError::Settings { file: unknown.clone(), problem });
+        faults.push(LogError::Settings { file: unknown.clone(), problem });
     }
-    Ok(readers)
+    (readers, faults)
 }
 
 fn sigsum(trust: &Trust, keys: &OwnKeys<'_>, named: &Named<'_>, known: &mut Vec<String>) -> Result<Vec<LogReader>, LogError> {

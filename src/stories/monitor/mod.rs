@@ -89,10 +89,8 @@ pub fn monitor(
     archive.codenames = watch::suites_now(&archive, &watch, request);
     let before_changes = trusted::read(&watch.trusted, &mut troubles);
     let keys = OwnKeys { trust: &archive.trust, before: &before_changes, submitters: &judge.submitters, signers: &judge.signers };
-    let readers = (watched.readers)(&keys).unwrap_or_else(|fault| {
-        troubles.push(fault.into());
-        Vec::new()
-    });
+    let (readers, faults) = (watched.readers)(&keys);
+    troubles.extend(faults.into_iter().map(MonitorError::from));
     let mut logs = follow_all(request, &readers, &before, &state, &watch, &mut findings, listener);
     let fetched = fetch(watched, &archive, watch.url.as_deref(), &mut troubles, listener);
     let tips = history::look(watched.open).unwrap_or_else(|fault| {

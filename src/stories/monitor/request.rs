@@ -77,8 +77,8 @@ pub struct OwnKeys<'a> {
     pub signers: &'a [sigstore::public_key::PublicKey],
 }
 
-/// Finds the logs that are to be followed.
-pub type FindReaders<'a> = dyn Fn(&OwnKeys<'_>) -> Result<Vec<LogReader>, LogError> + 'a;
+/// Finds the logs that are to be followed, and says why others cannot be.
+pub type FindReaders<'a> = dyn Fn(&OwnKeys<'_>) -> (Vec<LogReader>, Vec<LogError>) + 'a;
 
 /// Finds the sites that are looked at; it gets the address that ddb.toml names.
 pub type FindSites<'a> = dyn Fn(Option<&str>) -> Result<Vec<Site>, LogError> + 'a;

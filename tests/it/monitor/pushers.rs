@@ -219,6 +219,17 @@ fn a_log_that_is_switched_off_or_not_trusted_any_more_is_followed_until_somebody
     back();
     let run = alarms(monitor(&sandbox, &[]), &["watch-ended", "forged-leaf"]);
     well(acknowledging(&sandbox, "archive/public", &run, &[]), &["acknowledged", "not-configured"]);
+    // Nor does a log that has no address keep it from being read.
+    let (first, rest) = liar.policy().split_once('\n').map(|(first, rest)| (first.to_owned(), rest.to_owned())).unwrap();
+    let nowhere = format!("{first}\nlog {}\n{rest}", "5866666666666666666666666666666666666666666666666666666666666666");
+    configure(&sandbox, &nowhere, "");
+    forge(b"while a log has no address");
+    let run = alarms(monitor(&sandbox, &[]), &["trust-changed", "forged-leaf", "unreadable"]);
+    assert!(run.out.contains("has no address there"), "{}", run.out);
+    known(&run, "forged-leaf", &["not-configured"]);
+    back();
+    let run = alarms(monitor(&sandbox, &[]), &["watch-ended"]);
+    well(acknowledging(&sandbox, "archive/public", &run, &[]), &["acknowledged", "not-configured"]);
     // The same log by a policy that asks no witness: it is asked as before.
     configure(&sandbox, &liar.policy().replace("quorum w", "quorum none"), "");
     liar.tell(|state| state.cosigned = None);
