@@ -5,7 +5,7 @@ use crate::formats::sigstore::trusted_root::TrustedRoot;
 use crate::places::credentials;
 use crate::places::transparency::LogError;
 use crate::places::transparency::reader::{LogReader, SigsumReader, TileReader};
-use crate::stories::monitor::OwnKeys;
+use crate::stories::monitor::{OwnKeys, Trust};
 
 /// Where Rekor's logs publish their tiles, below their names.
 const TILES: &str = "api/v2";
@@ -21,25 +21,37 @@ pub(super) struct Named<'a> {
     pub(super) left_out: &'a [String],
 }
 
-/// Returns the readers of all logs that are trusted, but for those that are left out.
-pub(super) fn readers(keys: &OwnKeys<'_>, named: &Named<'_>) -> Result<Vec<LogReader>, LogError> {
-    let mut known = Vec::new();
-    let mut readers = sigsum(keys, named, &mut known)?;
-    readers.extend(sigstore(keys, named, &mut known)?);
-    let mut names = named.addresses.iter().map(|(name, _)| name).chain(named.left_out);
-    if let Some(unknown) = names.find(|name| !known.iter().any(|known| is(known, name))) {
-        let problem = format!("no log of this name is trusted; known: {}", known.join(", "));
-        return Err(LogError::Settings { file: unknown.clone(), problem });
+/// Returns the readers of all logs that are trusted, but for those that are left out, and why some cannot be read.
+pub(super) fn readers(keys: &OwnKeys<'_>, named: &Named<'_>) -> (Vec<LogReader>, Vec<LogError>) {
+    let (mut known, mut readers, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+    // Who may push could ask for less of a log that is trusted before and after, or name one that has no address.
+    for trust in [keys.before, keys.trust] {
+        for found in [sigsum(trust, keys, named, &mut known), sigstore(trust, keys, named, &mut known)] {
+            match found {
+                Ok(found) => readers.extend(found),
+                Err(fault) => faults.push(fault),
+            }
+        }
     }
-    Ok(readers)
+    let mut names = named.addresses.iter().map(|(name, _)| name).chain(named.left_out);
+    if let Some(unknown) = names.find(|name| faults.is_empty() && !known.iter().any(|known| is(known, name))) {
+        let problem = format!("no log of this name is trusted; known: {}", known.join(", "));
+        faults.push(LogError::Settings { file: unknown.clone(), problem });
+    }
+    (readers, faults)
 }
 
-fn sigsum(keys: &OwnKeys<'_>, named: &Named<'_>, known: &mut Vec<String>) -> Result<Vec<LogReader>, LogError> {
-    let Some((policy, key)) = &keys.trust.sigsum else { return Ok(Vec::new()) };
+fn sigsum(trust: &Trust, keys: &OwnKeys<'_>, named: &Named<'_>, known: &mut Vec<String>) -> Result<Vec<LogReader>, LogError> {
+    let Some((policy, key)) = &trust.sigsum else { return Ok(Vec::new()) };
     let authorities = credentials::given().authorities;
+    let mut own = vec![*key];
+    own.extend([keys.before, keys.trust].iter().filter_map(|trust| trust.sigsum.as_ref()).map(|(_, key)| *key));
     let mut readers = Vec::new();
     for log in policy.logs() {
         let name = log.key.hash().to_hex();
+        if known.contains(&name) {
+            continue;
+        }
         known.push(name.clone());
         if named.leaves_out(&name) {
             continue;
@@ -49,18 +61,24 @@ fn sigsum(keys: &OwnKeys<'_>, named: &Named<'_>, known: &mut Vec<String>) -> Res
             LogError::Settings { file: "logs.sigsum.policy".to_owned(), problem }
         };
         let url = named.address(&name).or(log.url.as_deref()).ok_or_else(none)?;
-        let reader = SigsumReader::new(log, url, policy, *key, keys.submitters, authorities.as_deref())?;
+        let reader = SigsumReader::new(log, url, policy, own.clone(), keys.submitters, authorities.as_deref())?;
         readers.push(LogReader::Sigsum(reader));
     }
     Ok(readers)
 }
 
-fn sigstore(keys: &OwnKeys<'_>, named: &Named<'_>, known: &mut Vec<String>) -> Result<Vec<LogReader>, LogError> {
-    let Some((root, signer)) = &keys.trust.sigstore else { return Ok(Vec::new()) };
+fn sigstore(trust: &Trust, keys: &OwnKeys<'_>, named: &Named<'_>, known: &mut Vec<String>) -> Result<Vec<LogReader>, LogError> {
+    let Some((root, signer)) = &trust.sigstore else { return Ok(Vec::new()) };
     let authorities = credentials::given().authorities;
-    let before = keys.signers.iter().filter(|other| *other != signer);
-    let roots: Vec<&TrustedRoot> = std::iter::once(root).chain(keys.roots).collect();
-    let own: Vec<OwnSigner> = std::iter::once(signer).chain(before).map(|signer| OwnSigner::new(signer.clone(), &roots)).collect();
+    let both = || [keys.before, keys.trust].into_iter().filter_map(|trust| trust.sigstore.as_ref());
+    let roots: Vec<&TrustedRoot> = both().map(|(root, _)| root).chain(keys.roots).collect();
+    let mut own: Vec<OwnSigner> = Vec::new();
+    for signer in std::iter::once(signer).chain(both().map(|(_, signer)| signer)).chain(keys.signers) {
+        let signer = OwnSigner::new(signer.clone(), &roots);
+        if !own.contains(&signer) {
+            own.push(signer);
+        }
+    }
     let mut readers = Vec::new();
     for log in &root.logs {
         let name = log.origin.clone();

@@ -1,6 +1,6 @@
 //! `ddb-publish rebuild`: a stranger's clone gives every Release that was ever served, and what it does not give is named.
 
-mod attacks;
+pub mod attacks;
 mod clones;
 mod encoders;
 mod history;
@@ -53,7 +53,7 @@ fn head(sandbox: &Sandbox, revision: &str) -> String {
 const MONDAY: &str = "2026-09-14T08:00:00Z";
 
 /// A published archive with two packages.
-fn plain_archive() -> Sandbox {
+pub fn plain_archive() -> Sandbox {
     let sandbox = Sandbox::with_archive_at(MONDAY);
     sandbox.deb("out", "plain", "1.0-1", "amd64", "Depends: libc6\n");
     sandbox.deb("out", "second", "2.0-1", "all", "");

@@ -26,7 +26,7 @@ use crate::stories::monitor::{
     monitor,
 };
 use crate::stories::upstream::{Purpose, clone_of};
-use crate::words::date::Span;
+use crate::words::date::{Span, Timestamp};
 use crate::words::digest::Sha256;
 use crate::words::name::Codename;
 
@@ -59,6 +59,9 @@ pub(super) struct Monitor {
     /// Do not read this log of the policy or trusted root, such as one of Rekor's version 1; may be repeated
     #[arg(long, value_name = "LOG")]
     leave_out: Vec<String>,
+    /// Make each new Release again from the commit that it names, but for Contents; the first time the newest of each suite
+    #[arg(long)]
+    rebuild: bool,
     /// Take the alarm of this name for known, as its text says; after a change, what is now counts from then on; may be repeated
     #[arg(long = "acknowledge", value_name = "NAME")]
     acknowledged: Vec<String>,
@@ -100,6 +103,23 @@ fn address(text: &str) -> Result<(String, String), String> {
 }
 
 pub(super) fn run(common: &Common, options: Monitor) -> Result<ExitCode, Failure> {
+    let (state, limit) = (options.state.clone(), options.unreached);
+    look(common, options).map_err(|failure| overdue(failure, state.as_deref(), limit, environment::now(common.now)))
+}
+
+/// Returns an alarm where nothing could be looked at for too long: who keeps the Git remote away from a monitor blinds it.
+fn overdue(failure: Failure, state: Option<&Path>, limit: Span, now: Timestamp) -> Failure {
+    let kept = state.filter(|_| failure.exit_code == Exit::NotWatched as u8).and_then(|file| read(file).ok().flatten());
+    match kept.filter(|kept| now > kept.at.plus(limit)) {
+        Some(kept) => {
+            let error = format!("{}; nothing was looked at since {}, for longer than {limit}", failure.error, kept.at.iso8601());
+            Failure { error, exit_code: Exit::Alarm as u8, ..failure }
+        }
+        None => failure,
+    }
+}
+
+fn look(common: &Common, options: Monitor) -> Result<ExitCode, Failure> {
     let progress = Progress::new(common.verbose);
     let mut open = OpenArchive::open(&folder(common)?, common.branch.as_deref())?;
     if !options.no_fetch {
@@ -126,6 +146,7 @@ pub(super) fn run(common: &Common, options: Monitor) -> Result<ExitCode, Failure
         limits,
         acknowledged: options.acknowledged,
         others,
+        rebuild: options.rebuild,
         state: file.clone(),
         first: options.first,
         now: environment::now(common.now),

@@ -1,6 +1,6 @@
 //! Statements replayed one after another on a commit: each sees what those before it changed, and makes a commit of its own.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 
 use crate::formats::pool::path::PoolPath;
@@ -15,7 +15,7 @@ use crate::places::git::{Author, GitError, Oid};
 use crate::places::store::StoreError;
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::provenance::landing::{self, LandingError, is_required};
-use crate::stories::provenance::{Objects, policy};
+use crate::stories::provenance::{Objects, Offered, policy};
 use crate::words::archive::Archive;
 use crate::words::name::SourceName;
 
@@ -26,6 +26,8 @@ pub struct Chain<'a> {
     tip: Oid,
     /// Whose provenance counts, once that was asked.
     policy: OnceCell<Policy>,
+    /// The binary packages that its suites offer, once that was asked.
+    offered: RefCell<Offered>,
 }
 
 /// What a statement changes on the tip of a chain.
@@ -68,7 +70,7 @@ impl<'a> Chain<'a> {
     /// The commit holds no usable configuration.
     pub fn at(open: &'a OpenArchive, base: Oid) -> Result<Self, OpenError> {
         let archive = open.configuration(&open.repository.snapshot(base)?)?;
-        Ok(Self { open, archive, tip: base, policy: OnceCell::new() })
+        Ok(Self { open, archive, tip: base, policy: OnceCell::new(), offered: RefCell::default() })
     }
 
     /// Returns the newest commit.
@@ -121,10 +123,11 @@ impl<'a> Chain<'a> {
             }
         };
         let objects = objects.remembering(&self.open.compared);
-        let problems = landing::check(&snapshot, policy, &coming, objects).map_err(|fault| match fault {
-            LandingError::Open(fault) => Unfit::Open(fault),
-            LandingError::Store(fault) => Unfit::Store(fault),
-        })?;
+        let problems =
+            landing::check(&snapshot, policy, &coming, objects, &mut self.offered.borrow_mut()).map_err(|fault| match fault {
+                LandingError::Open(fault) => Unfit::Open(fault),
+                LandingError::Store(fault) => Unfit::Store(fault),
+            })?;
         if problems.is_empty() { Ok(()) } else { Err(Unfit::Suite(problems)) }
     }
 
@@ -143,9 +146,10 @@ impl<'a> Chain<'a> {
         if replayed.edits.is_empty() {
             return Ok(None);
         }
-        let changed = replayed.edits.iter().map(|(path, content)| (path.as_str(), content.is_some()));
-        let message = message::write(statement, &replayed.outcome, changed) + trailers;
+        let changed = || replayed.edits.iter().map(|(path, content)| (path.as_str(), content.is_some()));
+        let message = message::write(statement, &replayed.outcome, changed()) + trailers;
         self.tip = self.open.repository.commit_for(&[self.tip], &replayed.edits, &message, author, committer)?;
+        self.offered.get_mut().apply(changed());
         Ok(Some(self.tip))
     }
 }

@@ -47,6 +47,8 @@ pub enum FindingKind {
     UnknownReleaseLogged,
     /// A log took a leaf in our name that our key did not make.
     ForgedLeaf,
+    /// There are more leaves with our key than are named and remembered.
+    LeavesUncounted,
     /// A Release was served and is in no log.
     ServedWithoutLeaf,
     /// A Release was served without a proof, which best effort allows for a while only.
@@ -99,6 +101,12 @@ pub enum FindingKind {
     BranchGone,
     /// A Release, or what stays in it, was made from a commit that is not in the history of the archive's branch.
     BaseNotInHistory,
+    /// A Release was made from an older commit than one before it.
+    OlderBase,
+    /// A Release is not what the commit makes that it names, or cannot be made again.
+    OtherContent,
+    /// Of a Release that was made again some files were not looked at themselves.
+    NotWhole,
     /// A log or site does not answer as it should.
     Unreachable,
     /// A log is seen for the first time, and what it shows is believed.

@@ -55,14 +55,16 @@ fn unknown(kind: LogKind, leaf: &KeptLeaf) -> String {
 }
 
 fn of_known(about: &str, leaf: &KeptLeaf, release: &KnownRelease, findings: &mut Findings) {
-    let (index, name) = (leaf.index, release.name());
+    let (index, name, suite, number) = (leaf.index, release.name(), &release.codename, release.sequence);
     match (release.served, release.newest) {
         (Some(_), _) => {}
         (None, true) => {
             findings.note(FindingKind::NotServedYet, about, format!("leaf {index} is {name}, which is staged and not served yet"))
         }
         (None, false) => {
-            let text = format!("leaf {index} is {name}, which was overtaken before it was served; that is normal");
+            let text = format!(
+                "leaf {index} is {name}, which was overtaken before it was served; that is normal, if it is what its commit makes: `ddb-publish rebuild {suite}@{number}` tells"
+            );
             findings.note(FindingKind::LostRace, about, text);
         }
     }

@@ -112,7 +112,7 @@ pub(super) fn follow(
         root: memory.as_ref().map(|memory| memory.root),
         start: memory.as_ref().map_or(0, |memory| memory.start),
         read,
-        own: memory.as_ref().map_or(0, |memory| memory.own().count()),
+        own: memory.as_ref().map_or(0, |memory| memory.own().count() + usize::try_from(memory.more).unwrap_or_default()),
         witnesses,
     };
     Followed { kind, name, memory, keep, complete, from, answer: Some(answer) }
@@ -150,6 +150,8 @@ impl Look<'_> {
         let kept = kept.filter(|_| !self.anew);
         let (begun, mut range) = self.begin(kept, &head)?;
         let from = range.size();
+        // Those that are read again are counted again.
+        let more = kept.filter(|kept| kept.size == from).map_or(0, |kept| kept.more);
         let (mut leaves, rest): (Vec<KeptLeaf>, Vec<KeptLeaf>) =
             kept.map_or_else(Vec::new, |kept| kept.leaves.clone()).into_iter().partition(|leaf| leaf.index < from);
         let passed = self.read(&mut range, &head, &known, &mut leaves)?;
@@ -171,7 +173,7 @@ impl Look<'_> {
         let at = if self.missed { self.begun } else { self.request.now };
         let (start, keys) = (begun.size(), self.reader.keys());
         let (size, root, range, begun) = (range.size(), range.root(), range.roots().to_vec(), begun.roots().to_vec());
-        Ok(LogMemory { at, size, root, range, head: head.text, start, leaves, heads, begun, keys, signed, earlier })
+        Ok(LogMemory { at, size, root, range, head: head.text, start, leaves, more, heads, begun, keys, signed, earlier })
     }
 
     /// Tells whether a tree that somebody was shown is in the one that is shown now.

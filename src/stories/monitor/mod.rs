@@ -3,8 +3,10 @@
 //! The branches are read twice: before logs and sites, for what must be there by now, and after them, for what may be there.
 //! So a publish that goes on meanwhile is no alarm.
 
+mod again;
 mod answer;
 mod bases;
+mod bound;
 mod compare;
 mod error;
 mod expiry;
@@ -13,14 +15,16 @@ mod follow;
 mod history;
 mod logged;
 mod newest;
+mod order;
 mod proofs;
 mod releases;
 mod request;
 mod sites;
 pub mod state;
+pub mod trusted;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::formats::release::Release;
 use crate::places::sign::PublicCertificate;
@@ -83,12 +87,17 @@ pub fn monitor(
         state.watched = Some(watch.clone());
     }
     archive.codenames = watch::suites_now(&archive, &watch, request);
-    let keys = OwnKeys { trust: &archive.trust, submitters: &judge.submitters, signers: &judge.signers, roots: &judge.roots };
-    let readers = (watched.readers)(&keys).unwrap_or_else(|fault| {
-        troubles.push(fault.into());
-        Vec::new()
-    });
-    let logs = follow_all(request, &readers, &before, &state, &watch, &mut findings, listener);
+    let before_changes = trusted::read(&watch.trusted, &mut troubles);
+    let keys = OwnKeys {
+        trust: &archive.trust,
+        before: &before_changes,
+        submitters: &judge.submitters,
+        signers: &judge.signers,
+        roots: &judge.roots,
+    };
+    let (readers, faults) = (watched.readers)(&keys);
+    troubles.extend(faults.into_iter().map(MonitorError::from));
+    let mut logs = follow_all(request, &readers, &before, &state, &watch, &mut findings, listener);
     let fetched = fetch(watched, &archive, watch.url.as_deref(), &mut troubles, listener);
     let tips = history::look(watched.open).unwrap_or_else(|fault| {
         troubles.push(fault);
@@ -102,8 +111,18 @@ pub fn monitor(
     if let Err(fault) = bases::check(watched.open, &before, &tips, &mut state, &mut findings) {
         troubles.push(fault);
     }
+    let of_branches: BTreeSet<&Codename> = before.known.iter().map(|release| &release.codename).collect();
+    for codename in of_branches {
+        if let Err(fault) = order::check(watched.open, codename, &before, &mut state, &mut findings) {
+            troubles.push(fault);
+        }
+    }
+    bound::leaves(&mut logs, &after, &mut findings);
     compare::leaves(&logs, &after, &mut findings);
     compare::proofs(&after, &mut findings);
+    if request.rebuild {
+        again::check(watched.open, &after, request, &mut state, &mut findings, listener);
+    }
     let certificates: Vec<PublicCertificate> = archive.certificates.iter().map(|(_, certificate)| certificate.clone()).collect();
     let compared = sites::Compared { open: watched.open, request, before: &before, after: &after, certificates: &certificates };
     let mut served: BTreeMap<Codename, Vec<WatchedSite>> = BTreeMap::new();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::trusted::{self, Texts};
 use super::{MonitorError, MonitorRequest};
 use crate::formats::sigstore::signer::Signer;
 use crate::formats::sigstore::trusted_root::TrustedRoot;
@@ -37,6 +38,8 @@ pub(super) struct Newest {
     pub(super) url: Option<String>,
     pub(super) modes: BTreeMap<LogKind, LogMode>,
     pub(super) trust: Trust,
+    /// The texts of what is trusted.
+    pub(super) texts: BTreeMap<LogKind, Texts>,
     /// Digests of policy and trusted root, hashes of keys, by what they are.
     pub(super) digests: BTreeMap<String, String>,
     /// The certificates that sign, by path.
@@ -69,6 +72,10 @@ impl Newest {
         let mut digests = BTreeMap::new();
         let read = trust(&snapshot, &archive, request.now, &mut digests, &mut self.troubles);
         (self.trust, self.digests) = (read, digests);
+        match trusted::texts(&snapshot, &archive, &self.trust) {
+            Ok(texts) => self.texts = texts,
+            Err(fault) => self.troubles.push(fault),
+        }
         match open.signing_certificates(&snapshot, &archive) {
             Ok(certificates) => self.certificates = certificates,
             Err(fault) => self.troubles.push(fault.into()),

@@ -138,7 +138,7 @@ impl Releases {
                 sequence: inputs.sequence,
                 release,
                 checksum: checksum(&release),
-                base: inputs.base,
+                base: inputs.base.clone(),
                 commit,
                 served: None,
                 newest: false,
@@ -146,6 +146,13 @@ impl Releases {
                 proofs: BTreeSet::new(),
                 bad: Vec::new(),
             });
+            if known.base != inputs.base {
+                // Who stages something of a commit of his own could say another afterwards.
+                let fault = format!("it says that the Release was made from {}, and a later commit says {}", inputs.base, known.base);
+                let branch = format!("{BRANCHES}{codename}");
+                self.troubles.push(StageError::Content { path: "inputs.json", commit, branch, fault }.into());
+                known.base = inputs.base;
+            }
             // The branch is walked from its end: an earlier commit knows best when it was served first.
             known.served = served.map(|served| served.at).or(known.served);
             for kind in LogKind::ALL {

@@ -28,6 +28,8 @@ pub struct MonitorRequest {
     pub acknowledged: Vec<String>,
     /// What other monitors remember, by the names of their files.
     pub others: Vec<(String, State)>,
+    /// Whether Releases are made again that were not yet.
+    pub rebuild: bool,
     /// The file that remembers what was seen, for the answer.
     pub state: PathBuf,
     /// Whether somebody says that this is the first look. Without that, and without memory, there is an alarm.
@@ -68,6 +70,8 @@ pub struct MonitorLimits {
 pub struct OwnKeys<'a> {
     /// Whom the newest commit trusts.
     pub trust: &'a Trust,
+    /// Whom ddb.toml trusted before changes that nobody knows of yet; the same where there are none.
+    pub before: &'a Trust,
     /// Key hashes of those that submitted to Sigsum before.
     pub submitters: &'a BTreeSet<Sha256>,
     /// Who signed entries of Sigstore before.
@@ -76,8 +80,8 @@ pub struct OwnKeys<'a> {
     pub roots: &'a [TrustedRoot],
 }
 
-/// Finds the logs that are to be followed.
-pub type FindReaders<'a> = dyn Fn(&OwnKeys<'_>) -> Result<Vec<LogReader>, LogError> + 'a;
+/// Finds the logs that are to be followed, and says why others cannot be.
+pub type FindReaders<'a> = dyn Fn(&OwnKeys<'_>) -> (Vec<LogReader>, Vec<LogError>) + 'a;
 
 /// Finds the sites that are looked at; it gets the address that ddb.toml names.
 pub type FindSites<'a> = dyn Fn(Option<&str>) -> Result<Vec<Site>, LogError> + 'a;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::trusted::Texts;
 use crate::formats::merkle::compact::CompactRange;
 use crate::words::archive::{LogKind, LogMode};
 use crate::words::date::Timestamp;
@@ -49,6 +50,12 @@ pub struct State {
     /// Commits that a person said to be the archive's, with their ancestors, although they are not in the history of its branch.
     #[serde(default)]
     pub vouched: BTreeSet<String>,
+    /// The newest Release of each suite that was made of no older commit than those before it.
+    #[serde(default)]
+    pub newest: BTreeMap<String, Reached>,
+    /// Releases, by SHA-256, that were made again or are known to somebody; none where that was never asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebuilt: Option<BTreeSet<String>>,
     /// What a person has looked into and said to be known: names of alarms.
     #[serde(default)]
     pub acknowledged: BTreeSet<String>,
@@ -71,6 +78,9 @@ pub struct Watch {
     pub url: Option<String>,
     /// Digests of policy and trusted root, hashes of keys, fingerprints of certificates, by what they are.
     pub trust: BTreeMap<String, String>,
+    /// Whom ddb.toml trusted before changes that nobody knows of yet.
+    #[serde(default)]
+    pub trusted: BTreeMap<LogKind, Texts>,
 }
 
 /// What is remembered of a log.
@@ -92,6 +102,9 @@ pub struct LogMemory {
     /// The leaves with our keys.
     #[serde(default)]
     pub leaves: Vec<KeptLeaf>,
+    /// How many more there were, which are not remembered each.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub more: u64,
     /// Trees of this log that others were shown and that agree with this one: root hashes by size.
     #[serde(default)]
     pub heads: BTreeMap<u64, Sha256>,
@@ -117,6 +130,10 @@ pub struct Earlier {
     pub leaves: Vec<KeptLeaf>,
     /// Root hashes of its trees.
     pub roots: BTreeSet<Sha256>,
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Earlier {
@@ -148,6 +165,16 @@ pub struct SiteMemory {
     pub at: Timestamp,
 }
 
+/// A Release, and the commit that it was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reached {
+    /// Its number.
+    pub sequence: u64,
+    /// The commit.
+    pub base: String,
+}
+
 /// Returns the name under which a log is remembered.
 pub fn log_key(kind: LogKind, name: &str) -> String {
     format!("{kind} {name}")
@@ -167,6 +194,8 @@ impl State {
             watched: None,
             bases: BTreeSet::new(),
             vouched: BTreeSet::new(),
+            newest: BTreeMap::new(),
+            rebuilt: None,
             acknowledged: BTreeSet::new(),
         }
     }
@@ -235,6 +264,7 @@ mod tests {
             head: "size=3\n".to_owned(),
             start: 0,
             leaves,
+            more: 7,
             heads,
             begun: Vec::new(),
             keys: BTreeSet::from(["key".to_owned()]),

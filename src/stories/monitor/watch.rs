@@ -19,7 +19,8 @@ const FILE: &str = "ddb.toml";
 
 /// Compares what is to be watched now with what was; returns what is to be remembered.
 pub(super) fn compare(before: Option<&Watch>, archive: &Newest, releases: &Releases, now: Timestamp, findings: &mut Findings) -> Watch {
-    let mut watch = current(before, archive, releases, now);
+    let current = current(before, archive, releases, now);
+    let mut watch = current.clone();
     let Some(before) = before else { return watch };
     if !archive.troubles.is_empty() {
         // What cannot be read is said; what was watched is not forgotten for it.
@@ -37,6 +38,12 @@ pub(super) fn compare(before: Option<&Watch>, archive: &Newest, releases: &Relea
             watch.url.clone_from(&before.url);
         }
     }
+    // Logs are followed by what was trusted before, until the change is known.
+    let trusted = LogKind::ALL.into_iter().filter_map(|kind| {
+        let of = if is_settled(kind, &current, &watch) { &current.trusted } else { &before.trusted };
+        Some((kind, of.get(&kind)?.clone()))
+    });
+    watch.trusted = trusted.collect();
     // What is published while a log is off, and somebody said that it is meant to be, need not be in it.
     let modes = &watch.modes;
     let is_off = |kind: &LogKind| modes.get(kind).is_none_or(|mode| *mode == LogMode::Off);
@@ -74,7 +81,8 @@ fn current(before: Option<&Watch>, archive: &Newest, releases: &Releases, now: T
         }
         suites.insert(codename.to_string(), begun);
     }
-    Watch { logs, past, modes: archive.modes.clone(), suites, url: archive.url.clone(), trust: archive.digests.clone() }
+    let (modes, trust, trusted) = (archive.modes.clone(), archive.digests.clone(), archive.texts.clone());
+    Watch { logs, past, modes, suites, url: archive.url.clone(), trust, trusted }
 }
 
 /// Returns the kinds of logs that are off now.
@@ -111,6 +119,15 @@ fn modes(before: &Watch, watch: &mut Watch, findings: &mut Findings) -> BTreeSet
     ended
 }
 
+/// Tells whether nothing that ddb.toml says of a kind of log waits for somebody to know of it.
+fn is_settled(kind: LogKind, current: &Watch, watch: &Watch) -> bool {
+    let is_off = |watch: &Watch| watch.modes.get(&kind).is_none_or(|mode| *mode == LogMode::Off);
+    let is_own = |key: &&String| key.starts_with(&format!("{kind} "));
+    let logs = |watch: &Watch| watch.logs.keys().filter(is_own).cloned().collect::<Vec<_>>();
+    let trust = |watch: &Watch| watch.trust.clone().into_iter().filter(|(what, _)| is_own(&what)).collect::<Vec<_>>();
+    is_off(current) == is_off(watch) && logs(current) == logs(watch) && trust(current) == trust(watch)
+}
+
 fn belongs(ended: &BTreeSet<LogKind>, key: &str) -> bool {
     ended.iter().any(|kind| key.starts_with(&format!("{kind} ")))
 }
@@ -120,7 +137,7 @@ fn logs(before: &Watch, ended: &BTreeSet<LogKind>, watch: &mut Watch, findings: 
         if watch.logs.contains_key(key) || belongs(ended, key) {
             continue;
         }
-        let text = format!("the log {key} is not trusted any more, and not followed");
+        let text = format!("the log {key} is not trusted any more; it is followed until somebody knows of that");
         let name = name_of(FindingKind::WatchEnded, &[&"log", key, &since.iso8601()]);
         if !findings.change(FindingKind::WatchEnded, FILE, name, text) {
             watch.logs.insert(key.clone(), *since);

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::objects::is_written;
-use super::{Judge, Judged, Objects, names};
+use super::{Judge, Judged, Objects, Offered, names};
 use crate::formats::provenance::policy::Policy;
 use crate::formats::statement::fit::Problem;
 use crate::formats::suite::checks;
@@ -30,7 +30,7 @@ pub fn is_required(archive: &Archive, place: &RecordPlace) -> bool {
 }
 
 /// Judges records that come into suites on this commit, and compares those that nobody here has written with their packages. Returns
-/// one entry for each that may not come.
+/// one entry for each that may not come. `offered` is what the suites of this commit offer, as far as that was asked before.
 ///
 /// # Errors
 /// See [`LandingError`].
@@ -39,6 +39,7 @@ pub fn check(
     policy: &Policy,
     coming: &[(RecordPlace, &[u8])],
     objects: Objects<'_>,
+    offered: &mut Offered,
 ) -> Result<Vec<Problem>, LandingError> {
     let judge = Judge::new(policy, objects);
     let written = objects.written();
@@ -46,7 +47,7 @@ pub fn check(
     // A statement is for one suite.
     let places: Vec<&RecordPlace> = coming.iter().map(|(place, _)| place).collect();
     let suite = (snapshot, &first.codename);
-    let others = names::others(policy, &places, suite, &[suite]).map_err(OpenError::from)?;
+    let others = names::others(policy, &places, suite, &[suite], offered).map_err(OpenError::from)?;
     let look = |(place, text): &(RecordPlace, &[u8])| {
         let record = match checks::read_at(place, text) {
             Ok(record) => record,

@@ -14,6 +14,7 @@ pub mod suite;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use names::Offered;
 pub use objects::{Compared, Objects};
 
 use crate::formats::pool::pointer::Pointer;

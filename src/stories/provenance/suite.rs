@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use rayon::prelude::*;
 
-use super::names::{self, Others};
+use super::names::{self, Offered, Others};
 use super::{Judge, Judged, Objects, policy};
 use crate::formats::provenance::policy::Policy;
 use crate::formats::suite::checks::{self, RecordProblem};
@@ -90,7 +90,7 @@ pub fn check(
     };
     let places: Vec<&RecordPlace> = coming.iter().map(|entry| &entry.place).collect();
     let before: Vec<names::At<'_>> = known.iter().map(|known| (&known.base, known.codename)).collect();
-    let others = names::others(&policy, &places, (records, codename), &before)?;
+    let others = names::others(&policy, &places, (records, codename), &before, &mut Offered::default())?;
     let compared: BTreeSet<RecordPlace> = coming.iter().map(|entry| entry.place.clone()).collect();
     let mut entries = coming;
     if let Some(then) = known.as_ref().and_then(|known| known.policy.as_ref()) {
@@ -148,7 +148,8 @@ pub fn check_coming(open: &OpenArchive, from: Origin<'_>, to: Asked<'_>, store: 
             (from.snapshot, from.codename)
         }
     };
-    let others = names::others(&policy, &entries.iter().map(|entry| &entry.place).collect::<Vec<_>>(), there, &before)?;
+    let others =
+        names::others(&policy, &entries.iter().map(|entry| &entry.place).collect::<Vec<_>>(), there, &before, &mut Offered::default())?;
     let compare = |place: &RecordPlace| unknown.as_ref().is_none_or(|unknown| unknown.contains(place));
     let problems = judge(open, entries, &policy, &others, &compare, store)?;
     match problems.is_empty() {

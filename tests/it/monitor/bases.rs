@@ -1,6 +1,8 @@
 //! Releases that somebody made from commits that are not the archive's.
 
 use super::{acknowledging, alarms, monitor, well};
+use crate::rebuild::attacks::{plant, stolen};
+use crate::rebuild::plain_archive;
 use crate::rebuild::plant::Plant;
 use crate::sandbox::Sandbox;
 
@@ -35,6 +37,88 @@ fn a_release_of_a_commit_that_never_stood_on_the_archives_branch_is_an_alarm_unt
     let run = alarms(monitor(&sandbox, &[]), &["base-not-in-history"]);
     well(acknowledging(&sandbox, "archive/public", &run, &[]), &["not-configured"]);
     well(monitor(&sandbox, &[]), &["not-configured"]);
+}
+
+#[test]
+fn a_release_of_an_older_commit_than_one_before_it_is_an_alarm_until_somebody_says_that_it_is_known() {
+    let sandbox = super::with_package();
+    let begun = head(&sandbox, "main");
+    for version in ["2.0-1", "3.0-1"] {
+        sandbox.dists(&[]).ok();
+        let out = format!("out-{version}");
+        sandbox.deb(&out, "plain", version, "amd64", "");
+        sandbox.commit(&out, &[]).ok();
+    }
+    sandbox.dists(&[]).ok();
+    well(monitor(&sandbox, &[]), &["not-configured"]);
+    // Who has the keys publishes again what the first commit had.
+    sandbox.git(&["branch", "-q", "old", &begun]).ok();
+    sandbox.publish(&["-C", "archive", "--branch", "old", "dists", "trixie"]).ok();
+    for _ in 0..2 {
+        let run = alarms(monitor(&sandbox, &[]), &["older-base"]);
+        assert!(run.out.contains("Release 4 of trixie was made from commit") && run.out.contains(&begun), "{}", run.out);
+        // The archive's own Releases go on, and the alarm stays.
+        sandbox.dists(&[]).ok();
+    }
+    let run = alarms(monitor(&sandbox, &[]), &["older-base"]);
+    well(acknowledging(&sandbox, "archive/public", &run, &[]), &["not-configured"]);
+    well(monitor(&sandbox, &[]), &["not-configured"]);
+    // The same again is another one.
+    sandbox.publish(&["-C", "archive", "--branch", "old", "dists", "trixie"]).ok();
+    alarms(monitor(&sandbox, &[]), &["older-base"]);
+}
+
+#[test]
+fn who_says_another_commit_afterwards_hides_nothing() {
+    let sandbox = super::with_package();
+    sandbox.dists(&[]).ok();
+    evil(&sandbox);
+    sandbox.publish(&["-C", "archive", "--branch", "evil", "dists", "trixie"]).ok();
+    let honest = head(&sandbox, "main");
+    let mut planted = Plant::on(&sandbox, "ddb/releases/trixie");
+    planted.edit("inputs.json", |inputs| inputs["base"] = honest.as_str().into());
+    planted.commit(&["ddb/releases/trixie"]);
+    let run = alarms(monitor(&sandbox, &[]), &["base-not-in-history", "unreadable"]);
+    assert!(run.out.contains(&format!("and a later commit says {honest}")), "{}", run.out);
+}
+
+#[test]
+fn a_release_that_no_commit_makes_is_named_where_releases_are_made_again() {
+    let mut sandbox = plain_archive();
+    let look = |sandbox: &Sandbox, more: &[&str]| {
+        let fixed = ["--release-ends", "0s", "--certificate-ends", "0s", "--behind", "3650d", "--rebuild"];
+        monitor(sandbox, &[&fixed[..], more].concat())
+    };
+    well(look(&sandbox, &[]), &["not-configured"]);
+    // Somebody who has the keys and may push stages other content, says that it is of the newest commit and that it was served.
+    stolen(&sandbox);
+    super::sites::set_time(&mut sandbox, "2026-09-16T08:00:00Z");
+    sandbox.dists(&["--renew"]).ok();
+    sandbox.git(&["branch", "-q", "honest", "ddb/releases/trixie"]).ok();
+    sandbox.git(&["update-ref", "refs/heads/ddb/releases/trixie", "honest~2"]).ok();
+    plant(&sandbox);
+    // What everybody gets is an honest one that comes after it.
+    let mut planted = Plant::on(&sandbox, "honest");
+    planted.edit("inputs.json", |inputs| inputs["sequence"] = 3.into());
+    planted.commit(&["ddb/releases/trixie", "HEAD"]);
+    well(monitor(&sandbox, &[]), &["not-configured"]);
+    for _ in 0..2 {
+        let run = alarms(look(&sandbox, &[]), &["other-content"]);
+        assert!(run.out.contains("Release 2 of trixie is not what commit"), "{}", run.out);
+    }
+    let run = alarms(look(&sandbox, &[]), &["other-content"]);
+    let name = run.json()["alarms"][0]["acknowledge"].as_str().unwrap().to_owned();
+    well(look(&sandbox, &["--acknowledge", &name]), &["not-configured"]);
+    well(look(&sandbox, &[]), &["not-configured"]);
+    // So is what cannot be made again.
+    let mut planted = Plant::on(&sandbox, "ddb/releases/trixie");
+    let release = String::from_utf8(planted.file("Release")).unwrap();
+    planted.put("Release", release.replace("Origin: Test", "Origin: Tset"));
+    planted.edit("inputs.json", |inputs| inputs["sequence"] = 9.into());
+    planted.put("fold.json", "{");
+    planted.commit(&["ddb/releases/trixie"]);
+    let run = look(&sandbox, &[]).exits(30);
+    assert!(run.out.contains("other-content") && run.out.contains("cannot be made again"), "{}", run.out);
 }
 
 #[test]

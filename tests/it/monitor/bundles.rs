@@ -2,14 +2,16 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use ddb::formats::sigstore::secret_key::SecretKey;
 use ddb::words::digest::Sha256;
 use serde_json::{Value, json};
 
 use super::liar::{inclusion, root};
 use super::pushers::{RELEASES, commit_beside};
 use super::tiles::{Tiles, archive, look};
-use super::{alarms, known, well};
+use super::{alarms, known, log_of, well};
 use crate::server::Server;
+use crate::sigstore::site::signing_key;
 
 /// The bundle of an entry of ours, as the log's tree is now.
 fn bundle(tiles: &Tiles, index: usize, digest: &[u8], signature: &[u8], hint: &Sha256) -> Value {
@@ -69,5 +71,32 @@ fn every_kept_bundle_is_checked_whole() {
         let run = alarms(look(&sandbox, &server, &["--state", &state]), &["bad-proof"]);
         let said = [known(&run), vec!["--state".to_owned(), state]].concat();
         well(look(&sandbox, &server, &said.iter().map(String::as_str).collect::<Vec<_>>()), &[]);
+    }
+}
+
+#[test]
+fn a_bundle_by_a_foreign_key_proves_nothing_and_its_key_becomes_none_of_ours() {
+    let mut tiles = Tiles::new();
+    let (sandbox, key, release) = archive(&tiles);
+    let folder = sandbox.path("tiles");
+    let server = Server::of(&folder);
+    signing_key(&sandbox, "stranger");
+    let stranger = SecretKey::read(&std::fs::read_to_string(sandbox.path("stranger.pem")).unwrap()).unwrap();
+    let submission = tiles.add(&stranger, &release);
+    // What the stranger logs besides is no matter of ours.
+    tiles.add(&stranger, b"something else");
+    tiles.fill(1);
+    tiles.write(&folder);
+    let tip = sandbox.git(&["rev-parse", RELEASES]).ok().out.trim().to_owned();
+    for hint in [stranger.public().fingerprint(), key.public().fingerprint()] {
+        sandbox.git(&["update-ref", &format!("refs/heads/{RELEASES}"), &tip]).ok();
+        let foreign = bundle(&tiles, 0, Sha256::of(&release).as_bytes(), &submission.signature, &hint);
+        commit_beside(&sandbox, &[("Release.sigstore.json", &foreign.to_string())]);
+        std::fs::remove_file(sandbox.path("monitor.json")).unwrap_or_default();
+        let run = alarms(look(&sandbox, &server, &[]), &["bad-proof"]);
+        assert_eq!((log_of(&run, "size"), log_of(&run, "own")), (3.into(), 0.into()), "{}", run.out);
+        // It was served without proof, whatever stands beside it.
+        let later = ddb::words::date::Timestamp(super::liar::clock() + 30 * 3600).iso8601();
+        alarms(look(&sandbox, &server, &["--now", &later]), &["bad-proof", "served-without-leaf"]);
     }
 }

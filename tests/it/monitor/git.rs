@@ -1,5 +1,9 @@
 //! Branches that lose history: a monitor remembers where they were.
 
+use ddb::formats::sigsum::leaf::Leaf;
+
+use super::liar::stranger;
+use super::lying::watched;
 use super::{acknowledging, alarms, first, kinds, known, monitor, well, with_package};
 use crate::sandbox::Sandbox;
 
@@ -89,4 +93,38 @@ fn a_remote_is_looked_at_and_not_the_clone_and_a_clone_that_is_made_anew_knows_n
     assert!(run.err.contains("a shallow clone"), "{}", run.err);
     std::fs::remove_dir_all(&remote).unwrap();
     from(&[]).exits(31);
+    // Who keeps the remote away blinds the monitor, which is an alarm after a day.
+    let at = |hours: i64| ddb::words::date::Timestamp(super::liar::clock() + hours * 3600).iso8601();
+    from(&["--now", &at(23)]).exits(31);
+    from(&["--now", &at(25)]).exits(30).says("nothing was looked at since").says("for longer than 1d");
+    from(&["--now", &at(25), "--unreached", "2d"]).exits(31);
+}
+
+#[test]
+fn a_remote_that_goes_away_between_two_looks_is_not_reached_and_what_was_seen_is_said() {
+    let (sandbox, liar) = watched();
+    sandbox.run("git", &["init", "-q", "--bare", "--initial-branch=main", "remote.git"]).ok();
+    let (remote, away) = (sandbox.path("remote.git"), sandbox.path("away.git"));
+    sandbox.git(&["remote", "add", "origin", &remote.display().to_string()]).ok();
+    sandbox.git(&["push", "-q", "-u", "origin", "main", RELEASES]).ok();
+    well(monitor(&sandbox, &[]), &[]);
+    let key = std::fs::read_to_string(sandbox.path("submit.pub")).unwrap();
+    let key_hash = ddb::formats::openssh::public_key(&key).unwrap().hash();
+    liar.tell(|state| state.leaves.push(Leaf { key_hash, ..stranger(b"forged") }));
+    let go = || {
+        let (from, to) = (remote.clone(), away.clone());
+        liar.before_the_next(move || std::fs::rename(from, to).unwrap());
+    };
+    // While the log is read, that is after the first look.
+    go();
+    let run = alarms(monitor(&sandbox, &[]), &["forged-leaf"]);
+    assert_eq!(run.json()["unreachable"][0]["subject"], "repository", "{}", run.out);
+    assert_eq!(run.json()["suites"][0]["served"], 3, "{}", run.out);
+    std::fs::rename(&away, &remote).unwrap();
+    let run = alarms(monitor(&sandbox, &[]), &["forged-leaf"]);
+    assert!(kinds(&run, "unreachable").is_empty(), "what was seen is remembered: {}", run.out);
+    well(acknowledging(&sandbox, "archive/public", &run, &[]), &[]);
+    go();
+    let run = monitor(&sandbox, &[]).exits(31);
+    assert_eq!((kinds(&run, "alarms"), kinds(&run, "unreachable")), (vec![], vec!["unreachable".to_owned()]), "{}", run.out);
 }

@@ -45,6 +45,7 @@ pub struct State {
     /// Gives at most so many leaves at once.
     pub most: usize,
     pub asked: Vec<String>,
+    act: Option<Box<dyn FnOnce() + Send>>,
 }
 
 /// RFC 6962 section 2.1, word for word.
@@ -116,6 +117,7 @@ impl Liar {
             refused: None,
             most: 100,
             asked: Vec::new(),
+            act: None,
         };
         let state = Arc::new(Mutex::new(state));
         let shared = Arc::clone(&state);
@@ -142,6 +144,11 @@ impl Liar {
     /// Changes what it says.
     pub fn tell(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.lock().unwrap());
+    }
+
+    /// Does this once, before the next answer.
+    pub fn before_the_next(&self, act: impl FnOnce() + Send + 'static) {
+        self.tell(|state| state.act = Some(Box::new(act)));
     }
 
     /// Adds so many leaves of a stranger.
@@ -191,12 +198,20 @@ fn answer_all(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
 }
 
 impl State {
+    /// Takes other keys: another log with another witness.
+    pub fn become_another(&mut self) {
+        [self.log, self.witness] = [4, 5].map(|seed: u8| SigningKey::from_bytes(&[seed; 32]));
+    }
+
     fn hashes(&self) -> Vec<Sha256> {
         self.leaves.iter().map(Leaf::hash).collect()
     }
 
     fn answer(&mut self, path: &str, body: &str) -> (u16, String) {
         self.asked.push(path.to_owned());
+        if let Some(act) = self.act.take() {
+            act();
+        }
         if let Some(status) = self.status {
             return (status, "no".to_owned());
         }

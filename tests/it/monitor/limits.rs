@@ -84,6 +84,24 @@ fn memory_that_is_lost_is_an_alarm_until_somebody_says_that_there_was_none() {
 }
 
 #[test]
+fn a_state_that_nobody_could_read_again_is_not_written_and_the_one_before_stays() {
+    let (sandbox, liar) = watched();
+    // As large as a state may be, but for some bytes.
+    let text = super::state(&sandbox);
+    let room = usize::try_from(ddb::stories::monitor::state::LIMIT).unwrap() - text.len() - 100;
+    let large = text.replacen("\"acknowledged\": []", &format!("\"acknowledged\": [\"{}\"]", "a".repeat(room)), 1);
+    assert_ne!(large, text);
+    sandbox.write("monitor.json", &large);
+    liar.fill(1);
+    well(monitor(&sandbox, &[]), &[]);
+    let before = super::state(&sandbox);
+    let run = monitor(&sandbox, &["--acknowledge", &"b".repeat(200)]).exits(1);
+    assert!(run.err.contains("more than the 67108864 that are read again") && run.out.contains("\"alarms\""), "{}", run.err);
+    assert!(super::state(&sandbox) == before, "the one before stays");
+    well(monitor(&sandbox, &[]), &[]);
+}
+
+#[test]
 fn leaves_with_a_key_that_is_new_are_found_among_those_that_were_read_before() {
     let (sandbox, liar) = watched();
     let public = crate::sigsum::site::submit_key(&sandbox, "second");

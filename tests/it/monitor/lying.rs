@@ -116,6 +116,20 @@ fn tree_heads_without_good_signatures_or_new_cosignatures_are_named_and_nothing_
     let (sandbox, liar) = watched();
     named(&sandbox, &liar, |state| state.unsigned = true, &["bad-tree-head"], &["bad-tree-head"]);
     named(&sandbox, &liar, |state| state.cosigned = None, &["quorum-short"], &["quorum-short"]);
+    // Two trees of one log are proof against it, whoever cosigned them or did not.
+    let shrunken = |state: &mut State| {
+        state.leaves.truncate(8);
+        state.cosigned = None;
+    };
+    named(&sandbox, &liar, shrunken, &["tree-shrunk", "quorum-short"], &["tree-shrunk", "quorum-short"]);
+    let other = |state: &mut State| (state.root, state.cosigned) = (Some(Sha256::of(b"other")), None);
+    named(&sandbox, &liar, other, &["split-view", "quorum-short"], &["split-view", "quorum-short"]);
+    let longer = |state: &mut State| {
+        state.leaves[4] = stranger(b"another past");
+        state.leaves.push(stranger(b"one more"));
+        state.cosigned = None;
+    };
+    named(&sandbox, &liar, longer, &["split-view", "quorum-short"], &["quorum-short"]);
     let old = |state: &mut State| {
         state.cosigned = Some(clock() - 2 * 86_400);
         state.leaves.push(stranger(b"one more"));

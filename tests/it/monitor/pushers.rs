@@ -1,8 +1,10 @@
 //! Who may push, and does not mean well: what stands on the archive's branches is not believed where sites and logs say another thing.
 
-use super::liar::{Liar, clock};
+use ddb::formats::sigsum::leaf::Leaf;
+
+use super::liar::{Liar, clock, stranger};
 use super::lying::watched;
-use super::{acknowledging, alarms, kinds, monitor, monitor_at, well, with_package};
+use super::{acknowledging, alarms, kinds, log_of, monitor, monitor_at, well, with_package};
 use crate::sandbox::{Run, Sandbox};
 use crate::sigsum::site::{configure, give_key};
 
@@ -160,6 +162,82 @@ fn who_takes_what_is_watched_out_of_ddb_toml_is_noticed_until_somebody_says_that
     // Until somebody says that this was meant, it is looked at.
     assert_eq!(run.json()["suites"][0]["codename"], "trixie");
     assert_eq!(run.json()["suites"][0]["sites"].as_array().unwrap().len(), 1, "{}", run.out);
+}
+
+#[test]
+fn a_log_that_is_switched_off_or_not_trusted_any_more_is_followed_until_somebody_knows_of_that() {
+    let (sandbox, liar) = watched();
+    let key = std::fs::read_to_string(sandbox.path("submit.pub")).unwrap();
+    let key_hash = ddb::formats::openssh::public_key(&key).unwrap().hash();
+    let forge = |file: &[u8]| liar.tell(|state| state.leaves.push(Leaf { key_hash, ..stranger(file) }));
+    let before = sandbox.git(&["rev-parse", "main"]).ok().out.trim().to_owned();
+    let back = || {
+        sandbox.git(&["checkout", "-q", &before, "--", "."]).ok();
+        sandbox.git(&["commit", "-q", "-m", "Put it back"]).ok();
+    };
+    let known = |run: &Run, kind: &str, notes: &[&str]| {
+        let all = run.json()["alarms"].as_array().unwrap().clone();
+        let alarm = all.iter().find(|alarm| alarm["kind"] == kind).unwrap();
+        let name = alarm["acknowledge"].as_str().unwrap().to_owned();
+        let run = monitor(&sandbox, &["--acknowledge", &name]);
+        assert_eq!(kinds(&run, "notes"), notes, "{}", run.out);
+        run
+    };
+    // Off, with what it needs taken away too.
+    change(&sandbox, "archive", "[logs.sigsum]\n", "[logs.sigsum]\nmode = \"off\"\n");
+    sandbox.git(&["rm", "-q", "keys/sigsum.policy", "keys/sigsum.pub"]).ok();
+    sandbox.git(&["commit", "-q", "-m", "Take them away"]).ok();
+    let run = alarms(monitor(&sandbox, &[]), &["watch-ended"]);
+    assert_eq!((log_of(&run, "complete"), log_of(&run, "size")), (true.into(), 9.into()), "{}", run.out);
+    forge(b"while it is off");
+    alarms(monitor(&sandbox, &[]), &["watch-ended", "forged-leaf"]);
+    // What is published meanwhile needs its leaf, too.
+    sandbox.dists(&["--renew"]).ok();
+    let run = alarms(monitor(&sandbox, &[]), &["watch-ended", "forged-leaf", "served-without-leaf"]);
+    known(&run, "forged-leaf", &[]);
+    alarms(monitor(&sandbox, &[]), &["watch-ended", "served-without-leaf"]);
+    // In memory it is, not in Git: that commit may be gone as well.
+    let tip = sandbox.git(&["rev-parse", "main"]).ok().out.trim().to_owned();
+    let anew = sandbox.git(&["commit-tree", "main^{tree}", "-m", "All anew"]).ok().out;
+    sandbox.git(&["update-ref", "refs/heads/main", anew.trim()]).ok();
+    forge(b"while nobody has the commit");
+    let run = monitor(&sandbox, &[]).exits(30);
+    assert!(kinds(&run, "alarms").contains(&"forged-leaf".to_owned()), "{}", run.out);
+    sandbox.git(&["update-ref", "refs/heads/main", &tip]).ok();
+    back();
+    let run = alarms(monitor(&sandbox, &[]), &["forged-leaf", "served-without-leaf"]);
+    well(acknowledging(&sandbox, "archive/public", &run, &[]), &[]);
+    // Another policy, with a log and a witness of the thief's.
+    let other = Liar::start();
+    other.tell(|state| state.become_another());
+    configure(&sandbox, &other.policy(), "");
+    let expected = ["watch-ended", "trust-changed"];
+    let run = alarms(monitor(&sandbox, &[]), &expected);
+    assert_eq!(run.json()["logs"].as_array().unwrap().len(), 2, "{}", run.out);
+    forge(b"while another is trusted");
+    alarms(monitor(&sandbox, &[]), &["watch-ended", "trust-changed", "forged-leaf"]);
+    back();
+    let run = alarms(monitor(&sandbox, &[]), &["watch-ended", "forged-leaf"]);
+    well(acknowledging(&sandbox, "archive/public", &run, &[]), &["acknowledged", "not-configured"]);
+    // Nor does a log that has no address keep it from being read.
+    let (first, rest) = liar.policy().split_once('\n').map(|(first, rest)| (first.to_owned(), rest.to_owned())).unwrap();
+    let nowhere = format!("{first}\nlog {}\n{rest}", "5866666666666666666666666666666666666666666666666666666666666666");
+    configure(&sandbox, &nowhere, "");
+    forge(b"while a log has no address");
+    let run = alarms(monitor(&sandbox, &[]), &["trust-changed", "forged-leaf", "unreadable"]);
+    assert!(run.out.contains("has no address there"), "{}", run.out);
+    known(&run, "forged-leaf", &["not-configured"]);
+    back();
+    let run = alarms(monitor(&sandbox, &[]), &["watch-ended"]);
+    well(acknowledging(&sandbox, "archive/public", &run, &[]), &["acknowledged", "not-configured"]);
+    // The same log by a policy that asks no witness: it is asked as before.
+    configure(&sandbox, &liar.policy().replace("quorum w", "quorum none"), "");
+    liar.tell(|state| state.cosigned = None);
+    alarms(monitor(&sandbox, &[]), &["trust-changed", "quorum-short"]);
+    let run = monitor(&sandbox, &[]).exits(30);
+    // Once it is known, what is now counts.
+    known(&run, "trust-changed", &["acknowledged", "not-configured"]).exits(0);
+    well(monitor(&sandbox, &[]), &["not-configured"]);
 }
 
 #[test]

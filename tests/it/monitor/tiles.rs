@@ -183,6 +183,64 @@ fn a_log_of_many_tiles_is_followed_from_anywhere_and_every_entry_of_ours_is_foun
 }
 
 #[test]
+fn a_flood_of_entries_that_anybody_can_make_hides_no_thief_and_leaves_a_state_that_can_be_read() {
+    let mut tiles = Tiles::new();
+    let (sandbox, key, release) = archive(&tiles);
+    let folder = sandbox.path("tiles");
+    let server = Server::of(&folder);
+    tiles.add(&key, &release);
+    let own = String::from_utf8(tiles.entries[0].clone()).unwrap();
+    let flood = |tiles: &mut Tiles, count: usize| {
+        for number in 0..count {
+            let entry = own.replace("hashedrekord", &format!("dsse{}", tiles.entries.len() + number));
+            tiles.entries.push(entry.into_bytes());
+        }
+    };
+    flood(&mut tiles, 1200);
+    tiles.add(&key, b"forged");
+    tiles.write(&folder);
+    let run = look(&sandbox, &server, &[]).exits(30);
+    let count = |run: &crate::sandbox::Run, kind: &str| kinds(run, "alarms").iter().filter(|found| *found == kind).count();
+    let found = |run| (count(run, "forged-leaf"), count(run, "unknown-release-logged"), count(run, "leaves-uncounted"));
+    assert_eq!((found(&run), log_of(&run, "own")), ((1000, 1, 1), 1202.into()));
+    assert!(run.out.contains("200 more leaves"), "{}", run.out);
+    let run = look(&sandbox, &server, &[]).exits(30);
+    assert_eq!((found(&run), log_of(&run, "own"), log_of(&run, "read")), ((1000, 1, 1), 1202.into(), 0.into()));
+    let said = super::known(&run);
+    well(look(&sandbox, &server, &said.iter().map(String::as_str).collect::<Vec<_>>()), &[]);
+    // More of them is said again, and what is remembered stays as it is.
+    let before = super::state(&sandbox).len();
+    flood(&mut tiles, 300);
+    tiles.write(&folder);
+    let run = alarms(look(&sandbox, &server, &[]), &["leaves-uncounted"]);
+    assert!(run.out.contains("500 more leaves") && super::state(&sandbox).len() < before + 1000, "{}", run.out);
+}
+
+#[test]
+fn who_signs_our_release_with_a_key_of_his_own_does_not_log_it_for_us() {
+    let mut tiles = Tiles::new();
+    let (sandbox, key, release) = archive(&tiles);
+    let folder = sandbox.path("tiles");
+    let server = Server::of(&folder);
+    signing_key(&sandbox, "stranger");
+    let stranger = SecretKey::read(&std::fs::read_to_string(sandbox.path("stranger.pem")).unwrap()).unwrap();
+    tiles.fill(3);
+    tiles.add(&stranger, &release);
+    tiles.write(&folder);
+    let run = look(&sandbox, &server, &[]);
+    assert_eq!((log_of(&run, "size"), log_of(&run, "own")), (4.into(), 0.into()));
+    let later = ddb::words::date::Timestamp(super::liar::clock() + 30 * 3600).iso8601();
+    let run = alarms(look(&sandbox, &server, &["--now", &later]), &["served-without-leaf"]);
+    let said = super::known(&run);
+    tiles.add(&stranger, b"something else");
+    tiles.write(&folder);
+    well(look(&sandbox, &server, &[&said[0], &said[1], "--now", &later]), &[]);
+    tiles.add(&key, &release);
+    tiles.write(&folder);
+    assert_eq!(log_of(&well(look(&sandbox, &server, &["--now", &later]), &[]), "own"), 1);
+}
+
+#[test]
 fn tiles_and_checkpoints_that_lie_are_named() {
     let mut tiles = Tiles::new();
     let (sandbox, key, release) = archive(&tiles);

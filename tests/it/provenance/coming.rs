@@ -230,3 +230,25 @@ fn what_another_source_left_lying_about_is_held_against_nobody() {
     assert_eq!(landed["verdicts"][0]["rejected"], Value::Null, "{landed}");
     assert_eq!(landed["verdicts"][0]["verdicts"][0]["verdict"], "landed", "{landed}");
 }
+
+#[test]
+fn of_two_sources_that_wait_with_one_name_the_first_has_it() {
+    let mut shared = Shared::with_inbox();
+    let keys = ["hello", "glibc"].map(|name| pem_key(&shared.sandbox, name));
+    let file = shared.sandbox.archive().join("ddb.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let table = text.lines().find(|line| line.starts_with("[suites.")).unwrap();
+    std::fs::write(&file, text.replace(table, &format!("{table}\nrequire-provenance = true")) + &projects(false, "")).unwrap();
+    commit_by_hand(&shared.sandbox, "Two projects.");
+    shared.sandbox.git(&["push", "-q", "origin", "main"]).ok();
+    in_gitlab(&mut shared.sandbox, "main");
+    for (source, key) in ["hello", "glibc"].into_iter().zip(&keys) {
+        shared.sandbox.deb(source, "libfoo", "1", "amd64", &format!("Source: {source} ({})\n", if source == "hello" { 1 } else { 2 }));
+        give_key(&mut shared.sandbox, key);
+        shared.deploy(source, source, &["--park", "--wait", "0s"]).exits(12);
+    }
+    let landed = shared.sandbox.deploy(&["-C", "archive", "inbox", "land", "--json"]).ok().json();
+    let rejected: Vec<&str> = landed["verdicts"].as_array().unwrap().iter().filter_map(|one| one["rejected"].as_str()).collect();
+    assert_eq!(rejected.len(), 1, "{landed}");
+    assert!(rejected[0].contains("the suite has libfoo from the source"), "{landed}");
+}

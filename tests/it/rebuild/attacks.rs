@@ -19,7 +19,7 @@ pub fn stolen(sandbox: &Sandbox) {
 }
 
 /// Puts the stolen Release onto the archive's branch, as if it had been made from the honest commit.
-fn plant(sandbox: &Sandbox) {
+pub fn plant(sandbox: &Sandbox) {
     let base = head(sandbox, "HEAD");
     let mut planted = Plant::on(sandbox, "stolen");
     planted.edit("inputs.json", |inputs| inputs["base"] = base.as_str().into());

@@ -28,13 +28,13 @@ pub struct SigsumReader {
     url: String,
     log: PublicKey,
     policy: Policy,
-    /// The key that submits, and key hashes of those that did.
-    key: PublicKey,
+    /// The keys that submit, and key hashes of those that did.
+    keys: Vec<PublicKey>,
     key_hashes: BTreeSet<Sha256>,
 }
 
 impl SigsumReader {
-    /// Reads this log at this address. Leaves are ours that this key submitted, or one with any of these key hashes.
+    /// Reads this log at this address. Leaves are ours that one of these keys submitted, or one with any of these key hashes.
     ///
     /// # Errors
     /// The certificate authorities cannot be read.
@@ -42,15 +42,15 @@ impl SigsumReader {
         log: &Log,
         url: &str,
         policy: &Policy,
-        key: PublicKey,
+        keys: Vec<PublicKey>,
         earlier: &BTreeSet<Sha256>,
         authorities: Option<&Path>,
     ) -> Result<Self, LogError> {
         let failed = |fault: std::io::Error| LogError::Settings { file: "SSL_CERT_FILE".to_owned(), problem: fault.to_string() };
         let mut key_hashes = earlier.clone();
-        key_hashes.insert(key.hash());
+        key_hashes.extend(keys.iter().map(PublicKey::hash));
         let http = Http::new(authorities).map_err(failed)?;
-        Ok(Self { http, url: url.to_owned(), log: log.key, policy: policy.clone(), key, key_hashes })
+        Ok(Self { http, url: url.to_owned(), log: log.key, policy: policy.clone(), keys, key_hashes })
     }
 
     pub(super) fn name(&self) -> String {
@@ -139,7 +139,7 @@ impl SigsumReader {
             return None;
         }
         // Of an earlier key only the hash is known.
-        let forged = leaf.key_hash == self.key.hash() && !leaf.is_by(&self.key);
+        let forged = self.keys.iter().any(|key| leaf.key_hash == key.hash() && !leaf.is_by(key));
         let fault = forged.then(|| "its signature is not one by our key, and the log should have refused it".to_owned());
         Some(OwnLeaf { index, about: leaf.checksum, fault })
     }

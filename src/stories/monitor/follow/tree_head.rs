@@ -1,5 +1,7 @@
 //! The tree head that a log shows, against the one that was seen last.
 
+use std::collections::BTreeMap;
+
 use super::{KnownHead, Look, Stopped};
 use crate::places::transparency::reader::{Lack, ReadError, SignedHead};
 use crate::stories::monitor::answer::FindingKind;
@@ -16,6 +18,8 @@ impl Look<'_> {
         self.lacking = head.lacks.is_some();
         match &head.lacks {
             Some(Lack::Quorum(reason)) => {
+                // That the log signed two trees shows without witnesses.
+                self.conflict(kept, known, &head);
                 // Nobody vouches that this tree ends.
                 let text = format!("{reason}; nobody vouches that others see the same tree, and its leaves are not read");
                 let name = self.name(FindingKind::QuorumShort, &[&head.size, &head.root]);
@@ -30,8 +34,32 @@ impl Look<'_> {
             None => {}
         }
         let Some(kept) = kept else { return Ok(head) };
+        let Some((kind, text)) = self.against(kept, &head)? else { return Ok(head) };
+        // Whoever says so in this very run knows that the log was begun anew.
+        let name = name_of(kind, &[&self.reader.name(), &kept.root]);
+        self.anew = self.findings.change(kind, &self.subject, name, text);
+        if self.anew { Ok(head) } else { Err(Stopped) }
+    }
+
+    /// Says that a tree head for which nobody vouches, but that the log signed, is not of the tree that it showed before.
+    fn conflict(&mut self, kept: Option<&LogMemory>, known: &[KnownHead], head: &SignedHead) {
+        // That it does not show how its trees agree is no sign that they do.
+        if let Some((kind, text)) = kept.and_then(|kept| self.against(kept, head).ok().flatten()) {
+            // What is known of this one is not known of another.
+            let name = self.name(kind, &[&head.size, &head.root]);
+            return self.alarm(kind, name, text);
+        }
+        // Without asking the log: there may be many.
+        let told = known.iter().filter(|known| known.size > head.size || (known.size == head.size && known.root != head.root));
+        for other in told {
+            self.agrees(other, head, &BTreeMap::new());
+        }
+    }
+
+    /// Returns what is wrong with a tree head, by the tree that was read before; nothing where its tree holds that one.
+    fn against(&mut self, kept: &LogMemory, head: &SignedHead) -> Result<Option<(FindingKind, String)>, Stopped> {
         let seen = kept.at.iso8601();
-        let (kind, text) = if head.size < kept.size {
+        Ok(Some(if head.size < kept.size {
             let text = format!(
                 "its tree has {} leaves, and {} were read until {seen}: the log was set back or lies, or was begun anew, and all were told",
                 head.size, kept.size
@@ -46,15 +74,11 @@ impl Look<'_> {
             (FindingKind::SplitView, text)
         } else {
             match self.reader.check_consistency((kept.size, &kept.root), (head.size, &head.root)) {
-                Ok(()) => return Ok(head),
+                Ok(()) => return Ok(None),
                 Err(ReadError::Lies(text)) => (FindingKind::SplitView, text),
                 Err(fault @ ReadError::Down(_)) => return Err(self.failed(FindingKind::SplitView, fault)),
             }
-        };
-        // Whoever says so in this very run knows that the log was begun anew.
-        let name = name_of(kind, &[&self.reader.name(), &kept.root]);
-        self.anew = self.findings.change(kind, &self.subject, name, text);
-        if self.anew { Ok(head) } else { Err(Stopped) }
+        }))
     }
 
     /// Says that nothing is learned of the log, where that was not said: what is wrong with it may be known to somebody, and its leaves
