@@ -64,3 +64,4 @@ mod specimens;
 mod stopped;
 mod upload;
 mod verify;
+mod vouching;

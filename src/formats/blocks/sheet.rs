@@ -1,7 +1,7 @@
 //! A sheet: what is recorded about one index of a Release, so that the next one starts from it.
 //!
 //! It lists the blocks of the text in order: the first paragraph's sort key, lengths, the SHA-256 of the text, and the
-//! SHA-256 of each compressed form. It stands beside Release on the branch of Releases, so it is as trustworthy as Release is;
+//! SHA-256 of each compressed form. It stands beside Release on the branch of Releases, where `recorded.asc` signs it;
 //! the bytes themselves come from caches and stores that need not be trusted, because every block is named by its hash. An old
 //! index is joined again from its blocks and never compressed again: a newer compressor would give other bytes.
 

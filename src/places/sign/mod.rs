@@ -198,6 +198,25 @@ pub fn verify_release(in_release: &[u8], certificates: &[PublicCertificate], now
     Ok(VerifiedRelease { release: parts.payload, fingerprints })
 }
 
+/// Signs a text that is no Release, for [`vouches`].
+///
+/// # Errors
+/// A key or program does not sign, or signs something else.
+pub fn vouch(signer: &dyn Signer, text: &[u8], now: Timestamp) -> Result<Vec<u8>, SignError> {
+    let signature = signer.detach_sign(text, now)?;
+    if vouches(text, &signature, &signer.certificates(), now) {
+        Ok(signature)
+    } else {
+        Err(unverified("recorded.asc", &"it does not hold"))
+    }
+}
+
+/// Tells whether one of these certificates, which is good now, signed a text.
+pub fn vouches(text: &[u8], signature: &[u8], certificates: &[PublicCertificate], now: Timestamp) -> bool {
+    let certs: Vec<_> = certificates.iter().map(PublicCertificate::cert).collect();
+    check::check(Kind::Detached, text, signature, &certs, now).is_ok_and(|results| results.iter().any(Result::is_ok))
+}
+
 /// Checks the detached signature of a Release in the same way, and returns the fingerprints, sorted.
 ///
 /// # Errors

@@ -82,6 +82,22 @@ pub struct Last {
     pub own: Option<Box<Last>>,
 }
 
+impl Last {
+    /// Returns how the indices were cut into blocks and how well those were compressed, and nothing of what they said: for a fold that
+    /// makes everything from the records (`Wanted::again`) and believes nothing of what stood there.
+    pub fn cuts(self) -> Self {
+        let cut = |mut sheet: Sheet| {
+            // Keys that do not ascend would leave paragraphs out, or name them twice.
+            let ascend = sheet.blocks.is_sorted_by(|one, next| one.first < next.first);
+            sheet.blocks.iter_mut().for_each(|block| block.forms.clear());
+            Sheet { blocks: if ascend { sheet.blocks } else { Vec::new() }, diff: None }
+        };
+        let sheets = self.sheets.into_iter().map(|(path, sheet)| (path, cut(sheet))).collect();
+        let record = Folded { texts: BTreeMap::new(), contents: None, encoders: Encoders::default(), provenance: None, ..self.record };
+        Self { record, sheets, listed: BTreeMap::new(), lists: Digests::new(), commit: None, earlier: None, own: None, ..self }
+    }
+}
+
 impl Folded {
     /// Tells whether this is about these bytes of a Release.
     pub fn is_of(&self, release: &[u8]) -> bool {

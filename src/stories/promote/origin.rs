@@ -7,7 +7,7 @@ use super::PromoteError;
 use crate::places::git::Oid;
 use crate::stories::archive::OpenArchive;
 use crate::stories::fold::Last;
-use crate::stories::publish::stage;
+use crate::stories::publish::stage::{self, Start};
 use crate::stories::served::snapshot::{self, Histories, SnapshotFault, SnapshotId};
 use crate::stories::served::{Edition, history};
 use crate::words::name::Codename;
@@ -65,7 +65,7 @@ pub(super) fn fetch(open: &OpenArchive, codename: &Codename) -> Result<(), Promo
 /// Returns what the newest Release of a suite was made of; what cannot be read vouches for nothing.
 pub(super) fn last(open: &OpenArchive, codename: &Codename) -> Option<Last> {
     let staged = stage::newest(&open.repository, codename).ok().flatten()?;
-    stage::folded(&open.repository, codename, &staged).ok().flatten()
+    stage::start(open, codename, &staged, staged.inputs.date).ok().and_then(Start::vouched)
 }
 
 /// Returns the Release that such a state means; `tip` is the archive's newest commit.

@@ -1,7 +1,7 @@
 //! Whether a new Release is needed, and what its Date is.
 //!
 //! A Release is made anew when it would say something else (but for its dates), when other keys are to sign it, or when it is
-//! to be renewed, or when the policy on provenance changed. Date never goes back: apt silently keeps what it has when it does.
+//! to be renewed, when the policy on provenance changed, or when no key vouches for what the last one recorded. Date never goes back: apt silently keeps what it has when it does.
 
 use super::stage::Staged;
 use super::{DistsRequest, Edition, PublishError};
@@ -44,6 +44,10 @@ pub(super) fn decide(request: &DistsRequest, last: Option<&Staged>, edition: &Ed
     }
     // The branch then says under which policy the suite was found good, so that the next publish need not judge all of it again.
     if signatures.served.signed_by != edition.signers || edition.other_policy {
+        return Decision::New;
+    }
+    // The next one starts from what is vouched for. A key that expired vouches for nothing, and cannot sign a new one either.
+    if edition.unvouched && edition.refused_signers.is_empty() {
         return Decision::New;
     }
     // A suite whose `valid-for` changed differs although the indices are the same.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
-use super::stage::{self, Staged};
+use super::stage::{self, Staged, Start};
 use super::{DistsRequest, Places, PublishError};
 use crate::formats::blocks::sheet::KIND;
 use crate::formats::pool::path::PoolPath;
@@ -33,6 +33,8 @@ pub(super) struct Edition {
     pub(super) refused_signers: Vec<String>,
     /// Whether the last Release was made under another policy on provenance.
     pub(super) other_policy: bool,
+    /// Whether no key of the archive vouches for what the last Release left to start from, so that all was made from the records.
+    pub(super) unvouched: bool,
     pub(super) codename: Codename,
     /// The store of blocks.
     blocks: Box<dyn ObjectStore>,
@@ -65,18 +67,27 @@ impl Edition {
         let contents = archive.suite(&codename).is_some_and(|suite| suite.contents);
         let lists = contents.then(|| open.lists(&archive, places.store)).transpose()?;
         let bytes = bytes(blocks.as_ref(), lists.as_deref(), places, !request.dry_run);
-        let last = match newest {
-            Some(newest) => stage::folded(&open.repository, &codename, newest)?,
-            None => None,
+        let start = newest.map(|newest| stage::start(open, &codename, newest, request.now)).transpose()?.unwrap_or(Start::Nothing);
+        let unvouched = matches!(start, Start::Cuts(_));
+        let (last, policy) = match start {
+            Start::Cuts(last) => {
+                listener(Event::Warning(format!(
+                    "no key of the archive vouches for what the last Release of {codename} left to start from (recorded.asc): everything is made from the records"
+                )));
+                (Some(last), None)
+            }
+            start => {
+                let last = start.vouched();
+                let policy = last.as_ref().and_then(|last| last.record.provenance);
+                (nearest(request, places, &archive, &snapshot.oid_of(&format!("suites/{codename}"))?, last)?, policy)
+            }
         };
-        let policy = last.as_ref().and_then(|last| last.record.provenance);
-        let last = nearest(request, places, &archive, &snapshot.oid_of(&format!("suites/{codename}"))?, last)?;
         // Contents that are due may have been made from an older commit than the rest.
         let last = match last {
             Some(last) if contents => Some(stage::with_earlier(&open.repository, last)?),
             last => last,
         };
-        let wanted = Wanted { repack: request.repack, now: date, ..Wanted::default() };
+        let wanted = Wanted { repack: request.repack, now: date, from_records: unvouched, ..Wanted::default() };
         let asked = Asked { codename: &codename, snapshot: &snapshot, archive: &archive };
         let provenance = suite::check(open, asked, &snapshot, last.as_ref(), places.store)?;
         let mut fold = fold(&open.repository, &snapshot, &archive, &codename, last.as_ref(), &bytes, wanted)?;
@@ -102,6 +113,7 @@ impl Edition {
             signers,
             refused_signers,
             other_policy,
+            unvouched,
             codename,
             blocks,
             lists,
@@ -126,7 +138,7 @@ impl Edition {
             return Ok(());
         }
         let records = open.repository.snapshot(self.base)?;
-        let last = stage::folded(&open.repository, &self.codename, staged)?;
+        let last = stage::start(open, &self.codename, staged, staged.inputs.date)?.vouched();
         suite::check(open, asked, &records, last.as_ref(), places.store)?;
         Ok(())
     }
@@ -236,7 +248,8 @@ fn nearest(
     }
     for codename in archive.suites.keys().filter(|codename| **codename != request.codename) {
         let Some(staged) = stage::newest(repository, codename)? else { continue };
-        if let Some(other) = stage::folded(repository, codename, &staged)?.filter(|other| records_of(other) == *records) {
+        let other = stage::start(places.open, codename, &staged, request.now)?.vouched();
+        if let Some(other) = other.filter(|other| records_of(other) == *records) {
             let own = own.map(|own| stage::with_earlier(repository, own)).transpose()?.map(Box::new);
             return Ok(Some(Last { own, ..other }));
         }

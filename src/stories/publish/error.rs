@@ -43,6 +43,16 @@ pub enum PublishError {
     /// The suite requires provenance that records have not, or that cannot be judged.
     #[error(transparent)]
     Provenance(#[from] SuiteError),
+    /// Somebody who has no key of the archive may have staged a Release.
+    #[error(
+        "no key of the archive vouches for what Release {sequence} of {codename} records (recorded.asc on its branch); `ddb-publish dists {codename}` makes a new one of the newest commit"
+    )]
+    Unvouched {
+        /// The suite.
+        codename: Codename,
+        /// The Release.
+        sequence: u64,
+    },
     /// Objects are missing in the store.
     #[error("{} missing in the object store, nothing was published", if problems.len() == 1 { "1 object is".to_owned() } else { format!("{} objects are", problems.len()) })]
     Objects {

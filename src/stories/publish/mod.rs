@@ -31,7 +31,7 @@ use crate::formats::release::Release;
 use crate::places::cache::Cache;
 use crate::places::git::read::Snapshot;
 use crate::places::git::{Author, Oid};
-use crate::places::sign::{SignedRelease, Signer};
+use crate::places::sign::{SignedRelease, Signer, vouch};
 use crate::places::store::ObjectStore;
 use crate::places::target::PublishTarget;
 use crate::stories::archive::{OpenArchive, OpenError};
@@ -45,7 +45,7 @@ use decide::Decision;
 use edition::Edition;
 use logging::FindLogs;
 use serve::{plan_only, serve_again, serve_logged};
-use stage::{Inputs, Proofs, Staged};
+use stage::{Inputs, Proofs, Staged, Staging};
 
 /// What is to be published and how.
 #[derive(Debug, Clone)]
@@ -105,6 +105,11 @@ impl Places<'_> {
         let releases = stage::branch(codename);
         self.open.refresh(&[&releases]).and_then(|()| self.open.align(&releases)).map_err(OpenError::Remote)
     }
+
+    /// Tells whether a key of the archive vouches for what a staged commit records.
+    fn vouches(&self, request: &DistsRequest, staged: &Staged) -> Result<bool, PublishError> {
+        Ok(stage::is_vouched(self.open, &request.codename, staged, request.now)?)
+    }
 }
 
 /// Lands what deploy jobs parked, so that it is in what is published. A publisher that may not do that publishes all the same.
@@ -157,6 +162,14 @@ pub fn dists_after(
         places.look(&request.codename)?;
         let newest = stage::newest(&places.open.repository, &request.codename)?;
         let turn = match newest {
+            // Nobody who has a key of the archive staged it: it is left behind.
+            Some(staged) if staged.signatures.is_none() && !request.dry_run && !places.vouches(&request, &staged)? => {
+                listener(Event::Warning(format!(
+                    "Release {} of {} was staged, and no key of the archive vouches for it (recorded.asc); the newest commit takes its place",
+                    staged.inputs.sequence, request.codename
+                )));
+                advance(&request, places, Some(staged), listener)?
+            }
             Some(staged) if staged.signatures.is_none() && !request.dry_run => {
                 // Somebody was stopped between staging and serving. Their Release goes first, then ours if anything is left.
                 match finish(&request, places, &staged, together, listener) {
@@ -305,15 +318,21 @@ fn stage_new(
     if Release::parse(text.as_bytes())? != edition.release {
         return Err(PublishError::Unreadable { codename: request.codename.clone() });
     }
-    let signed = sign(request, places, edition)?;
+    let signer = signer(places, edition)?;
+    let signed = SignedRelease::sign(signer.as_ref(), text.as_bytes(), request.now)?;
     plan::check_objects(request, places, edition)?;
     let sequence = last.map_or(1, |last| last.inputs.sequence + 1);
     let inputs = Inputs { sequence, base: edition.base.to_string(), date: edition.release.date, ddb: env!("CARGO_PKG_VERSION").to_owned() };
-    let commit = stage::stage(places.open, &request.codename, last, text.as_bytes(), &inputs, &edition.fold, &request.author)?;
+    let staging = Staging { release: text.as_bytes(), inputs, fold: &edition.fold };
+    let vouch = |text: &[u8]| Ok::<_, PublishError>(vouch(signer.as_ref(), text, request.now)?);
+    let commit = stage::stage(places.open, &request.codename, last, &staging, vouch, &request.author)?;
     Ok(commit.map(|commit| (signed, commit)))
 }
 
 fn sign(request: &DistsRequest, places: &Places<'_>, edition: &Edition) -> Result<SignedRelease, PublishError> {
-    let signer = (places.signer)(&places.open.repository.snapshot(edition.base)?, &edition.archive)?;
-    Ok(SignedRelease::sign(signer.as_ref(), edition.release.text().as_bytes(), request.now)?)
+    Ok(SignedRelease::sign(signer(places, edition)?.as_ref(), edition.release.text().as_bytes(), request.now)?)
+}
+
+fn signer(places: &Places<'_>, edition: &Edition) -> Result<Box<dyn Signer>, PublishError> {
+    (places.signer)(&places.open.repository.snapshot(edition.base)?, &edition.archive)
 }

@@ -99,6 +99,10 @@ pub fn pending(request: &DistsRequest, places: &Places<'_>, listener: Listener<'
         if last.signatures.is_none() {
             return Err(not_served(Some(last.inputs.sequence)));
         }
+        // A log is asked only about what somebody staged who has a key of the archive.
+        if !places.vouches(&request, &last)? {
+            return Err(PublishError::Unvouched { codename: request.codename.clone(), sequence: last.inputs.sequence });
+        }
         // Asked for by name, best effort is not enough.
         let mut logs = logging::logs(places)?;
         logs.iter_mut().for_each(|log| log.mode = LogMode::Required);

@@ -1,13 +1,14 @@
 //! The branch `ddb/releases/<codename>`: every Release that was ever staged, in order, and whether it was served.
 //!
 //! A staged commit holds `Release`, `inputs.json`, and what the next fold starts from: `fold.json` and, for each index, a sheet
-//! below `sheets/`, which names the blocks that it is joined from. Proofs of transparency logs, such as `Release.proof`, get a commit of
+//! below `sheets/`, which names the blocks that it is joined from; `recorded.asc` signs all that. Proofs of transparency logs, such as `Release.proof`, get a commit of
 //! their own before anything is served. When clients see the Release, another commit adds `InRelease`, `Release.gpg` and
 //! `served.json`. A proof that comes later gets a commit of its own too. The branch moves by compare-and-swap: that is what keeps
 //! two publishers apart on every kind of published tree.
 
 mod proofs;
 mod recorded;
+mod vouched;
 mod write;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,8 @@ use serde::{Deserialize, Serialize};
 
 pub use proofs::{first_proofs, proofs_when_served};
 pub use recorded::{Recorded, folded, recorded, with_earlier};
-pub use write::{keep_proofs, mark_served, stage};
+pub use vouched::{Start, is_vouched, start};
+pub use write::{Staging, keep_proofs, mark_served, stage};
 
 use crate::formats::release::{Release, ReleaseError};
 use crate::places::git::remote::RemoteError;
@@ -26,6 +28,12 @@ use crate::words::archive::LogKind;
 use crate::words::date::Timestamp;
 use crate::words::digest::Sha256;
 use crate::words::name::Codename;
+
+/// What clients get.
+const RELEASE: &str = "Release";
+
+/// What it was made from.
+const INPUTS: &str = "inputs.json";
 
 /// What a Release was made from, beside the configuration and records of its base commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -54,6 +54,10 @@ pub fn begin(request: &DistsRequest, places: &Places<'_>, listener: Listener<'_>
         let logs = logging::logs(places)?;
         let last = match stage::newest(&places.open.repository, &request.codename)? {
             Some(staged) if staged.signatures.is_none() => {
+                // A log is asked only about what somebody staged who has a key of the archive.
+                if !places.vouches(request, &staged)? {
+                    return Ok(None);
+                }
                 // What the newest commit may hold back is judged before a log is asked about it.
                 let (tip, base) = (places.open.tip()?, staged.base(&request.codename)?);
                 let archive = places.open.configuration(&tip)?;

@@ -8,7 +8,7 @@ use crate::places::git::Author;
 use crate::places::git::land::Edits;
 use crate::stories::archive::OpenArchive;
 
-const RELEASE: &str =
+const TEXT: &str =
     "Suite: trixie\nCodename: trixie\nDate: Sat, 28 Nov 2026 08:00:00 UTC\nArchitectures: amd64\nComponents: main\nSHA256:\n";
 
 struct Branch {
@@ -36,7 +36,7 @@ impl Branch {
     fn stage(&self, sequence: u64, more: &Edits) -> Staged {
         let date = "2026-11-28T08:00:00Z".parse().unwrap();
         let inputs = Inputs { sequence, base: "0".repeat(40), date, ddb: "0".to_owned() };
-        let mut edits = Edits::from([("Release".to_owned(), Some(RELEASE.into())), ("inputs.json".to_owned(), to_json(&inputs))]);
+        let mut edits = Edits::from([("Release".to_owned(), Some(TEXT.into())), ("inputs.json".to_owned(), to_json(&inputs))]);
         edits.extend(more.clone());
         let tip = self.open.repository.tip(&branch(&self.codename)).unwrap();
         let commit = append(&self.open, &self.codename, tip, None, &edits, "Stage.\n", &self.author).unwrap().unwrap();

@@ -3,31 +3,58 @@
 use serde::Serialize;
 
 use super::recorded::{FOLDED, LISTS, SHEETS};
-use super::{Inputs, Proofs, Signatures, StageError, Staged, branch};
+use super::vouched::{self, VOUCHED, is_signed};
+use super::{INPUTS, Inputs, Proofs, RELEASE, Signatures, StageError, Staged, branch};
 use crate::places::git::land::Edits;
-use crate::places::git::{Author, Oid};
+use crate::places::git::{Author, GitError, Oid};
 use crate::stories::archive::OpenArchive;
 use crate::stories::fold::{Fold, Folded};
 use crate::words::archive::LogKind;
 use crate::words::digest::Sha256;
 use crate::words::name::Codename;
 
-/// Puts a Release on the branch after the one given; `None` where another publisher was faster.
+/// What is put on the branch.
+pub struct Staging<'a> {
+    /// The bytes of `Release`.
+    pub release: &'a [u8],
+    /// What it was made from.
+    pub inputs: Inputs,
+    /// What else is recorded.
+    pub fold: &'a Fold,
+}
+
+/// Puts a Release on the branch after the one given, with a signature over what is recorded; `None` where another publisher was faster.
 ///
 /// The base is the commit's second parent, so that Git keeps it as long as the Release, whatever becomes of other branches.
 ///
 /// # Errors
-/// Git failed.
-pub fn stage(
+/// Git failed, or nothing was signed.
+pub fn stage<E: From<StageError>>(
     open: &OpenArchive,
     codename: &Codename,
     after: Option<&Staged>,
-    release: &[u8],
-    inputs: &Inputs,
-    fold: &Fold,
+    staging: &Staging<'_>,
+    sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
     author: &Author,
-) -> Result<Option<Oid>, StageError> {
-    let mut edits = Edits::from([("Release".to_owned(), Some(release.to_vec())), ("inputs.json".to_owned(), to_json(inputs))]);
+) -> Result<Option<Oid>, E> {
+    let mut edits = edits(open, after, staging).map_err(StageError::from)?;
+    let signed = edits.iter().filter(|(path, _)| is_signed(path)).filter_map(|(path, bytes)| Some((path.as_str(), bytes.as_deref()?)));
+    let signature = sign(vouched::text(codename, signed).as_bytes())?;
+    edits.insert(VOUCHED.to_owned(), Some(signature));
+    let Staging { release, inputs, .. } = staging;
+    let message = format!(
+        "Stage Release {} of {codename}.\n\nDdb-Base: {}\nDdb-Release: sha256:{}\n",
+        inputs.sequence,
+        inputs.base,
+        Sha256::of(release)
+    );
+    let base = inputs.base.parse().ok();
+    Ok(append(open, codename, after.map(|staged| staged.commit), base, &edits, &message, author)?)
+}
+
+/// Returns what a staged commit says otherwise than the one before.
+fn edits(open: &OpenArchive, after: Option<&Staged>, Staging { release, inputs, fold }: &Staging<'_>) -> Result<Edits, GitError> {
+    let mut edits = Edits::from([(RELEASE.to_owned(), Some(release.to_vec())), (INPUTS.to_owned(), to_json(inputs))]);
     let record = Folded { release: Sha256::of(release), ..fold.record.clone() };
     edits.insert(FOLDED.to_owned(), to_json(&record));
     let lists = (!fold.lists.is_empty()).then(|| to_json(&fold.lists)).flatten();
@@ -46,14 +73,7 @@ pub fn stage(
         }
     }
     edits.extend(after.iter().flat_map(|staged| staged.proofs.keys()).map(|kind| (kind.file().to_owned(), None)));
-    let message = format!(
-        "Stage Release {} of {codename}.\n\nDdb-Base: {}\nDdb-Release: sha256:{}\n",
-        inputs.sequence,
-        inputs.base,
-        Sha256::of(release)
-    );
-    let base = inputs.base.parse().ok();
-    append(open, codename, after.map(|staged| staged.commit), base, &edits, &message, author)
+    Ok(edits)
 }
 
 /// Marks a staged Release as served with these proofs and no others; `None` where the branch moved meanwhile.

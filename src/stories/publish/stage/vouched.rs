@@ -1,0 +1,95 @@
+//! `recorded.asc`: a signature by the archive over what a staged commit records, so that the next fold starts from nothing that
+//! somebody left there who may push to the branch and has no key to sign with.
+//!
+//! The text that is signed begins with a line that no Release has, and names everything by its SHA-256:
+//! ```text
+//! ddb recorded 1
+//! codename: trixie
+//! <sha256>  Release
+//! <sha256>  fold.json
+//! <sha256>  inputs.json
+//! <sha256>  lists.json
+//! <sha256>  sheets/main/binary-amd64/Packages
+//! ```
+
+use std::collections::BTreeMap;
+
+use super::recorded::{FOLDED, LISTS, SHEETS, folded};
+use super::{INPUTS, RELEASE, StageError, Staged};
+use crate::places::sign;
+use crate::stories::archive::OpenArchive;
+use crate::stories::fold::Last;
+use crate::words::date::Timestamp;
+use crate::words::digest::Sha256;
+use crate::words::name::Codename;
+
+/// The signature.
+pub(super) const VOUCHED: &str = "recorded.asc";
+
+/// What a fold may start from.
+pub enum Start {
+    /// Nothing: there was no Release, or nothing was recorded with it.
+    Nothing,
+    /// What the archive signed.
+    Vouched(Last),
+    /// What anybody may have left there. Where it cuts indices into blocks and how well it compresses them is no harm, so that the same
+    /// records give the same bytes; all else is taken off.
+    Cuts(Last),
+}
+
+/// Tells whether a path of a staged commit is one that is signed.
+pub(super) fn is_signed(path: &str) -> bool {
+    [RELEASE, INPUTS, FOLDED, LISTS].contains(&path) || path.strip_prefix(SHEETS).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Returns the text that is signed, of files by their paths.
+pub(super) fn text<'a>(codename: &Codename, files: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
+    let digests: BTreeMap<&str, Sha256> = files.map(|(path, bytes)| (path, Sha256::of(bytes))).collect();
+    let lines: String = digests.iter().map(|(path, digest)| format!("{digest}  {path}\n")).collect();
+    format!("ddb recorded 1\ncodename: {codename}\n{lines}")
+}
+
+/// Tells whether a key that the newest commit of the archive trusts to sign vouches for what a staged commit records.
+///
+/// # Errors
+/// Git cannot be read.
+pub fn is_vouched(open: &OpenArchive, codename: &Codename, staged: &Staged, now: Timestamp) -> Result<bool, StageError> {
+    let snapshot = open.repository.snapshot(staged.commit)?;
+    let Some(signature) = snapshot.file(VOUCHED)? else { return Ok(false) };
+    let Ok(tip) = open.tip() else { return Ok(false) };
+    let Ok(archive) = open.configuration(&tip) else { return Ok(false) };
+    let Ok(certificates) = open.signing_certificates(&tip, &archive) else { return Ok(false) };
+    let mut files = snapshot.files_below(SHEETS)?;
+    open.repository.hydrate(files.values().copied())?;
+    let mut contents = BTreeMap::new();
+    while let Some((path, blob)) = files.pop_first() {
+        let bytes = open.repository.blob(blob, &path)?;
+        contents.insert(path, bytes);
+    }
+    for path in [RELEASE, INPUTS, FOLDED, LISTS] {
+        contents.extend(snapshot.file(path)?.map(|bytes| (path.to_owned(), bytes)));
+    }
+    let text = text(codename, contents.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())));
+    let certificates: Vec<_> = certificates.into_iter().map(|(_, certificate)| certificate).collect();
+    // A Date is never before the time at which was signed.
+    Ok(sign::vouches(text.as_bytes(), &signature, &certificates, now.max(staged.inputs.date)))
+}
+
+/// Returns what a fold may start from that follows this Release, or makes it again.
+///
+/// # Errors
+/// Git cannot be read, or a file is not as ddb leaves it.
+pub fn start(open: &OpenArchive, codename: &Codename, staged: &Staged, now: Timestamp) -> Result<Start, StageError> {
+    let Some(last) = folded(&open.repository, codename, staged)? else { return Ok(Start::Nothing) };
+    Ok(if is_vouched(open, codename, staged, now)? { Start::Vouched(last) } else { Start::Cuts(last.cuts()) })
+}
+
+impl Start {
+    /// Returns what the archive signed, if it did.
+    pub fn vouched(self) -> Option<Last> {
+        match self {
+            Self::Vouched(last) => Some(last),
+            Self::Nothing | Self::Cuts(_) => None,
+        }
+    }
+}
