@@ -66,6 +66,26 @@ fn what_a_pusher_plants_for_the_next_fold_to_start_from_is_not_signed() {
 }
 
 #[test]
+fn signatures_that_a_pusher_put_in_the_place_of_others_do_not_reach_clients() {
+    let sandbox = published();
+    let honest = Plant::on(&sandbox, BRANCH);
+    for (file, other) in
+        [("InRelease", "not a signature\n"), ("Release.gpg", "-----BEGIN PGP SIGNATURE-----\n\nwsB=\n-----END PGP SIGNATURE-----\n")]
+    {
+        let mut planted = Plant::on(&sandbox, BRANCH);
+        planted.put("InRelease", honest.file("InRelease"));
+        planted.put(file, other);
+        planted.commit(&[BRANCH, "HEAD"]);
+        let run = sandbox.dists(&["--json"]).ok().says(UNVOUCHED);
+        assert_eq!(run.json()["suites"][0]["outcome"], "published");
+        let served = std::fs::read_to_string(sandbox.public().join("dists/trixie").join(file)).unwrap();
+        assert!(served.contains("PGP SIGNATURE") && served != other, "{served}");
+        sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
+        assert!(sandbox.dists(&[]).ok().err.is_empty());
+    }
+}
+
+#[test]
 fn a_release_that_a_pusher_staged_is_neither_logged_nor_served() {
     let mut sandbox = published();
     let keeper = Sandbox::new();

@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 
 use super::recorded::{FOLDED, LISTS, SHEETS, folded};
-use super::{INPUTS, RELEASE, StageError, Staged};
+use super::{INPUTS, RELEASE, Signatures, StageError, Staged};
 use crate::places::sign;
 use crate::stories::archive::OpenArchive;
 use crate::stories::fold::Last;
@@ -49,7 +49,8 @@ pub(super) fn text<'a>(codename: &Codename, files: impl Iterator<Item = (&'a str
     format!("ddb recorded 1\ncodename: {codename}\n{lines}")
 }
 
-/// Tells whether a key that the newest commit of the archive trusts to sign vouches for what a staged commit records.
+/// Tells whether a key that the newest commit of the archive trusts to sign vouches for what a staged commit records, and signed the
+/// Release where the commit has signatures of it.
 ///
 /// # Errors
 /// Git cannot be read.
@@ -72,7 +73,12 @@ pub fn is_vouched(open: &OpenArchive, codename: &Codename, staged: &Staged, now:
     let text = text(codename, contents.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())));
     let certificates: Vec<_> = certificates.into_iter().map(|(_, certificate)| certificate).collect();
     // A Date is never before the time at which was signed.
-    Ok(sign::vouches(text.as_bytes(), &signature, &certificates, now.max(staged.inputs.date)))
+    let now = now.max(staged.inputs.date);
+    let signed = staged
+        .signatures
+        .as_ref()
+        .is_none_or(|Signatures { in_release, detached, .. }| sign::signed(&staged.release, in_release, detached, &certificates, now));
+    Ok(signed && sign::vouches(text.as_bytes(), &signature, &certificates, now))
 }
 
 /// Returns what a fold may start from that follows this Release, or makes it again.
