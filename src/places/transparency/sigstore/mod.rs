@@ -1,6 +1,6 @@
 //! Logs of Sigstore (Rekor, version 2) as a [`TransparencyLog`]: a signature over the Release and what a log answers become a bundle.
 //!
-//! Who signs has a key, or gets a certificate for a new one ([`keyless`]). One POST: the log answers when the entry is in its tree, so a
+//! Who signs has a key, or gets a certificate for a new one (`keyless`). One POST: the log answers when the entry is in its tree, so a
 //! request may take as long as the log takes to write its next checkpoint. A log that has the same entry already answers 409 and gives
 //! no proof; then another signature, which is another entry, is sent. That happens only where the answer to an earlier try was lost,
 //! since each signature carries fresh randomness. Certificates and timestamps, where wanted, are fetched and checked first, so that a log
