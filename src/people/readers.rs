@@ -2,6 +2,7 @@
 
 use crate::formats::sigstore::owned::OwnSigner;
 use crate::formats::sigstore::trusted_root::TrustedRoot;
+use crate::formats::sigsum::PublicKey;
 use crate::places::credentials;
 use crate::places::transparency::LogError;
 use crate::places::transparency::reader::{LogReader, SigsumReader, TileReader};
@@ -42,18 +43,13 @@ pub(super) fn readers(keys: &OwnKeys<'_>, named: &Named<'_>) -> (Vec<LogReader>,
 }
 
 fn sigsum(trust: &Trust, keys: &OwnKeys<'_>, named: &Named<'_>, known: &mut Vec<String>) -> Result<Vec<LogReader>, LogError> {
-    let Some((policy, key)) = &trust.sigsum else { return Ok(Vec::new()) };
+    let Some((policy, _)) = &trust.sigsum else { return Ok(Vec::new()) };
     let authorities = credentials::given().authorities;
-    let mut own = vec![*key];
-    own.extend([keys.before, keys.trust].iter().filter_map(|trust| trust.sigsum.as_ref()).map(|(_, key)| *key));
+    let own: Vec<PublicKey> = [keys.before, keys.trust].iter().filter_map(|trust| trust.sigsum.as_ref()).map(|(_, key)| *key).collect();
     let mut readers = Vec::new();
     for log in policy.logs() {
         let name = log.key.hash().to_hex();
-        if known.contains(&name) {
-            continue;
-        }
-        known.push(name.clone());
-        if named.leaves_out(&name) {
+        if !named.reads(&name, known) {
             continue;
         }
         let none = || {
@@ -68,12 +64,12 @@ fn sigsum(trust: &Trust, keys: &OwnKeys<'_>, named: &Named<'_>, known: &mut Vec<
 }
 
 fn sigstore(trust: &Trust, keys: &OwnKeys<'_>, named: &Named<'_>, known: &mut Vec<String>) -> Result<Vec<LogReader>, LogError> {
-    let Some((root, signer)) = &trust.sigstore else { return Ok(Vec::new()) };
+    let Some((root, _)) = &trust.sigstore else { return Ok(Vec::new()) };
     let authorities = credentials::given().authorities;
     let both = || [keys.before, keys.trust].into_iter().filter_map(|trust| trust.sigstore.as_ref());
     let roots: Vec<&TrustedRoot> = both().map(|(root, _)| root).chain(keys.roots).collect();
     let mut own: Vec<OwnSigner> = Vec::new();
-    for signer in std::iter::once(signer).chain(both().map(|(_, signer)| signer)).chain(keys.signers) {
+    for signer in both().map(|(_, signer)| signer).chain(keys.signers) {
         let signer = OwnSigner::new(signer.clone(), &roots);
         if !own.contains(&signer) {
             own.push(signer);
@@ -82,11 +78,7 @@ fn sigstore(trust: &Trust, keys: &OwnKeys<'_>, named: &Named<'_>, known: &mut Ve
     let mut readers = Vec::new();
     for log in &root.logs {
         let name = log.origin.clone();
-        if known.contains(&name) {
-            continue;
-        }
-        known.push(name.clone());
-        if named.leaves_out(&name) {
+        if !named.reads(&name, known) {
             continue;
         }
         let usual = format!("https://{name}/{TILES}");
@@ -101,8 +93,13 @@ impl Named<'_> {
         self.addresses.iter().find(|(name, _)| is(log, name)).map(|(_, url)| url.as_str())
     }
 
-    fn leaves_out(&self, log: &str) -> bool {
-        self.left_out.iter().any(|name| is(log, name))
+    /// Tells whether a log is to be read that is not known yet, and makes it known.
+    fn reads(&self, log: &str, known: &mut Vec<String>) -> bool {
+        if known.iter().any(|name| name == log) {
+            return false;
+        }
+        known.push(log.to_owned());
+        !self.left_out.iter().any(|name| is(log, name))
     }
 }
 

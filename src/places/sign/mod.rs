@@ -213,17 +213,19 @@ pub fn vouch(signer: &dyn Signer, text: &[u8], now: Timestamp) -> Result<Vec<u8>
 
 /// Tells whether one of these certificates, which is good now, made both signatures of a Release.
 pub fn signed(release: &[u8], in_release: &[u8], detached: &[u8], certificates: &[PublicCertificate], now: Timestamp) -> bool {
-    let certs: Vec<_> = certificates.iter().map(PublicCertificate::cert).collect();
-    let cleartext = framing::split(in_release).ok().filter(|parts| parts.payload == release).is_some_and(|parts| {
-        check::check(Kind::Cleartext, release, &parts.signature, &certs, now).is_ok_and(|results| results.iter().any(Result::is_ok))
-    });
-    cleartext && vouches(release, detached, certificates, now)
+    let parts = framing::split(in_release).ok().filter(|parts| parts.payload == release);
+    parts.is_some_and(|parts| any_good(Kind::Cleartext, release, &parts.signature, certificates, now))
+        && vouches(release, detached, certificates, now)
 }
 
 /// Tells whether one of these certificates, which is good now, signed a text.
 pub fn vouches(text: &[u8], signature: &[u8], certificates: &[PublicCertificate], now: Timestamp) -> bool {
+    any_good(Kind::Detached, text, signature, certificates, now)
+}
+
+fn any_good(kind: Kind, text: &[u8], signature: &[u8], certificates: &[PublicCertificate], now: Timestamp) -> bool {
     let certs: Vec<_> = certificates.iter().map(PublicCertificate::cert).collect();
-    check::check(Kind::Detached, text, signature, &certs, now).is_ok_and(|results| results.iter().any(Result::is_ok))
+    check::check(kind, text, signature, &certs, now).is_ok_and(|results| results.iter().any(Result::is_ok))
 }
 
 /// Checks the detached signature of a Release in the same way, and returns the fingerprints, sorted.

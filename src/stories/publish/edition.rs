@@ -248,8 +248,8 @@ fn nearest(
     }
     for codename in archive.suites.keys().filter(|codename| **codename != request.codename) {
         let Some(staged) = stage::newest(repository, codename)? else { continue };
-        let other = stage::start(places.open, codename, &staged, request.now)?.vouched();
-        if let Some(other) = other.filter(|other| records_of(other) == *records) {
+        let Some(other) = stage::folded(repository, codename, &staged)?.filter(|other| records_of(other) == *records) else { continue };
+        if stage::is_vouched(places.open, codename, &staged, request.now)? {
             let own = own.map(|own| stage::with_earlier(repository, own)).transpose()?.map(Box::new);
             return Ok(Some(Last { own, ..other }));
         }

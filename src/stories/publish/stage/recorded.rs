@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{StageError, Staged, branch, json, read};
 use crate::formats::blocks::sheet::Sheet;
-use crate::places::git::{Oid, Repository};
+use crate::places::git::{GitError, Oid, Repository};
 use crate::stories::fold::{Digests, Folded, Last};
 use crate::words::name::Codename;
 
@@ -22,11 +22,35 @@ pub(super) const SHEETS: &str = "sheets";
 /// # Errors
 /// Git cannot be read, or a file is not as ddb leaves it.
 pub fn folded(repository: &Repository, codename: &Codename, staged: &Staged) -> Result<Option<Last>, StageError> {
-    let recorded = recorded(repository, codename, staged.commit)?.filter(|(record, _)| record.is_of(&staged.release));
+    last(&files(repository, staged.commit, &[FOLDED, LISTS])?, codename, staged)
+}
+
+/// Files of a staged commit, by their paths.
+pub(super) type Files = BTreeMap<String, Vec<u8>>;
+
+/// Reads the sheets of a staged commit, and these files as far as they are there.
+pub(super) fn files(repository: &Repository, commit: Oid, more: &[&str]) -> Result<Files, GitError> {
+    let snapshot = repository.snapshot(commit)?;
+    let sheets = snapshot.files_below(SHEETS)?;
+    repository.hydrate(sheets.values().copied())?;
+    let mut files = Files::new();
+    for (path, blob) in sheets {
+        let bytes = repository.blob(blob, &path)?;
+        files.insert(path, bytes);
+    }
+    for path in more {
+        files.extend(snapshot.file(path)?.map(|bytes| ((*path).to_owned(), bytes)));
+    }
+    Ok(files)
+}
+
+/// The same as [`folded`], of files that were read.
+pub(super) fn last(files: &Files, codename: &Codename, staged: &Staged) -> Result<Option<Last>, StageError> {
+    let recorded = read_recorded(files, codename, staged.commit)?.filter(|(record, _)| record.is_of(&staged.release));
     let Some((record, sheets)) = recorded else { return Ok(None) };
     let base = staged.base(codename)?;
-    let lists = match repository.snapshot(staged.commit)?.file(LISTS)? {
-        Some(bytes) => json(LISTS, &bytes, staged.commit, &branch(codename))?,
+    let lists = match files.get(LISTS) {
+        Some(bytes) => json(LISTS, bytes, staged.commit, &branch(codename))?,
         None => Digests::new(),
     };
     let (listed, commit) = (staged.parsed.files.clone(), Some(staged.commit));
@@ -53,22 +77,23 @@ pub type Recorded = (Folded, BTreeMap<String, Sheet>);
 /// # Errors
 /// Git cannot be read, or a file is not as ddb leaves it.
 pub fn recorded(repository: &Repository, codename: &Codename, commit: Oid) -> Result<Option<Recorded>, StageError> {
-    let snapshot = repository.snapshot(commit)?;
-    let Some(bytes) = snapshot.file(FOLDED)? else { return Ok(None) };
+    read_recorded(&files(repository, commit, &[FOLDED])?, codename, commit)
+}
+
+fn read_recorded(files: &Files, codename: &Codename, commit: Oid) -> Result<Option<Recorded>, StageError> {
+    let Some(bytes) = files.get(FOLDED) else { return Ok(None) };
     let branch = branch(codename);
-    let record = json(FOLDED, &bytes, commit, &branch)?;
+    let record = json(FOLDED, bytes, commit, &branch)?;
     let mut sheets = BTreeMap::new();
-    let files = snapshot.files_below(SHEETS)?;
-    repository.hydrate(files.values().copied())?;
-    for (path, blob) in files {
+    for (path, bytes) in files {
+        let Some(index) = path.strip_prefix(SHEETS).and_then(|rest| rest.strip_prefix('/')) else { continue };
         let wrong = |fault: serde_json::Error| StageError::Content {
             path: SHEETS,
             commit,
             branch: branch.clone(),
             fault: format!("{path}: {fault}"),
         };
-        let sheet = Sheet::parse(&repository.blob(blob, &path)?).map_err(wrong)?;
-        sheets.insert(path.trim_start_matches(SHEETS).trim_start_matches('/').to_owned(), sheet);
+        sheets.insert(index.to_owned(), Sheet::parse(bytes).map_err(wrong)?);
     }
     Ok(Some((record, sheets)))
 }

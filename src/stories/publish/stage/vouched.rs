@@ -14,7 +14,7 @@
 
 use std::collections::BTreeMap;
 
-use super::recorded::{FOLDED, LISTS, SHEETS, folded};
+use super::recorded::{FOLDED, Files, LISTS, SHEETS, files, last};
 use super::{INPUTS, RELEASE, Signatures, StageError, Staged};
 use crate::places::sign;
 use crate::stories::archive::OpenArchive;
@@ -25,6 +25,9 @@ use crate::words::name::Codename;
 
 /// The signature.
 pub(super) const VOUCHED: &str = "recorded.asc";
+
+/// What is signed beside the sheets.
+const WITH_SHEETS: [&str; 4] = [RELEASE, INPUTS, FOLDED, LISTS];
 
 /// What a fold may start from.
 pub enum Start {
@@ -39,7 +42,7 @@ pub enum Start {
 
 /// Tells whether a path of a staged commit is one that is signed.
 pub(super) fn is_signed(path: &str) -> bool {
-    [RELEASE, INPUTS, FOLDED, LISTS].contains(&path) || path.strip_prefix(SHEETS).is_some_and(|rest| rest.starts_with('/'))
+    WITH_SHEETS.contains(&path) || path.strip_prefix(SHEETS).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Returns the text that is signed, of files by their paths.
@@ -55,22 +58,16 @@ pub(super) fn text<'a>(codename: &Codename, files: impl Iterator<Item = (&'a str
 /// # Errors
 /// Git cannot be read.
 pub fn is_vouched(open: &OpenArchive, codename: &Codename, staged: &Staged, now: Timestamp) -> Result<bool, StageError> {
-    let snapshot = open.repository.snapshot(staged.commit)?;
-    let Some(signature) = snapshot.file(VOUCHED)? else { return Ok(false) };
+    let files = files(&open.repository, staged.commit, &WITH_SHEETS)?;
+    vouch_for(open, codename, staged, &files, now)
+}
+
+fn vouch_for(open: &OpenArchive, codename: &Codename, staged: &Staged, files: &Files, now: Timestamp) -> Result<bool, StageError> {
+    let Some(signature) = open.repository.snapshot(staged.commit)?.file(VOUCHED)? else { return Ok(false) };
     let Ok(tip) = open.tip() else { return Ok(false) };
     let Ok(archive) = open.configuration(&tip) else { return Ok(false) };
     let Ok(certificates) = open.signing_certificates(&tip, &archive) else { return Ok(false) };
-    let mut files = snapshot.files_below(SHEETS)?;
-    open.repository.hydrate(files.values().copied())?;
-    let mut contents = BTreeMap::new();
-    while let Some((path, blob)) = files.pop_first() {
-        let bytes = open.repository.blob(blob, &path)?;
-        contents.insert(path, bytes);
-    }
-    for path in [RELEASE, INPUTS, FOLDED, LISTS] {
-        contents.extend(snapshot.file(path)?.map(|bytes| (path.to_owned(), bytes)));
-    }
-    let text = text(codename, contents.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())));
+    let text = text(codename, files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())));
     let certificates: Vec<_> = certificates.into_iter().map(|(_, certificate)| certificate).collect();
     // A Date is never before the time at which was signed.
     let now = now.max(staged.inputs.date);
@@ -86,8 +83,9 @@ pub fn is_vouched(open: &OpenArchive, codename: &Codename, staged: &Staged, now:
 /// # Errors
 /// Git cannot be read, or a file is not as ddb leaves it.
 pub fn start(open: &OpenArchive, codename: &Codename, staged: &Staged, now: Timestamp) -> Result<Start, StageError> {
-    let Some(last) = folded(&open.repository, codename, staged)? else { return Ok(Start::Nothing) };
-    Ok(if is_vouched(open, codename, staged, now)? { Start::Vouched(last) } else { Start::Cuts(last.cuts()) })
+    let files = files(&open.repository, staged.commit, &WITH_SHEETS)?;
+    let Some(last) = last(&files, codename, staged)? else { return Ok(Start::Nothing) };
+    Ok(if vouch_for(open, codename, staged, &files, now)? { Start::Vouched(last) } else { Start::Cuts(last.cuts()) })
 }
 
 impl Start {
