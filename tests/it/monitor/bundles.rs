@@ -2,7 +2,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ddb::formats::sigstore::secret_key::SecretKey;
 use ddb::words::digest::Sha256;
 use serde_json::{Value, json};
 
@@ -11,7 +10,7 @@ use super::pushers::{RELEASES, commit_beside};
 use super::tiles::{Tiles, archive, look};
 use super::{alarms, known, log_of, well};
 use crate::server::Server;
-use crate::sigstore::site::signing_key;
+use crate::sigstore::site::secret_key;
 
 /// The bundle of an entry of ours, as the log's tree is now.
 fn bundle(tiles: &Tiles, index: usize, digest: &[u8], signature: &[u8], hint: &Sha256) -> Value {
@@ -80,8 +79,7 @@ fn a_bundle_by_a_foreign_key_proves_nothing_and_its_key_becomes_none_of_ours() {
     let (sandbox, key, release) = archive(&tiles);
     let folder = sandbox.path("tiles");
     let server = Server::of(&folder);
-    signing_key(&sandbox, "stranger");
-    let stranger = SecretKey::read(&std::fs::read_to_string(sandbox.path("stranger.pem")).unwrap()).unwrap();
+    let stranger = secret_key(&sandbox, "stranger");
     let submission = tiles.add(&stranger, &release);
     // What the stranger logs besides is no matter of ours.
     tiles.add(&stranger, b"something else");

@@ -11,19 +11,15 @@ use super::tiles::{Tiles, look};
 use super::{alarms, log_of, well, with_package};
 use crate::sandbox::Sandbox;
 use crate::server::Server;
-use crate::sigstore::site::{Authority, Fulcio, Rekor, SUBJECT, configure_keyless, is_built, signing_key, table};
+use crate::sigstore::site::{Authority, Fulcio, Rekor, SUBJECT, configure_keyless, is_built, recorded, secret_key, signing_key, table};
 
 /// Who vouched for the job that signed `keyless.sigstore.json`.
 const ISSUER: &str = "http://127.0.0.1:8926/jobs";
 
-fn data(name: &str) -> Vec<u8> {
-    std::fs::read(format!("{}/tests/data/sigstore/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
-}
-
 /// The trusted root of the recorded bundle, with a log that the test writes.
 fn pinned(sandbox: &Sandbox, tiles: &Tiles) -> Value {
     crate::sigstore::site::trusted_root(sandbox, &[tiles.trusted(sandbox)], "logs.json");
-    let mut root: Value = serde_json::from_slice(&data("keyless_root.json")).unwrap();
+    let mut root: Value = serde_json::from_slice(&recorded("keyless_root.json")).unwrap();
     root["tlogs"] = serde_json::from_slice::<Value>(&std::fs::read(sandbox.path("logs.json")).unwrap()).unwrap()["tlogs"].clone();
     root
 }
@@ -38,7 +34,7 @@ fn trust(sandbox: &Sandbox, root: &Value) {
 /// A certificate with this name, vouched for by this issuer, that anybody can make.
 fn self_made(sandbox: &Sandbox, issuer: &str) -> (SecretKey, Vec<u8>) {
     let path = |name: &str| sandbox.path(name).display().to_string();
-    signing_key(sandbox, "forger");
+    let forger = secret_key(sandbox, "forger");
     sandbox.write(
         "forger.cnf",
         format!(
@@ -48,7 +44,7 @@ fn self_made(sandbox: &Sandbox, issuer: &str) -> (SecretKey, Vec<u8>) {
     );
     let (key, config, made) = (path("forger.pem"), path("forger.cnf"), path("forger.der"));
     sandbox.run("openssl", &["req", "-x509", "-key", &key, "-config", &config, "-days", "1", "-outform", "DER", "-out", &made]).ok();
-    (SecretKey::read(&std::fs::read_to_string(key).unwrap()).unwrap(), std::fs::read(made).unwrap())
+    (forger, std::fs::read(made).unwrap())
 }
 
 fn by(key: &SecretKey, certificate: Vec<u8>, bytes: &[u8]) -> Submission {
@@ -59,7 +55,7 @@ fn by(key: &SecretKey, certificate: Vec<u8>, bytes: &[u8]) -> Submission {
 
 #[test]
 fn an_entry_counts_as_ours_by_a_certificate_of_a_trusted_authority_alone() {
-    let bundle = Bundle::parse(&data("keyless.sigstore.json")).unwrap();
+    let bundle = Bundle::parse(&recorded("keyless.sigstore.json")).unwrap();
     let entry = bundle.verification_material.tlog_entries[0].canonicalized_body.0.clone();
     let mut tiles = Tiles::new();
     let sandbox = with_package();
@@ -87,7 +83,7 @@ fn an_entry_counts_as_ours_by_a_certificate_of_a_trusted_authority_alone() {
 
 #[test]
 fn entries_under_an_authority_that_the_archive_learns_of_later_are_looked_for_again() {
-    let bundle = Bundle::parse(&data("keyless.sigstore.json")).unwrap();
+    let bundle = Bundle::parse(&recorded("keyless.sigstore.json")).unwrap();
     let mut tiles = Tiles::new();
     let sandbox = with_package();
     sandbox.dists(&[]).ok();

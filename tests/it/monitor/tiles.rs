@@ -17,7 +17,7 @@ use super::liar::root;
 use super::{alarms, kinds, log_of, logs_kept, monitor, well, with_package};
 use crate::sandbox::Sandbox;
 use crate::server::Server;
-use crate::sigstore::site::{ORIGIN, Rekor, configure, give_key, is_built, signing_key};
+use crate::sigstore::site::{ORIGIN, Rekor, configure, give_key, is_built, secret_key};
 
 /// A log as files: C2SP's tlog-tiles.
 pub struct Tiles {
@@ -222,8 +222,7 @@ fn who_signs_our_release_with_a_key_of_his_own_does_not_log_it_for_us() {
     let (sandbox, key, release) = archive(&tiles);
     let folder = sandbox.path("tiles");
     let server = Server::of(&folder);
-    signing_key(&sandbox, "stranger");
-    let stranger = SecretKey::read(&std::fs::read_to_string(sandbox.path("stranger.pem")).unwrap()).unwrap();
+    let stranger = secret_key(&sandbox, "stranger");
     tiles.fill(3);
     tiles.add(&stranger, &release);
     tiles.write(&folder);
@@ -334,8 +333,7 @@ fn a_real_rekor_is_followed_and_what_a_thief_logs_there_is_noticed() {
     sandbox.dists(&["--renew"]).ok();
     assert_eq!(log_of(&well(look(&sandbox, &server, &[]), &[]), "read"), 1);
     // Entries of others, until tiles and bundles are whole and there is a second level of them.
-    signing_key(&sandbox, "stranger");
-    let stranger = SecretKey::read(&std::fs::read_to_string(sandbox.path("stranger.pem")).unwrap()).unwrap();
+    let stranger = secret_key(&sandbox, "stranger");
     for number in 0..300u32 {
         let digest = Sha256::of(&number.to_be_bytes());
         let signature = stranger.sign(&digest, &mut OsRng).unwrap();

@@ -16,7 +16,7 @@ use ddb::formats::sigstore::trusted_root::TrustedRoot;
 use ddb::formats::sigstore::verify::Trust;
 use serde_json::{Value, json};
 
-use super::site::cosign;
+use super::site::{cosign, recorded};
 use crate::sandbox::Sandbox;
 
 const SUBJECT: &str = "https://gitlab.com/debian/archive//.gitlab-ci.yml@refs/heads/main";
@@ -27,11 +27,6 @@ const KEYLESS_ISSUER: &str = "http://127.0.0.1:8926/jobs";
 
 /// Changed bundles of each good one.
 const CHANGES: usize = 60;
-
-fn data(name: &str) -> Vec<u8> {
-    let path = format!("{}/tests/data/sigstore/{name}", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read(&path).unwrap_or_else(|fault| panic!("{path}: {fault}"))
-}
 
 /// Numbers that look random and are the same in every run.
 pub struct Numbers(pub u64);
@@ -141,8 +136,8 @@ impl Judged<'_> {
 fn cosign_agrees_on_promises_of_certificate_transparency_logs() {
     let sandbox = Sandbox::new();
     let write = |name: &str, bytes: &[u8]| sandbox.write(name, bytes).display().to_string();
-    let (bundle, release) = (data("keyless.sigstore.json"), write("Release", &data("keyless.Release")));
-    let root: Value = serde_json::from_slice(&data("keyless_root.json")).unwrap();
+    let (bundle, release) = (recorded("keyless.sigstore.json"), write("Release", &recorded("keyless.Release")));
+    let root: Value = serde_json::from_slice(&recorded("keyless_root.json")).unwrap();
     let with = |pointer: &str, value: Value| {
         let mut root = root.clone();
         *root.pointer_mut(pointer).unwrap() = value;
@@ -151,9 +146,9 @@ fn cosign_agrees_on_promises_of_certificate_transparency_logs() {
     // The key of the other log is a good key, and not that of the one which promised.
     let mut other = root["ctlogs"][0].clone();
     other["publicKey"]["rawBytes"] =
-        json!(STANDARD.encode(PublicKey::from_pem(&String::from_utf8(data("other.pub")).unwrap()).unwrap().to_der()));
+        json!(STANDARD.encode(PublicKey::from_pem(&String::from_utf8(recorded("other.pub")).unwrap()).unwrap().to_der()));
     other["logId"]["keyId"] =
-        json!(STANDARD.encode(PublicKey::from_pem(&String::from_utf8(data("other.pub")).unwrap()).unwrap().fingerprint().as_bytes()));
+        json!(STANDARD.encode(PublicKey::from_pem(&String::from_utf8(recorded("other.pub")).unwrap()).unwrap().fingerprint().as_bytes()));
     let roots = [
         ("good", root.clone()),
         ("good", with("/ctlogs", json!([other, root["ctlogs"][0]]))),
@@ -172,7 +167,7 @@ fn cosign_agrees_on_promises_of_certificate_transparency_logs() {
     let root = write("none.json", &serde_json::to_vec(&with("/ctlogs", json!([]))).unwrap());
     let judged = Judged { sandbox: &sandbox, root: &root, bundle: &good, file: &release, signer: signer(super::site::SUBJECT) };
     assert_eq!(judged.verdict(&["--insecure-ignore-sct"], "no log"), "good");
-    let root = write("root.json", &data("keyless_root.json"));
+    let root = write("root.json", &recorded("keyless_root.json"));
     let mut numbers = Numbers(11);
     for _ in 0..CHANGES {
         let (what, bytes) = changed(&bundle, std::slice::from_ref(&bundle), &mut numbers);
@@ -186,10 +181,10 @@ fn cosign_agrees_on_promises_of_certificate_transparency_logs() {
 fn cosign_agrees_on_good_and_on_changed_bundles() {
     let sandbox = Sandbox::new();
     let names = ["key", "key-timestamp", "key-ecdsa-log", "certificate"];
-    let bundles = names.map(|name| data(&format!("{name}.sigstore.json"))).to_vec();
-    let release = sandbox.write("Release", data("Release")).display().to_string();
+    let bundles = names.map(|name| recorded(&format!("{name}.sigstore.json"))).to_vec();
+    let release = sandbox.write("Release", recorded("Release")).display().to_string();
     let other_release = sandbox.write("other", b"Origin: Other\n").display().to_string();
-    let root = data("trusted_root.json");
+    let root = recorded("trusted_root.json");
     // The same root without the first log, and without authorities.
     let mut less: Value = serde_json::from_slice(&root).unwrap();
     less["tlogs"].as_array_mut().unwrap().remove(0);
@@ -201,7 +196,7 @@ fn cosign_agrees_on_good_and_on_changed_bundles() {
     let root_files: Vec<String> =
         roots.iter().enumerate().map(|(at, root)| sandbox.write(format!("root{at}.json"), root).display().to_string()).collect();
     let keys = ["submit.pub", "other.pub"]
-        .map(|name| (sandbox.write(name, data(name)).display().to_string(), String::from_utf8(data(name)).unwrap()));
+        .map(|name| (sandbox.write(name, recorded(name)).display().to_string(), String::from_utf8(recorded(name)).unwrap()));
 
     let mut cases = Vec::new();
     let mut numbers = Numbers(7);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use ddb::formats::sigstore::secret_key::SecretKey;
 use ddb::formats::sigstore::signer::Signer;
 use ddb::formats::sigstore::trusted_root::TrustedRoot;
 use ddb::places::credentials::Secret;
@@ -238,6 +239,18 @@ pub fn signing_key(sandbox: &Sandbox, name: &str) {
     let curve = "ec_paramgen_curve:P-256";
     sandbox.run("openssl", &["genpkey", "-algorithm", "EC", "-pkeyopt", curve, "-out", &path("pem")]).ok();
     sandbox.run("openssl", &["pkey", "-in", &path("pem"), "-pubout", "-out", &path("pub")]).ok();
+}
+
+/// The same, and the key itself.
+pub fn secret_key(sandbox: &Sandbox, name: &str) -> SecretKey {
+    signing_key(sandbox, name);
+    SecretKey::read(&std::fs::read_to_string(sandbox.path(format!("{name}.pem"))).unwrap()).unwrap()
+}
+
+/// A file that real services gave, see `tests/data/README.md`.
+pub fn recorded(name: &str) -> Vec<u8> {
+    let path = format!("{}/tests/data/sigstore/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(&path).unwrap_or_else(|fault| panic!("{path}: {fault}"))
 }
 
 /// Lets cosign write the trusted root that names these services.

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use super::site::{SUBJECT, table};
+use super::site::{SUBJECT, recorded, table};
 use super::with_package;
 use crate::sandbox::Sandbox;
 
@@ -41,8 +41,7 @@ fn answering(status: &'static str, body: String) -> (String, std::sync::mpsc::Re
 /// An archive that jobs sign for, and a job's token.
 fn archive() -> Sandbox {
     let mut sandbox = with_package();
-    let root = std::fs::read(format!("{}/tests/data/sigstore/keyless_root.json", env!("CARGO_MANIFEST_DIR"))).unwrap();
-    sandbox.write("archive/keys/trusted_root.json", root);
+    sandbox.write("archive/keys/trusted_root.json", recorded("keyless_root.json"));
     sandbox.environment.insert("SIGSTORE_ID_TOKEN".to_owned(), TOKEN.to_owned());
     sandbox
 }

@@ -12,6 +12,7 @@ use super::{plain_archive, replace, verdict, verify};
 use crate::client::Apt;
 use crate::sandbox::{Run, Sandbox};
 use crate::server::Server;
+use crate::sigstore::site::recorded;
 use crate::sigsum::site::{Log, program, submit_key};
 use crate::specimens::Gpg;
 
@@ -20,10 +21,6 @@ const JOB: &str = "https://gitlab.com/debian/archive//.gitlab-ci.yml@refs/heads/
 
 fn data(name: &str) -> String {
     format!("{}/tests/data/sigstore/{name}", env!("CARGO_MANIFEST_DIR"))
-}
-
-fn recorded(name: &str) -> Vec<u8> {
-    std::fs::read(data(name)).unwrap_or_else(|fault| panic!("{name}: {fault}"))
 }
 
 /// A tree in `public/` whose Release a log has.
