@@ -271,6 +271,8 @@ impl From<PromoteError> for Failure {
             PromoteError::Served(_)
             | PromoteError::NoSuite { .. }
             | PromoteError::NothingServed { .. }
+            | PromoteError::Unvouched { .. }
+            | PromoteError::Foreign { .. }
             | PromoteError::Empty { .. }
             | PromoteError::Unknown { .. }
             | PromoteError::Pool { .. } => Exit::Archive,

@@ -66,7 +66,12 @@ impl Sheet {
     /// # Errors
     /// It is something else.
     pub fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(bytes)
+        let sheet: Self = serde_json::from_slice(bytes)?;
+        // What is published and removed again is named after it.
+        match sheet.steps().iter().find(|step| !step.is_named_well()) {
+            Some(step) => Err(serde::de::Error::custom(format!("{:?} is no name of that patch", step.name))),
+            None => Ok(sheet),
+        }
     }
 
     /// Returns JSON with a line for each block, so that Git stores and people see what changed.
@@ -106,7 +111,7 @@ impl Sheet {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::formats::pdiff::Facts;
+    use crate::formats::pdiff::{Facts, Limits};
 
     fn block(name: &str) -> Block {
         Block {
@@ -132,6 +137,19 @@ mod tests {
             for bad in [text.replace("\"blocks\"", "\"block\""), text.replace("xz\"", "bz2\""), text.replace("quick", "slow")] {
                 assert!(bad == text || Sheet::parse(bad.as_bytes()).is_err(), "{bad}");
             }
+        }
+    }
+
+    #[test]
+    fn a_patch_has_its_own_name_or_the_sheet_is_not_read() {
+        let history = History::begin(Facts::of(b"x"));
+        let limits = Limits { patches: 3, bytes: 1000 };
+        let history = history.advance(Facts::of(b"x"), Facts::of(b"y"), b"patch", b"compressed", limits);
+        let name = history.steps.first().unwrap().name.clone();
+        let text = Sheet { blocks: Vec::new(), diff: Some(Diff { history, list: None }) }.text();
+        assert!(Sheet::parse(text.as_bytes()).is_ok());
+        for bad in ["../../../../x", "Index", "", "00000001-00000000", &name.to_uppercase(), &format!("../{name}"), &name[1..]] {
+            assert!(bad == name || Sheet::parse(text.replace(&name, bad).as_bytes()).is_err(), "{bad}");
         }
     }
 

@@ -37,6 +37,22 @@ pub struct Step {
     pub download: Facts,
 }
 
+impl Step {
+    /// Tells whether its name is the number of a patch and the beginning of its digest, as every patch is named.
+    pub fn is_named_well(&self) -> bool {
+        let parts = self.name.split_once('-');
+        let number = |text: &str| text.len() >= 8 && text.bytes().all(|byte| byte.is_ascii_digit());
+        parts.is_some_and(|(made, end)| number(made) && end == ending(&self.download))
+    }
+}
+
+/// Returns what the name of a patch ends with, by which no two have the same.
+fn ending(download: &Facts) -> String {
+    let mut hex = download.sha256.to_hex();
+    hex.truncate(8);
+    hex
+}
+
 /// The patches of one index, oldest first: each leads to the state that the next one changes, the last one to `current`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -76,8 +92,7 @@ impl History {
         }
         let download = Facts::of(compressed);
         let made = self.made + 1;
-        let hex = download.sha256.to_hex();
-        let name = format!("{made:08}-{}", hex.get(..8).unwrap_or(&hex));
+        let name = format!("{made:08}-{}", ending(&download));
         let kept = if self.current == old { self.steps.clone() } else { Vec::new() };
         let mut next = Self { current: new, made, steps: kept };
         next.steps.push(Step { name, from: old, patch: Facts::of(patch), download });

@@ -18,9 +18,8 @@ use crate::people::{keys, logs};
 use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::deploy::BuildState;
 use crate::stories::event::Event;
-use crate::stories::promote::{At, Origin, PromoteAnswer, PromoteRequest, promote};
+use crate::stories::promote::{Origin, PromoteAnswer, PromoteRequest, promote};
 use crate::stories::publish::DistsAnswer;
-use crate::stories::served::snapshot::SnapshotId;
 use crate::stories::upstream::Purpose;
 use crate::words::name::SourceName;
 
@@ -76,8 +75,8 @@ pub struct PromoteAnswers {
 
 pub(super) fn run(common: &Common, options: Promote) -> Result<ExitCode, Failure> {
     let progress = Progress::new(common.verbose);
-    let has_history = matches!(options.from.at, Some(At::Snapshot(SnapshotId::Commit(_))));
-    let folder = common.folder(if has_history { Purpose::Whole } else { Purpose::Publish })?;
+    // What an older state was made of must stand in the history.
+    let folder = common.folder(if options.from.at.is_some() { Purpose::Whole } else { Purpose::Publish })?;
     let mut open = OpenArchive::open(&folder, common.branch.as_deref())?;
     if !options.no_push {
         open.connect(options.remote.as_deref())?;

@@ -42,7 +42,28 @@ impl Repository {
         self.commit_for(parents, edits, message, author, author)
     }
 
-    /// The same, for somebody else: the author is who wanted it, the committer who does it.
+    /// Makes a commit of these files and no others, whatever its parents hold.
+    ///
+    /// # Errors
+    /// An object cannot be read or written.
+    pub fn commit_whole(
+        &self,
+        parents: &[Oid],
+        files: &BTreeMap<String, Vec<u8>>,
+        message: &str,
+        author: &Author,
+    ) -> Result<Oid, GitError> {
+        let mut objects = self.new_objects(files.len())?;
+        let mut held = TreeEdits::new();
+        for (path, content) in files {
+            held.insert(path.clone(), Some(Held::File(objects.write(ObjectType::Blob, content.clone())?)));
+        }
+        let tree = self.edited_tree(None, &held, &mut objects)?;
+        objects.finish()?;
+        self.commit_tree(&self.commits(parents)?, tree, message, author, author)
+    }
+
+    /// Makes a commit of these edits on the first parent, for somebody else: the author is who wanted it, the committer who does it.
     ///
     /// # Errors
     /// An object cannot be read or written.
@@ -82,12 +103,27 @@ impl Repository {
         author: &Author,
         committer: &Author,
     ) -> Result<Oid, GitError> {
-        let git = self.git();
-        let read = parents.iter().map(|oid| git.find_commit(*oid)).collect::<Result<Vec<_>, _>>();
-        let parents = read.map_err(failed("read the parent commit"))?;
+        let parents = self.commits(parents)?;
         let baseline = parents.first().map(git2::Commit::tree).transpose().map_err(failed("read the parent's tree"))?;
         let tree = self.edited_tree(baseline, edits, &mut objects)?;
         objects.finish()?;
+        self.commit_tree(&parents, tree, message, author, committer)
+    }
+
+    fn commits(&self, commits: &[Oid]) -> Result<Vec<git2::Commit<'_>>, GitError> {
+        let read = commits.iter().map(|oid| self.git().find_commit(*oid)).collect::<Result<Vec<_>, _>>();
+        read.map_err(failed("read the parent commit"))
+    }
+
+    fn commit_tree(
+        &self,
+        parents: &[git2::Commit<'_>],
+        tree: Oid,
+        message: &str,
+        author: &Author,
+        committer: &Author,
+    ) -> Result<Oid, GitError> {
+        let git = self.git();
         let tree = git.find_tree(tree).map_err(failed("read the edited tree"))?;
         let name = |who: &Author| Signature::new(&who.name, &who.email, &Time::new(who.time, 0)).map_err(failed("write the author's name"));
         let parents: Vec<&git2::Commit<'_>> = parents.iter().collect();

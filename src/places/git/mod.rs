@@ -288,6 +288,16 @@ impl Repository {
         Ok(found.parent_ids().next())
     }
 
+    /// Returns the first parent that a commit names, also where a shallow clone does not have it.
+    ///
+    /// # Errors
+    /// There is no such commit.
+    pub fn named_parent(&self, commit: Oid) -> Result<Option<Oid>, GitError> {
+        let found = self.git.find_commit(commit).map_err(failed(format!("read commit {commit}")))?;
+        let header = String::from_utf8_lossy(found.raw_header_bytes()).into_owned();
+        Ok(header.lines().find_map(|line| line.strip_prefix("parent ")?.parse().ok()))
+    }
+
     /// Points HEAD at a branch.
     ///
     /// # Errors

@@ -47,6 +47,14 @@ pub enum TargetError {
         /// The path in the tree.
         path: String,
     },
+    /// A path that leads out of the tree; nothing was written or removed there.
+    #[error("published tree {target}: the path {path:?} leads out of it")]
+    Outside {
+        /// The tree.
+        target: String,
+        /// The path.
+        path: String,
+    },
     /// The configured way of linking does not work here.
     #[error(
         "published tree {target}: {path} cannot be linked as `links = \"{links}\"` asks; use \"auto\", or put store and target on one file system"

@@ -106,6 +106,9 @@ impl Plan {
             }
             class = own;
             in_lanes(target.lanes(), steps, |step| {
+                if !is_within(&step.path) {
+                    return Err(TargetError::Outside { target: target.describe(), path: step.path.clone() });
+                }
                 match &step.content {
                     Some(content) => target.write(&step.path, content, store)?,
                     None => target.remove(&step.path)?,
@@ -130,6 +133,11 @@ pub enum Applied {
     Overtaken,
 }
 
+/// Tells whether a path stays in the tree.
+fn is_within(path: &str) -> bool {
+    path.split('/').all(|part| !["", ".", ".."].contains(&part))
+}
+
 /// Tells whether a step needs another one of its class.
 fn repeats(step: &Step) -> bool {
     matches!(step.content, Some(Content::SameAs(..)))
@@ -140,6 +148,16 @@ mod tests {
     use super::*;
     use crate::formats::pool::pointer::Pointer;
     use crate::words::digest::ObjectId;
+
+    #[test]
+    fn a_path_never_leads_out_of_the_tree() {
+        for path in ["dists/x/InRelease", "x.sources", "pool/a/..b/c.d"] {
+            assert!(is_within(path), "{path}");
+        }
+        for path in ["", "/etc/passwd", "../x", "dists/../../x", "dists//x", "dists/.", "dists/"] {
+            assert!(!is_within(path), "{path}");
+        }
+    }
 
     #[test]
     fn in_release_is_last_and_what_it_needs_comes_before() {

@@ -63,6 +63,34 @@ pub enum PromoteError {
         /// The number of the last one.
         last: u64,
     },
+    /// Nobody who has a key of the archive says what an older state was made of.
+    #[error(
+        "no key of the archive vouches that Release {number} of {codename} was made of commit {base} (recorded.asc); nothing was promoted. \
+         `git log {base}` shows what it is, and `git checkout {base} -- suites/{codename} pool` takes its records by hand"
+    )]
+    Unvouched {
+        /// The suite.
+        codename: Codename,
+        /// The Release.
+        number: u64,
+        /// The commit that the branch names.
+        base: Oid,
+    },
+    /// What an older state was made of is nothing of this archive.
+    #[error(
+        "Release {number} of {codename} was made of commit {base}, which is not in the history of {branch} here; nothing was promoted. In a \
+         shallow clone, `git fetch --unshallow` first"
+    )]
+    Foreign {
+        /// The suite.
+        codename: Codename,
+        /// The Release.
+        number: u64,
+        /// The commit.
+        base: Oid,
+        /// The branch.
+        branch: String,
+    },
     /// A suite offers nothing at all.
     #[error("{codename} offers nothing in commit {commit}; nothing was promoted")]
     Empty {

@@ -25,6 +25,7 @@ use crate::stories::deploy::BuildState;
 use crate::stories::event::{Event, Listener};
 use crate::stories::provenance::suite::{self, Asked};
 use crate::words::archive::{Archive, Suite};
+use crate::words::date::Timestamp;
 use crate::words::name::{Codename, SourceName};
 use answer::message;
 use ways::Ways;
@@ -42,7 +43,7 @@ pub struct PromoteRequest {
     pub downgrade: bool,
     /// Only say what would be done.
     pub dry_run: bool,
-    /// Who commits.
+    /// Who commits, and when.
     pub author: Author,
 }
 
@@ -155,7 +156,7 @@ fn behind(fault: &GitError, listener: Listener<'_>) -> Vec<String> {
 
 /// Works out what is changed on a commit.
 fn step(request: &PromoteRequest, open: &OpenArchive, tip: Oid, store: &dyn ObjectStore) -> Result<Step, PromoteError> {
-    let tip = open.repository.snapshot(tip)?;
+    let (tip, now) = (open.repository.snapshot(tip)?, Timestamp(request.author.time));
     let archive = open.configuration(&tip)?;
     let (from, _) = named(&archive, &request.from.suite)?;
     let (to, to_suite) = named(&archive, &request.to)?;
@@ -167,7 +168,7 @@ fn step(request: &PromoteRequest, open: &OpenArchive, tip: Oid, store: &dyn Obje
         None => open.repository.snapshot(tip.commit())?,
         Some(at) => {
             origin::fetch(open, from)?;
-            let edition = origin::edition(open, from, at, tip.commit())?;
+            let edition = origin::edition(open, from, at, tip.commit(), now)?;
             release = Some(edition.sequence);
             open.repository.snapshot(edition.base)?
         }
@@ -177,7 +178,7 @@ fn step(request: &PromoteRequest, open: &OpenArchive, tip: Oid, store: &dyn Obje
         if request.from.at.is_none() {
             origin::fetch(open, from)?;
         }
-        let last = origin::last(open, from);
+        let last = origin::last(open, from, now);
         let came = suite::Origin { snapshot: &origin, codename: from, last: last.as_ref(), sources: request.sources.as_ref() };
         suite::check_coming(open, came, into, store)?;
     }

@@ -7,9 +7,10 @@ use super::PromoteError;
 use crate::places::git::Oid;
 use crate::stories::archive::OpenArchive;
 use crate::stories::fold::Last;
-use crate::stories::publish::stage::{self, Start};
+use crate::stories::publish::stage::{self, Start, Trust};
 use crate::stories::served::snapshot::{self, Histories, SnapshotFault, SnapshotId};
-use crate::stories::served::{Edition, history};
+use crate::stories::served::{Edition, ServedError, history};
+use crate::words::date::Timestamp;
 use crate::words::name::Codename;
 
 /// A suite, or an older state of it: `trixie`, `trixie@12`, `trixie@20261125T084413Z`, `trixie@<commit>`.
@@ -62,29 +63,53 @@ pub(super) fn fetch(open: &OpenArchive, codename: &Codename) -> Result<(), Promo
     Ok(open.refresh(&[&releases]).and_then(|()| open.align(&releases))?)
 }
 
-/// Returns what the newest Release of a suite was made of; what cannot be read vouches for nothing.
-pub(super) fn last(open: &OpenArchive, codename: &Codename) -> Option<Last> {
-    let staged = stage::newest(&open.repository, codename).ok().flatten()?;
-    stage::start(open, codename, &staged, staged.inputs.date).ok().and_then(Start::vouched)
+/// Returns what the last Release of a suite was made of, if a key of the archive vouches for it.
+pub(super) fn last(open: &OpenArchive, codename: &Codename, now: Timestamp) -> Option<Last> {
+    let branch = Trust::of(open, now).branch(codename).ok()?;
+    branch.start(&open.repository, codename).ok().and_then(Start::vouched)
 }
 
-/// Returns the Release that such a state means; `tip` is the archive's newest commit.
-pub(super) fn edition(open: &OpenArchive, codename: &Codename, at: &At, tip: Oid) -> Result<Edition, PromoteError> {
+/// Returns the Release that such a state means; `tip` is the archive's newest commit. Only what a key of the archive signed says of
+/// which commit that was made, and only a commit of the archive's history can be taken up again: who may push to the branch of
+/// Releases may leave others there, which are passed over.
+pub(super) fn edition(open: &OpenArchive, codename: &Codename, at: &At, tip: Oid, now: Timestamp) -> Result<Edition, PromoteError> {
     let nothing = || PromoteError::NothingServed { codename: codename.clone() };
     let newest = open.repository.tip(&stage::branch(codename))?.ok_or_else(nothing)?;
-    let editions = history::served(&open.repository, codename, newest, &[])?;
+    let mut editions = history::served(&open.repository, codename, newest, &[])?;
     let last = editions.first().map(|edition| edition.sequence).ok_or_else(nothing)?;
-    match at {
-        At::Release(number) => {
-            let found = editions.into_iter().find(|edition| edition.sequence == *number);
-            found.ok_or_else(|| PromoteError::NoRelease { codename: codename.clone(), number: *number, last })
-        }
-        At::Snapshot(id) => {
-            let histories = Histories::from([(codename.clone(), editions)]);
-            let mut found = snapshot::resolve(&open.repository, &histories, tip, id)?;
-            found.remove(codename).ok_or_else(|| SnapshotFault::Before { id: id.clone() }.into())
-        }
+    let mut refused: Option<PromoteError> = None;
+    loop {
+        let meant = match at {
+            At::Release(number) => {
+                let found = editions.iter().find(|edition| edition.sequence == *number).cloned();
+                found.ok_or_else(|| PromoteError::NoRelease { codename: codename.clone(), number: *number, last })
+            }
+            At::Snapshot(id) => {
+                let histories = Histories::from([(codename.clone(), editions.clone())]);
+                let found = snapshot::resolve(&open.repository, &histories, tip, id);
+                found
+                    .and_then(|mut found| found.remove(codename).ok_or_else(|| SnapshotFault::Before { id: id.clone() }))
+                    .map_err(Into::into)
+            }
+        };
+        // What was refused first is what was meant.
+        let edition = meant.map_err(|fault| refused.take().unwrap_or(fault))?;
+        let Err(fault) = check(open, &edition, tip, now)? else { return Ok(edition) };
+        refused = refused.or(Some(fault));
+        editions.retain(|other| other.commit != edition.commit);
     }
+}
+
+/// Tells why a Release cannot be taken up again.
+fn check(open: &OpenArchive, edition: &Edition, tip: Oid, now: Timestamp) -> Result<Result<(), PromoteError>, PromoteError> {
+    let (codename, number, base) = (edition.codename.clone(), edition.sequence, edition.base);
+    if !open.repository.is_ancestor(base, tip)? {
+        return Ok(Err(PromoteError::Foreign { codename, number, base, branch: open.branch.clone() }));
+    }
+    // Keys are replaced: those count too that the archive trusted when the Release was made.
+    let trust = Trust::of(open, now).and_of(open, &open.repository.snapshot(base)?);
+    let vouched = trust.read(&codename, edition.commit).map_err(ServedError::from)?;
+    Ok(if vouched.is_some() { Ok(()) } else { Err(PromoteError::Unvouched { codename, number, base }) })
 }
 
 #[cfg(test)]

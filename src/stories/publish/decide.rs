@@ -1,9 +1,10 @@
 //! Whether a new Release is needed, and what its Date is.
 //!
 //! A Release is made anew when it would say something else (but for its dates), when other keys are to sign it, or when it is
-//! to be renewed, when the policy on provenance changed, or when no key vouches for what the last one recorded. Date never goes back: apt silently keeps what it has when it does.
+//! to be renewed, when the policy on provenance changed, or when no key vouches for what the branch of Releases ends with. Date never
+//! goes back: apt silently keeps what it has when it does.
 
-use super::stage::Staged;
+use super::stage::{Branch, Staged};
 use super::{DistsRequest, Edition, PublishError};
 use crate::formats::release::Release;
 use crate::words::date::{Span, Timestamp};
@@ -35,9 +36,9 @@ pub(super) fn date(request: &DistsRequest, last: Option<&Staged>) -> Result<Time
     Ok(request.now.max(next))
 }
 
-/// Decides by comparing with the last Release, which was served.
-pub(super) fn decide(request: &DistsRequest, last: Option<&Staged>, edition: &Edition) -> Decision {
-    let Some(last) = last else { return Decision::New };
+/// Decides by comparing with the last Release, which was served. What stands after it on the branch is buried under a new one.
+pub(super) fn decide(request: &DistsRequest, branch: &Branch, edition: &Edition) -> Decision {
+    let Some(last) = branch.last.as_ref().filter(|last| branch.tip == Some(last.commit)) else { return Decision::New };
     let Some(signatures) = &last.signatures else { return Decision::New };
     if !edition.release.content_equals(&last.parsed) || signatures.served.keyring != Sha256::of(edition.keyring.as_bytes()) {
         return Decision::New;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
-use super::stage::{self, Staged, Start};
+use super::stage::{self, Branch, Staged, Start};
 use super::{DistsRequest, Places, PublishError};
 use crate::formats::blocks::sheet::KIND;
 use crate::formats::pool::path::PoolPath;
@@ -33,7 +33,7 @@ pub(super) struct Edition {
     pub(super) refused_signers: Vec<String>,
     /// Whether the last Release was made under another policy on provenance.
     pub(super) other_policy: bool,
-    /// Whether no key of the archive vouches for what the last Release left to start from, so that all was made from the records.
+    /// Whether no key of the archive vouches for what the branch of Releases ends with.
     pub(super) unvouched: bool,
     pub(super) codename: Codename,
     /// The store of blocks.
@@ -49,13 +49,13 @@ pub(super) struct Edition {
 }
 
 impl Edition {
-    /// Folds the suite at a commit, starting from the newest Release on the branch.
+    /// Folds the suite at a commit, starting from the last Release on the branch.
     pub(super) fn at(
         request: &DistsRequest,
         places: &Places<'_>,
         base: Oid,
         date: Timestamp,
-        newest: Option<&Staged>,
+        branch: &Branch,
         listener: Listener<'_>,
     ) -> Result<Self, PublishError> {
         let open = places.open;
@@ -67,15 +67,14 @@ impl Edition {
         let contents = archive.suite(&codename).is_some_and(|suite| suite.contents);
         let lists = contents.then(|| open.lists(&archive, places.store)).transpose()?;
         let bytes = bytes(blocks.as_ref(), lists.as_deref(), places, !request.dry_run);
-        let start = newest.map(|newest| stage::start(open, &codename, newest, request.now)).transpose()?.unwrap_or(Start::Nothing);
-        let unvouched = matches!(start, Start::Cuts(_));
+        let unvouched = branch.tip.is_some() && !branch.is_whole();
+        if unvouched {
+            listener(Event::Warning(passed_over(&codename, branch)));
+        }
+        let start = branch.start(&open.repository, &codename)?;
+        let from_records = matches!(start, Start::Cuts(_));
         let (last, policy) = match start {
-            Start::Cuts(last) => {
-                listener(Event::Warning(format!(
-                    "no key of the archive vouches for what the last Release of {codename} left to start from (recorded.asc): everything is made from the records"
-                )));
-                (Some(last), None)
-            }
+            Start::Cuts(last) => (Some(last), None),
             start => {
                 let last = start.vouched();
                 let policy = last.as_ref().and_then(|last| last.record.provenance);
@@ -87,7 +86,7 @@ impl Edition {
             Some(last) if contents => Some(stage::with_earlier(&open.repository, last)?),
             last => last,
         };
-        let wanted = Wanted { repack: request.repack, now: date, from_records: unvouched, ..Wanted::default() };
+        let wanted = Wanted { repack: request.repack, now: date, from_records, ..Wanted::default() };
         let asked = Asked { codename: &codename, snapshot: &snapshot, archive: &archive };
         let provenance = suite::check(open, asked, &snapshot, last.as_ref(), places.store)?;
         let mut fold = fold(&open.repository, &snapshot, &archive, &codename, last.as_ref(), &bytes, wanted)?;
@@ -124,6 +123,7 @@ impl Edition {
     }
 
     /// Judges the provenance of what is to be served by the newest commit, which may have another policy than the one that was folded.
+    /// A key vouches for what is staged.
     ///
     /// # Errors
     /// The suite requires provenance by now that records have not.
@@ -138,7 +138,7 @@ impl Edition {
             return Ok(());
         }
         let records = open.repository.snapshot(self.base)?;
-        let last = stage::start(open, &self.codename, staged, staged.inputs.date)?.vouched();
+        let last = stage::folded(&open.repository, &self.codename, staged)?;
         suite::check(open, asked, &records, last.as_ref(), places.store)?;
         Ok(())
     }
@@ -221,6 +221,23 @@ impl Edition {
     }
 }
 
+/// Says that the branch ends with something for which no key vouches, and what is made of that.
+fn passed_over(codename: &Codename, branch: &Branch) -> String {
+    let name = stage::branch(codename);
+    let name = name.trim_start_matches("refs/heads/");
+    match (&branch.last, branch.vouched) {
+        (Some(last), true) => {
+            let number = last.inputs.sequence;
+            format!(
+                "no key of the archive vouches for what {name} ends with (recorded.asc): it is left behind, and Release {number} is followed"
+            )
+        }
+        _ => format!(
+            "no key of the archive vouches for what the last Release of {codename} left to start from (recorded.asc): everything is made from the records"
+        ),
+    }
+}
+
 /// Returns the places of blocks, of file lists where there are any, and of packages.
 fn bytes<'a>(blocks: &'a dyn ObjectStore, lists: Option<&'a dyn ObjectStore>, places: &Places<'a>, keeps: bool) -> Bytes<'a> {
     let bytes = Bytes::new(blocks, places.cache, keeps);
@@ -247,9 +264,10 @@ fn nearest(
         return Ok(own);
     }
     for codename in archive.suites.keys().filter(|codename| **codename != request.codename) {
-        let Some(staged) = stage::newest(repository, codename)? else { continue };
-        let Some(other) = stage::folded(repository, codename, &staged)?.filter(|other| records_of(other) == *records) else { continue };
-        if stage::is_vouched(places.open, codename, &staged, request.now)? {
+        // What cannot be read vouches for nothing.
+        let Ok(Some(staged)) = stage::newest(repository, codename) else { continue };
+        let Ok(Some(other)) = stage::folded(repository, codename, &staged) else { continue };
+        if records_of(&other) == *records && places.trust(request).read(codename, staged.commit)?.is_some() {
             let own = own.map(|own| stage::with_earlier(repository, own)).transpose()?.map(Box::new);
             return Ok(Some(Last { own, ..other }));
         }

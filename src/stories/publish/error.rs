@@ -1,6 +1,6 @@
 //! Why nothing was published.
 
-use super::stage::StageError;
+use super::stage::{self, StageError};
 use crate::formats::release::ReleaseError;
 use crate::formats::suite::checks::RecordProblem;
 use crate::places::git::GitError;
@@ -45,13 +45,22 @@ pub enum PublishError {
     Provenance(#[from] SuiteError),
     /// Somebody who has no key of the archive may have staged a Release.
     #[error(
-        "no key of the archive vouches for what Release {sequence} of {codename} records (recorded.asc on its branch); `ddb-publish dists {codename}` makes a new one of the newest commit"
+        "no key of the archive vouches for the newest commit of {} (recorded.asc); `ddb-publish dists {codename}` makes a new Release after it",
+        stage::branch(codename)
     )]
     Unvouched {
         /// The suite.
         codename: Codename,
+    },
+    /// This program makes other bytes of what another one staged.
+    #[error("this ddb cannot make Release {sequence} of {codename} again (it was made by {ddb})")]
+    Otherwise {
+        /// The suite.
+        codename: Codename,
         /// The Release.
         sequence: u64,
+        /// The version that staged it.
+        ddb: String,
     },
     /// Objects are missing in the store.
     #[error("{} missing in the object store, nothing was published", if problems.len() == 1 { "1 object is".to_owned() } else { format!("{} objects are", problems.len()) })]

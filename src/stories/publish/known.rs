@@ -4,7 +4,8 @@
 //! that this Release names, unless something wrote there since. Every publisher stages in Git before it writes, so Git says
 //! what that may have been: Releases staged later and not served (a publish that was stopped may have overwritten names of the
 //! old one) and, for what all suites share, the Releases of other suites. Whatever differs in one of them is not known. What the
-//! pool holds may be known by another suite's Release too (`twin`).
+//! pool holds may be known by another suite's Release too (`twin`). Where a commit stands among these for which no key of the archive
+//! vouches, nothing is known.
 //!
 //! Not seen: files that somebody removed or changed by hand below an untouched InRelease, and a publisher without a lock that
 //! was overtaken and killed before it noticed. `fsck` finds both, `--repair` looks at everything again.
@@ -12,7 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::since::{Since, since, unserved};
-use super::stage::{self, Proofs, Signatures, Staged};
+use super::stage::{self, LastServed, Proofs, Signatures, Staged};
 use super::{DistsRequest, Edition, Places, PublishError, stanza, twin};
 use crate::formats::artifact::clearsign;
 use crate::formats::pool::pointer::Pointer;
@@ -63,10 +64,14 @@ impl Known {
         if request.repair {
             return Ok(nothing());
         }
+        let served = places.trust(request).served(&request.codename)?;
+        // It could say anything about what the tree holds.
+        if matches!(served, LastServed::Unknown) {
+            return Ok(nothing());
+        }
         let unserved = unserved(&request.codename, places, edition)?;
         let rest = if fresh && unserved.is_empty() && places.target.is_remote() { Rest::Write } else { Rest::Look };
-        let repository = &places.open.repository;
-        let Some(last) = stage::last_served(repository, &request.codename)? else {
+        let LastServed::Release(last) = served else {
             return Ok(Self { last: None, pool: twin::pool(request, places, edition)?, rest });
         };
         let (Some(found), Some(signatures)) = (found, &last.signatures) else { return Ok(nothing()) };
@@ -74,10 +79,11 @@ impl Known {
         if !same_signature && clearsign::split(&found).ok().is_none_or(|text| text.payload.as_bytes() != last.release) {
             return Ok(nothing());
         }
-        let Since { pool, keyring } = since(places, edition, (&request.codename, &last))?;
+        let Since { pool, keyring } = since(request, places, edition, (&request.codename, &last))?;
         let pool = twin::pool(request, places, edition)?.or(pool);
         let stanza = if unserved.is_empty() { old_stanza(request, places, edition, &last)? } else { None };
-        let recorded = stage::recorded(&places.open.repository, &request.codename, last.commit)?;
+        // What cannot be read names no patch that is known.
+        let recorded = stage::recorded(&places.open.repository, &request.codename, last.commit).ok().flatten();
         let patches = recorded.map(|(_, sheets)| patches(&sheets)).unwrap_or_default();
         let proofs = stage::proofs_when_served(&places.open.repository, &request.codename, &last)?;
         let last = Last {

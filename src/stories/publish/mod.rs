@@ -9,6 +9,7 @@ mod decide;
 mod edition;
 mod error;
 mod known;
+mod left;
 pub mod logging;
 mod pending;
 mod plan;
@@ -30,7 +31,8 @@ pub use together::{Together, Waiting, begin};
 use crate::formats::release::Release;
 use crate::places::cache::Cache;
 use crate::places::git::read::Snapshot;
-use crate::places::git::{Author, Oid};
+use crate::places::git::remote::Depth;
+use crate::places::git::{Author, Oid, Repository};
 use crate::places::sign::{SignedRelease, Signer, vouch};
 use crate::places::store::ObjectStore;
 use crate::places::target::PublishTarget;
@@ -45,7 +47,7 @@ use decide::Decision;
 use edition::Edition;
 use logging::FindLogs;
 use serve::{plan_only, serve_again, serve_logged};
-use stage::{Inputs, Proofs, Staged, Staging};
+use stage::{Branch, Inputs, Proofs, Staged, Staging, Trust};
 
 /// What is to be published and how.
 #[derive(Debug, Clone)]
@@ -95,6 +97,9 @@ pub struct Places<'a> {
 
 const TRIES: u32 = 20;
 
+/// How many commits a shallow clone gets of a branch of Releases that ends with more than it has for which no key vouches.
+const DEEPER: u32 = 256;
+
 impl Places<'_> {
     /// Fetches the archive's branch and the Releases of a suite from the remote, if there is one.
     fn look(&self, codename: &Codename) -> Result<(), OpenError> {
@@ -106,9 +111,21 @@ impl Places<'_> {
         self.open.refresh(&[&releases]).and_then(|()| self.open.align(&releases)).map_err(OpenError::Remote)
     }
 
-    /// Tells whether a key of the archive vouches for what a staged commit records.
-    fn vouches(&self, request: &DistsRequest, staged: &Staged) -> Result<bool, PublishError> {
-        Ok(stage::is_vouched(self.open, &request.codename, staged, request.now)?)
+    /// Returns whom the archive trusts to vouch for what its branches of Releases hold.
+    fn trust(&self, request: &DistsRequest) -> Trust<'_> {
+        Trust::of(self.open, request.now)
+    }
+
+    /// Returns the suite's branch of Releases, as far as it counts. Where a shallow clone ends before anything that does, more is
+    /// fetched.
+    fn branch(&self, request: &DistsRequest) -> Result<Branch, PublishError> {
+        let (repository, trust) = (&self.open.repository, self.trust(request));
+        let branch = trust.branch(&request.codename)?;
+        let shallow = !branch.vouched && branch.tip.is_some() && repository.is_shallow();
+        let Some(remote) = self.open.remote.as_ref().filter(|_| shallow) else { return Ok(branch) };
+        let _held = repository.hold_remote()?;
+        remote.fetch_to(&[&stage::branch(&request.codename)], Depth::Commits(DEEPER)).map_err(OpenError::Remote)?;
+        Ok(trust.within(&Repository::open(repository.git_dir())?).branch(&request.codename)?)
     }
 }
 
@@ -160,40 +177,33 @@ pub fn dists_after(
     land_inbox(&request, places, listener)?;
     for _ in 0..TRIES {
         places.look(&request.codename)?;
-        let newest = stage::newest(&places.open.repository, &request.codename)?;
-        let turn = match newest {
-            // Nobody who has a key of the archive staged it: it is left behind.
-            Some(staged) if staged.signatures.is_none() && !request.dry_run && !places.vouches(&request, &staged)? => {
-                listener(Event::Warning(format!(
-                    "Release {} of {} was staged, and no key of the archive vouches for it (recorded.asc); the newest commit takes its place",
-                    staged.inputs.sequence, request.codename
-                )));
-                advance(&request, places, Some(staged), listener)?
+        let branch = places.branch(&request)?;
+        let waits = branch.last.as_ref().is_some_and(|last| last.signatures.is_none()) && !request.dry_run;
+        let left = if waits { left::why(&request, places, &branch)? } else { None };
+        let turn = match left {
+            _ if !waits => advance(&request, places, branch, listener)?,
+            Some(why) => {
+                listener(Event::Warning(why));
+                advance(&request, places, branch, listener)?
             }
-            Some(staged) if staged.signatures.is_none() && !request.dry_run => {
-                // Somebody was stopped between staging and serving. Their Release goes first, then ours if anything is left.
-                match finish(&request, places, &staged, together, listener) {
-                    // What this run staged itself is what it was to publish.
-                    Ok(Turn::Done(answer)) if together.has_staged(&request.codename, &staged) => Turn::Done(answer),
-                    Ok(Turn::Done(answer)) => {
-                        finished = Some(*answer);
-                        continue;
-                    }
-                    Ok(turn) => turn,
-                    Err(fault) if fault.is_of_one_release() && places.open.tip()?.commit() != staged.base(&request.codename)? => {
-                        listener(Event::Warning(format!(
-                            "Release {} of {} was staged and cannot be served any more ({fault}); the newest commit takes its place",
-                            staged.inputs.sequence, request.codename
-                        )));
-                        // The branch has moved where proofs were kept.
-                        let newest = stage::newest(&places.open.repository, &request.codename)?;
-                        let same = newest.filter(|newest| newest.inputs.sequence == staged.inputs.sequence);
-                        advance(&request, places, Some(same.unwrap_or(staged)), listener)?
-                    }
-                    Err(fault) => return Err(fault),
+            // Somebody was stopped between staging and serving. Their Release goes first, then ours if anything is left.
+            None => match finish(&request, places, &branch, together, listener) {
+                // What this run staged itself is what it was to publish.
+                Ok(Turn::Done(answer)) if branch.last.as_ref().is_some_and(|staged| together.has_staged(&request.codename, staged)) => {
+                    Turn::Done(answer)
                 }
-            }
-            newest => advance(&request, places, newest, listener)?,
+                Ok(Turn::Done(answer)) => {
+                    finished = Some(*answer);
+                    continue;
+                }
+                Ok(turn) => turn,
+                Err(fault) if left::gives_way(places, &branch, &fault)? => {
+                    listener(Event::Warning(left::without(&request, &branch, &fault)));
+                    // The branch has moved where proofs were kept.
+                    advance(&request, places, places.branch(&request)?, listener)?
+                }
+                Err(fault) => return Err(fault),
+            },
         };
         match turn {
             Turn::Again => {}
@@ -214,68 +224,67 @@ pub fn dists_after(
     Err(PublishError::Contended { codename: request.codename.clone(), tries: TRIES })
 }
 
-/// Serves a Release that was staged and not served; where its bytes cannot be made again, leaves it behind by staging anew.
+/// Serves a Release that was staged and not served; where its bytes cannot be made again, the newest commit takes its place.
 fn finish(
     request: &DistsRequest,
     places: &Places<'_>,
-    staged: &Staged,
+    branch: &Branch,
     together: &Together,
     listener: Listener<'_>,
 ) -> Result<Turn, PublishError> {
+    let Some(staged) = &branch.last else { return Ok(Turn::Again) };
     listener(Event::Detail(format!("Release {} of {} was staged and not served; it goes first", staged.inputs.sequence, request.codename)));
     let base = staged.base(&request.codename)?;
-    let mut edition = Edition::at(request, places, base, staged.inputs.date, Some(staged), listener)?;
+    let edition = Edition::at(request, places, base, staged.inputs.date, branch, listener)?;
     edition.judge_by_tip(places, staged)?;
-    if edition.release.text().as_bytes() == staged.release {
-        let (signed, logged) = match together.take(&request.codename, staged) {
-            Some(asked) => (sign(request, places, &edition), asked),
-            None => {
-                let logs = logging::logs(places)?;
-                logging::say(&logs, listener);
-                std::thread::scope(|scope| {
-                    let logged = scope.spawn(|| logging::prove(&logs, &staged.release, &staged.proofs));
-                    (sign(request, places, &edition), logging::joined(logged))
-                })
-            }
-        };
-        // Also where it cannot be signed: what the logs gave is kept.
-        let logged = logging::settle(request, places, staged, logged, listener);
-        return match (signed, logged) {
-            (Ok(signed), logged) => serve_logged(request, places, &edition, (signed, logged?), staged, false, listener),
-            (Err(fault), logged) => {
-                if let Ok(logged) = logged {
-                    logging::keep(request, places.open, staged, &logged.proofs, listener);
-                }
-                Err(fault)
-            }
-        };
+    if edition.release.text().as_bytes() != staged.release {
+        return Err(PublishError::Otherwise {
+            codename: request.codename.clone(),
+            sequence: staged.inputs.sequence,
+            ddb: staged.inputs.ddb.clone(),
+        });
     }
-    listener(Event::Warning(format!(
-        "this ddb cannot make Release {} of {} again (it was made by {}); a new one takes its place",
-        staged.inputs.sequence, request.codename, staged.inputs.ddb
-    )));
-    stage_new(request, places, Some(staged), &mut edition)?;
-    Ok(Turn::Again)
+    let (signed, logged) = match together.take(&request.codename, staged) {
+        Some(asked) => (sign(request, places, &edition), asked),
+        None => {
+            let logs = logging::logs(places)?;
+            logging::say(&logs, listener);
+            std::thread::scope(|scope| {
+                let logged = scope.spawn(|| logging::prove(&logs, &staged.release, &staged.proofs));
+                (sign(request, places, &edition), logging::joined(logged))
+            })
+        }
+    };
+    // Also where it cannot be signed: what the logs gave is kept.
+    let logged = logging::settle(request, places, staged, logged, listener);
+    match (signed, logged) {
+        (Ok(signed), logged) => serve_logged(request, places, &edition, (signed, logged?), staged, false, listener),
+        (Err(fault), logged) => {
+            if let Ok(logged) = logged {
+                logging::keep(request, places.open, staged, &logged.proofs, listener);
+            }
+            Err(fault)
+        }
+    }
 }
 
-/// Publishes the newest commit after a served Release (or the first one).
-fn advance(request: &DistsRequest, places: &Places<'_>, last: Option<Staged>, listener: Listener<'_>) -> Result<Turn, PublishError> {
+/// Publishes the newest commit after the last Release on the branch (or the first one).
+fn advance(request: &DistsRequest, places: &Places<'_>, branch: Branch, listener: Listener<'_>) -> Result<Turn, PublishError> {
     let base = places.open.tip()?.commit();
-    if let Some(last) = &last {
+    if let Some(last) = &branch.last {
         warn_of_rewritten(request, places, last, base, listener)?;
     }
-    let mut edition = Edition::at(request, places, base, request.now, last.as_ref(), listener)?;
-    let decision = decide::decide(request, last.as_ref(), &edition);
-    match (decision, last) {
-        (Decision::Same(notes), Some(last)) => match pending::complete_required(request, places, last, listener)? {
+    let mut edition = Edition::at(request, places, base, request.now, &branch, listener)?;
+    match (decide::decide(request, &branch, &edition), branch) {
+        (Decision::Same(notes), Branch { last: Some(last), .. }) => match pending::complete_required(request, places, last, listener)? {
             Some(last) => serve_again(request, places, edition, last, notes),
             None => Ok(Turn::Again),
         },
-        (_, last) if request.dry_run => plan_only(request, places, &edition, last.as_ref()),
-        (_, last) => {
+        (_, branch) if request.dry_run => plan_only(request, places, &edition, branch.last.as_ref()),
+        (_, branch) => {
             let logs = logging::logs(places)?;
             logging::are_ready(&logs)?;
-            let Some((signed, commit)) = stage_new(request, places, last.as_ref(), &mut edition)? else { return Ok(Turn::Again) };
+            let Some((signed, commit)) = stage_new(request, places, &branch, &mut edition)? else { return Ok(Turn::Again) };
             // Logged only now: a leaf without a staged Release is an alarm to whoever watches the log.
             logging::say(&logs, listener);
             let logged = logging::prove(&logs, signed.release(), &Proofs::new());
@@ -309,10 +318,10 @@ fn warn_of_rewritten(
 fn stage_new(
     request: &DistsRequest,
     places: &Places<'_>,
-    last: Option<&Staged>,
+    branch: &Branch,
     edition: &mut Edition,
 ) -> Result<Option<(SignedRelease, Oid)>, PublishError> {
-    edition.date(decide::date(request, last)?, &request.codename);
+    edition.date(decide::date(request, branch.last.as_ref())?, &request.codename);
     let text = edition.release.text();
     // What cannot be read again, signed or served is not staged: it would stand before every later Release.
     if Release::parse(text.as_bytes())? != edition.release {
@@ -321,11 +330,11 @@ fn stage_new(
     let signer = signer(places, edition)?;
     let signed = SignedRelease::sign(signer.as_ref(), text.as_bytes(), request.now)?;
     plan::check_objects(request, places, edition)?;
-    let sequence = last.map_or(1, |last| last.inputs.sequence + 1);
-    let inputs = Inputs { sequence, base: edition.base.to_string(), date: edition.release.date, ddb: env!("CARGO_PKG_VERSION").to_owned() };
+    let (sequence, date, ddb) = (branch.next_number(), edition.release.date, env!("CARGO_PKG_VERSION").to_owned());
+    let inputs = Inputs { sequence, base: edition.base.to_string(), date, ddb, after: None };
     let staging = Staging { release: text.as_bytes(), inputs, fold: &edition.fold };
     let vouch = |text: &[u8]| Ok::<_, PublishError>(vouch(signer.as_ref(), text, request.now)?);
-    let commit = stage::stage(places.open, &request.codename, last, &staging, vouch, &request.author)?;
+    let commit = stage::stage(places.open, &request.codename, branch.tip, staging, vouch, &request.author)?;
     Ok(commit.map(|commit| (signed, commit)))
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::edition::Edition;
 use super::logging::{self, ConfiguredLog, Logged};
-use super::stage::{self, Proofs, Signatures, Staged};
+use super::stage::{self, Branch, Proofs, Signatures, Staged};
 use super::{DistsAnswer, DistsRequest, Places, PublishError, TRIES, Turn, serve_again};
 use crate::formats::staple;
 use crate::places::sign::stapled;
@@ -93,22 +93,24 @@ pub fn pending(request: &DistsRequest, places: &Places<'_>, listener: Listener<'
     let mut request = request.clone();
     for _ in 0..TRIES {
         places.look(&request.codename)?;
-        let newest = stage::newest(&places.open.repository, &request.codename)?;
+        let branch = places.branch(&request)?;
         let not_served = |sequence| PublishError::NotServed { codename: request.codename.clone(), sequence };
-        let last = newest.ok_or_else(|| not_served(None))?;
+        // A log is asked only about what somebody staged who has a key of the archive.
+        if branch.tip.is_some() && !branch.is_whole() {
+            return Err(PublishError::Unvouched { codename: request.codename.clone() });
+        }
+        let last = branch.last.ok_or_else(|| not_served(None))?;
         if last.signatures.is_none() {
             return Err(not_served(Some(last.inputs.sequence)));
-        }
-        // A log is asked only about what somebody staged who has a key of the archive.
-        if !places.vouches(&request, &last)? {
-            return Err(PublishError::Unvouched { codename: request.codename.clone(), sequence: last.inputs.sequence });
         }
         // Asked for by name, best effort is not enough.
         let mut logs = logging::logs(places)?;
         logs.iter_mut().for_each(|log| log.mode = LogMode::Required);
         let Some(last) = complete(&request, places, last, &logs, listener)? else { continue };
-        let base = last.base(&request.codename)?;
-        let edition = Edition::at(&request, places, base, last.inputs.date, Some(&last), listener)?;
+        let (base, date) = (last.base(&request.codename)?, last.inputs.date);
+        let branch = Branch::at(last);
+        let edition = Edition::at(&request, places, base, date, &branch, listener)?;
+        let Some(last) = branch.last else { continue };
         match serve_again(&request, places, edition, last, Vec::new())? {
             Turn::Done(answer) => return Ok(*answer),
             Turn::Again => {}

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::known::Known;
 use super::since::since;
-use super::stage::{self, Proofs, Signatures};
+use super::stage::{LastServed, Proofs, Signatures};
 use super::stanza::{KEYRING, stanza};
 use super::{DistsRequest, Edition, Places, PublishError, twin};
 use crate::formats::index::object_path;
@@ -209,6 +209,6 @@ fn brought_since(request: &DistsRequest, places: &Places<'_>, edition: &Edition)
     if let Some(pool) = twin::pool(request, places, edition)? {
         return Ok(Some(pool));
     }
-    let Some(last) = stage::last_served(&places.open.repository, &request.codename)? else { return Ok(None) };
-    Ok(since(places, edition, (&request.codename, &last))?.pool)
+    let LastServed::Release(last) = places.trust(request).served(&request.codename)? else { return Ok(None) };
+    Ok(since(request, places, edition, (&request.codename, &last))?.pool)
 }

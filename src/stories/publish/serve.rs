@@ -76,8 +76,7 @@ fn serve(
     // Before the Release is marked as served nobody can stage another one, whose files might be among those removed.
     let sweep = sweep::removals(request, places, &edition.archive, &staged, &proofs)?;
     let removed = sweep.plan.apply(places.target, places.store, &|_| (), &newest);
-    let before = stage::last_served(repository, &request.codename)?.and_then(|last| last.signatures).map_or(0, |last| last.served.swept);
-    signatures.served.swept = if matches!(removed, Ok(Applied::Whole)) { sweep.swept } else { before };
+    signatures.served.swept = if matches!(removed, Ok(Applied::Whole)) { sweep.swept } else { sweep.before };
     let sequence = staged.inputs.sequence;
     let marked = stage::mark_served(places.open, &request.codename, commit, sequence, &signatures, &proofs, &request.author)?;
     let mut answer = answer(request, places, edition, sequence, PublishOutcome::Published, &steps);

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::stage::{self, Staged};
-use super::{Edition, Places, PublishError};
+use super::{DistsRequest, Edition, Places, PublishError};
 use crate::formats::suite::checks;
 use crate::formats::suite::place::RecordPlace;
 use crate::places::git::read::{Snapshot, read_blobs};
@@ -44,7 +44,12 @@ pub(super) fn unserved(codename: &Codename, places: &Places<'_>, edition: &Editi
 
 /// Compares this edition with the last served Release of its suite or of another one, and with every Release that may have written
 /// to the tree since, in Git alone.
-pub(super) fn since(places: &Places<'_>, edition: &Edition, (codename, last): (&Codename, &Staged)) -> Result<Since, PublishError> {
+pub(super) fn since(
+    request: &DistsRequest,
+    places: &Places<'_>,
+    edition: &Edition,
+    (codename, last): (&Codename, &Staged),
+) -> Result<Since, PublishError> {
     let repository = &places.open.repository;
     let keyring = Sha256::of(edition.keyring.as_bytes());
     let own = last.signatures.as_ref().map(|signatures| &signatures.served);
@@ -55,7 +60,7 @@ pub(super) fn since(places: &Places<'_>, edition: &Edition, (codename, last): (&
         bases.insert(staged.base(codename)?);
     }
     let oldest = own.map(|served| served.at.minus(Span::of_seconds(SLOWEST)));
-    let (others, few) = witnesses(codename, places, edition, |staged| {
+    let (others, few) = witnesses(codename, (request, places, edition), |staged| {
         let served = staged.signatures.as_ref().map(|signatures| &signatures.served);
         since.keyring &= served.is_some_and(|served| served.keyring == keyring);
         served.is_some_and(|served| oldest.is_some_and(|oldest| served.at < oldest))
@@ -76,28 +81,28 @@ pub(super) fn since(places: &Places<'_>, edition: &Edition, (codename, last): (&
 }
 
 /// Returns the bases of the Releases of all suites but this one, newest first for each suite, up to one that says enough; and whether those
-/// are all, and not too many.
+/// are all, and not too many, and a key of the archive vouches for them.
 fn witnesses(
     codename: &Codename,
-    places: &Places<'_>,
-    edition: &Edition,
+    (request, places, edition): (&DistsRequest, &Places<'_>, &Edition),
     mut is_last: impl FnMut(&Staged) -> bool,
 ) -> Result<(BTreeSet<Oid>, bool), PublishError> {
-    let repository = &places.open.repository;
+    let (repository, trust) = (&places.open.repository, places.trust(request));
     let (mut bases, mut count) = (BTreeSet::new(), 0);
     let others = edition.archive.suites.keys().filter(|other| *other != codename);
     for codename in others {
-        let mut staged = stage::newest(repository, codename)?;
-        while let Some(current) = staged {
+        let mut next = repository.tip(&stage::branch(codename))?;
+        while let Some(commit) = next {
             count += 1;
-            if count > WITNESSES {
+            // What no key vouches for may hide others.
+            let Some(current) = trust.read(codename, commit)?.filter(|_| count <= WITNESSES) else {
                 return Ok((bases, false));
-            }
+            };
             bases.insert(current.base(codename)?);
             if is_last(&current) {
                 break;
             }
-            staged = stage::before(repository, codename, &current)?;
+            next = stage::before(repository, codename, &current)?.map(|earlier| earlier.commit);
         }
     }
     Ok((bases, true))

@@ -1,13 +1,14 @@
 //! The branch `ddb/releases/<codename>`: every Release that was ever staged, in order, and whether it was served.
 //!
 //! A staged commit holds `Release`, `inputs.json`, and what the next fold starts from: `fold.json` and, for each index, a sheet
-//! below `sheets/`, which names the blocks that it is joined from; `recorded.asc` signs all that. Proofs of transparency logs, such as `Release.proof`, get a commit of
-//! their own before anything is served. When clients see the Release, another commit adds `InRelease`, `Release.gpg` and
+//! below `sheets/`, which names the blocks that it is joined from; `recorded.asc` signs all that. Proofs of transparency logs, such as
+//! `Release.proof`, get a commit of their own before anything is served. When clients see the Release, another commit adds `InRelease`, `Release.gpg` and
 //! `served.json`. A proof that comes later gets a commit of its own too. The branch moves by compare-and-swap: that is what keeps
 //! two publishers apart on every kind of published tree.
 
 mod proofs;
 mod recorded;
+mod trust;
 mod vouched;
 mod write;
 
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use proofs::{first_proofs, proofs_when_served};
 pub use recorded::{Recorded, folded, recorded, with_earlier};
-pub use vouched::{Start, is_vouched, start};
+pub use trust::{Branch, LastServed, Start, Trust};
 pub use write::{Staging, keep_proofs, mark_served, stage};
 
 use crate::formats::release::{Release, ReleaseError};
@@ -35,6 +36,9 @@ const RELEASE: &str = "Release";
 /// What it was made from.
 const INPUTS: &str = "inputs.json";
 
+/// That clients got it.
+const SERVED: &str = "served.json";
+
 /// What a Release was made from, beside the configuration and records of its base commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,6 +51,10 @@ pub struct Inputs {
     pub date: Timestamp,
     /// The version of ddb that made it, which pins the compressors too.
     pub ddb: String,
+    /// The commit of the branch after which it was staged. What `recorded.asc` signs counts there and nowhere else. Older programs did
+    /// not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
 }
 
 /// That a Release was served.
@@ -103,7 +111,7 @@ impl Staged {
     /// What `inputs.json` holds is no commit.
     pub fn base(&self, codename: &Codename) -> Result<Oid, StageError> {
         let fault = || format!("its base \"{}\" is no commit", self.inputs.base);
-        let wrong = |_| StageError::Content { path: "inputs.json", commit: self.commit, branch: branch(codename), fault: fault() };
+        let wrong = |_| StageError::Content { path: INPUTS, commit: self.commit, branch: branch(codename), fault: fault() };
         self.inputs.base.parse().map_err(wrong)
     }
 }
@@ -155,24 +163,28 @@ pub fn newest(repository: &Repository, codename: &Codename) -> Result<Option<Sta
     repository.tip(&branch(codename))?.map(|commit| read(repository, codename, commit)).transpose()
 }
 
-/// Returns the Release before this one.
+/// Returns the Release before this one. What is not as ddb leaves it is passed over, as the commit that the branch begins with.
 ///
 /// # Errors
-/// The branch is not as ddb leaves it.
+/// Git cannot be read.
 pub fn before(repository: &Repository, codename: &Codename, staged: &Staged) -> Result<Option<Staged>, StageError> {
     let mut commit = staged.commit;
     while let Some(parent) = repository.parent(commit)? {
-        // The branch begins with a commit that holds nothing.
-        if repository.snapshot(parent)?.file("Release")?.is_none() {
-            return Ok(None);
+        match readable(read(repository, codename, parent))? {
+            Some(earlier) if earlier.release != staged.release => return Ok(Some(earlier)),
+            _ => commit = parent,
         }
-        let earlier = read(repository, codename, parent)?;
-        if earlier.inputs.sequence != staged.inputs.sequence {
-            return Ok(Some(earlier));
-        }
-        commit = parent;
     }
     Ok(None)
+}
+
+/// Returns what could be read; `None` where it is not as ddb leaves it, which is no fault of the repository.
+fn readable<T>(found: Result<T, StageError>) -> Result<Option<T>, StageError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(StageError::Content { .. } | StageError::Release { .. } | StageError::Git(GitError::Content { .. })) => Ok(None),
+        Err(fault) => Err(fault),
+    }
 }
 
 /// Returns the newest Release that was served, passing over those that were only staged.
@@ -195,14 +207,14 @@ pub fn read(repository: &Repository, codename: &Codename, commit: Oid) -> Result
     let branch = branch(codename);
     let snapshot = repository.snapshot(commit)?;
     let need = |path: &'static str| snapshot.file(path)?.ok_or_else(|| missing(path, commit, &branch));
-    let release = need("Release")?;
+    let release = need(RELEASE)?;
     let parsed = Release::parse(&release).map_err(|source| StageError::Release { commit, branch: branch.clone(), source })?;
-    let inputs = json("inputs.json", &need("inputs.json")?, commit, &branch)?;
-    let signatures = match snapshot.file("served.json")? {
+    let inputs = json(INPUTS, &need(INPUTS)?, commit, &branch)?;
+    let signatures = match snapshot.file(SERVED)? {
         Some(served) => Some(Signatures {
             in_release: need("InRelease")?,
             detached: need("Release.gpg")?,
-            served: json("served.json", &served, commit, &branch)?,
+            served: json(SERVED, &served, commit, &branch)?,
         }),
         None => None,
     };

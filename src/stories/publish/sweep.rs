@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::stage::{self, Proofs, StageError, Staged};
+use super::stage::{self, LastServed, Proofs, StageError, Staged};
 use super::{DistsRequest, Places, PublishError};
 use crate::formats::release::{Release, by_hash_paths};
 use crate::places::git::Repository;
@@ -11,7 +11,8 @@ use crate::places::git::remote::Depth;
 use crate::places::target::plan::{Class, Plan, Step};
 use crate::stories::archive::OpenError;
 use crate::stories::fold::patches;
-use crate::words::archive::{Archive, LogKind};
+use crate::words::archive::{Archive, LogKind, Suite};
+use crate::words::date::Timestamp;
 
 /// The end of what no client needs any more.
 pub(super) struct Sweep {
@@ -19,11 +20,16 @@ pub(super) struct Sweep {
     pub(super) plan: Plan,
     /// Everything up to this Release is swept when they are done.
     pub(super) swept: u64,
+    /// Everything up to this one was before.
+    pub(super) before: u64,
 }
 
 /// Returns the removal of proofs that the new Release does not have, and of by-hash files that no Release names which is among the
 /// newest or was current lately. The latter is told by the recorded Releases alone: what earlier publishes swept is recorded with
 /// the last served one and not swept again.
+///
+/// What no key of the archive vouches for is no Release that clients had: it makes none older. What it names is removed with the rest,
+/// as far as these are names of by-hash files and patches of this suite, which are of no use unless a Release that is kept names them.
 pub(super) fn removals(
     request: &DistsRequest,
     places: &Places<'_>,
@@ -31,37 +37,38 @@ pub(super) fn removals(
     newest: &Staged,
     proofs: &Proofs,
 ) -> Result<Sweep, PublishError> {
-    let repository = &places.open.repository;
-    let before = stage::last_served(repository, &request.codename)?.and_then(|last| last.signatures).map_or(0, |last| last.served.swept);
-    let mut sweep = Sweep { plan: Plan::default(), swept: before };
-    let before = if request.repair { 0 } else { before };
-    let Some(suite) = archive.suite(&request.codename) else { return Ok(sweep) };
-    let mut kept: BTreeSet<String> = names(places, request, newest)?.into_iter().collect();
+    let last = match places.trust(request).served(&request.codename)? {
+        LastServed::Release(last) => Some(last),
+        LastServed::Nothing | LastServed::Unknown => None,
+    };
+    let suite = archive.suite(&request.codename);
+    // It is not signed how much was swept: none of the newest was.
+    let newest_of = |last: &Staged| last.inputs.sequence.saturating_sub(suite.map_or(0, |suite| suite.keep_generations.into()));
+    let swept = |last: &Staged| last.signatures.as_ref().map_or(0, |own| own.served.swept.min(newest_of(last)));
+    let before = last.as_deref().map_or(0, swept);
+    let mut sweep = Sweep { plan: Plan::default(), swept: before, before };
+    let Some(suite) = suite else { return Ok(sweep) };
     let mut steps = BTreeMap::new();
-    let (mut generation, mut over, mut replaced_at) = (1, false, request.now);
+    let mut remove = |path: String| steps.insert(path.clone(), Step { class: Class::Removal, path, content: None });
+    let mut ages = Ages { keep: suite, now: request.now, generation: 1, replaced_at: request.now, over: false };
+    let mut kept: BTreeSet<String> = names(places, request, newest)?.into_iter().collect();
     // Releases come newest first, so everything that is kept is known before the first one that is not.
-    for current in earlier(request, places, newest, before)? {
-        if let Some(signatures) = &current.signatures {
-            generation += 1;
-            let lately = replaced_at > request.now.minus(suite.keep_for);
-            over |= generation > suite.keep_generations && !lately;
-            replaced_at = signatures.served.at;
+    for (current, counts) in earlier(request, places, newest, if request.repair { 0 } else { before })? {
+        if counts && ages.is_over(&current) {
+            sweep.swept = sweep.swept.max(current.inputs.sequence);
         }
-        if !over {
-            kept.extend(names(places, request, &current)?);
-            continue;
-        }
-        sweep.swept = sweep.swept.max(current.inputs.sequence);
-        for path in names(places, request, &current)?
-            .into_iter()
-            .filter(|name| !kept.contains(name))
-            .map(|name| format!("dists/{}/{name}", request.codename))
-        {
-            steps.insert(path.clone(), Step { class: Class::Removal, path, content: None });
+        let names = names(places, request, &current)?;
+        if ages.over {
+            names
+                .into_iter()
+                .filter(|name| !kept.contains(name))
+                .for_each(|name| drop(remove(format!("dists/{}/{name}", request.codename))));
+        } else {
+            kept.extend(names);
         }
     }
     // A proof of a Release before, under its plain name: of the last one, or of an older one where a removal failed.
-    let last = stage::last_served(repository, &request.codename)?.map(|last| last.proofs).unwrap_or_default();
+    let last = last.map(|last| last.proofs).unwrap_or_default();
     // An archive that never had a log pays no requests for it.
     let looked_for = |kind: LogKind| {
         let named = match kind {
@@ -75,30 +82,64 @@ pub(super) fn removals(
         // The new Release is what clients see by now. Some buckets deny a look at what is not there.
         let there = || places.target.size(&path).is_ok_and(|size| size.is_some());
         if last.contains_key(&kind) || (looked_for(kind) && there()) {
-            steps.insert(path.clone(), Step { class: Class::Removal, path, content: None });
+            remove(path);
         }
     }
     sweep.plan = Plan::new(steps.into_values().collect());
     Ok(sweep)
 }
 
-/// Returns the Releases between this one and the last that was swept, newest first. Where a shallow clone ends before, the rest is
-/// fetched: what a fresh runner does not see would never be removed.
-fn earlier(request: &DistsRequest, places: &Places<'_>, newest: &Staged, swept: u64) -> Result<Vec<Staged>, PublishError> {
-    let codename = &request.codename;
-    let walk = |repository: &Repository| -> Result<Vec<Staged>, StageError> {
+/// How old Releases are, from the newest on.
+struct Ages<'a> {
+    keep: &'a Suite,
+    now: Timestamp,
+    /// How many were served.
+    generation: u32,
+    /// When the one that is looked at was replaced by the next.
+    replaced_at: Timestamp,
+    over: bool,
+}
+
+impl Ages<'_> {
+    /// Looks at the next older one, and tells whether clients need it no more, and none before it.
+    fn is_over(&mut self, release: &Staged) -> bool {
+        if let Some(signatures) = &release.signatures {
+            self.generation += 1;
+            let lately = self.replaced_at > self.now.minus(self.keep.keep_for);
+            self.over |= self.generation > self.keep.keep_generations && !lately;
+            // It is not signed when it was served: not before its date, and not after it was replaced.
+            self.replaced_at = signatures.served.at.clamp(release.parsed.date.min(self.replaced_at), self.replaced_at);
+        }
+        self.over
+    }
+}
+
+/// Returns the Releases between this one and the last that was swept, newest first, and for each whether a key of the archive vouches
+/// for it, or signed it for clients. Where a shallow clone ends before, the rest is fetched: what a fresh runner does not see would
+/// never be removed.
+fn earlier(request: &DistsRequest, places: &Places<'_>, newest: &Staged, swept: u64) -> Result<Vec<(Staged, bool)>, PublishError> {
+    let (codename, trust) = (&request.codename, places.trust(request));
+    let walk = |repository: &Repository| -> Result<Vec<(Staged, bool)>, StageError> {
+        let trust = trust.within(repository);
         let mut found = Vec::new();
         let mut staged = stage::before(repository, codename, newest)?;
-        while let Some(current) = staged.filter(|current| current.inputs.sequence > swept) {
+        while let Some(current) = staged {
             staged = stage::before(repository, codename, &current)?;
-            found.push(current);
+            let counts = match &current.signatures {
+                Some(signatures) => trust.has_signed(&current, signatures),
+                None => trust.vouches(codename, current.commit)?,
+            };
+            if counts && current.inputs.sequence <= swept {
+                break;
+            }
+            found.push((current, counts));
         }
         Ok(found)
     };
     let repository = &places.open.repository;
     let found = walk(repository)?;
-    let oldest = found.last().map_or(newest.inputs.sequence, |oldest| oldest.inputs.sequence);
-    let Some(remote) = places.open.remote.as_ref().filter(|_| oldest > swept + 1) else { return Ok(found) };
+    let oldest = found.last().map_or(newest.inputs.sequence, |(oldest, _)| oldest.inputs.sequence);
+    let Some(remote) = places.open.remote.as_ref().filter(|_| oldest > swept + 1 && repository.is_shallow()) else { return Ok(found) };
     // One that is staged, one that keeps proofs, one that is served.
     let commits = u32::try_from(3 * (newest.inputs.sequence - swept) + 2).unwrap_or(u32::MAX);
     let _held = repository.hold_remote()?;
@@ -107,11 +148,18 @@ fn earlier(request: &DistsRequest, places: &Places<'_>, newest: &Staged, swept: 
 }
 
 /// Returns the names that mean the files of one Release alone: by-hash, without those of plain forms, which are listed and never
-/// written, and patches.
+/// written, and patches. A name is that of such a file or not among them, whatever the branch says.
 fn names(places: &Places<'_>, request: &DistsRequest, staged: &Staged) -> Result<Vec<String>, PublishError> {
-    let recorded = stage::recorded(&places.open.repository, &request.codename, staged.commit)?;
+    // What cannot be read names nothing.
+    let recorded = stage::recorded(&places.open.repository, &request.codename, staged.commit).ok().flatten();
     let patches = recorded.map(|(_, sheets)| patches(&sheets)).unwrap_or_default();
-    Ok(by_hash_names(&staged.parsed).chain(patches.into_keys()).collect())
+    let names = by_hash_names(&staged.parsed).chain(patches.into_keys());
+    Ok(names.filter(|name| is_below(name)).collect())
+}
+
+/// Tells whether a name of a by-hash file or a patch leads nowhere else.
+fn is_below(name: &str) -> bool {
+    name.split('/').all(|part| !["", ".", ".."].contains(&part)) && !name.chars().any(char::is_control)
 }
 
 fn by_hash_names(release: &Release) -> impl Iterator<Item = String> + '_ {

@@ -11,8 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use super::decide::{Decision, decide};
 use super::edition::Edition;
 use super::logging::{self, Asked, ConfiguredLog};
-use super::stage::{self, Staged};
-use super::{DistsRequest, Places, PublishError, TRIES, land_inbox, stage_new, warn_of_rewritten};
+use super::stage::{self, Branch, Staged};
+use super::{DistsRequest, Places, PublishError, TRIES, land_inbox, left, stage_new, warn_of_rewritten};
 use crate::places::lanes::in_lanes;
 use crate::stories::archive::OpenArchive;
 use crate::stories::event::{Event, Listener};
@@ -52,30 +52,20 @@ pub fn begin(request: &DistsRequest, places: &Places<'_>, listener: Listener<'_>
     for _ in 0..TRIES {
         places.look(&request.codename)?;
         let logs = logging::logs(places)?;
-        let last = match stage::newest(&places.open.repository, &request.codename)? {
-            Some(staged) if staged.signatures.is_none() => {
-                // A log is asked only about what somebody staged who has a key of the archive.
-                if !places.vouches(request, &staged)? {
-                    return Ok(None);
-                }
-                // What the newest commit may hold back is judged before a log is asked about it.
-                let (tip, base) = (places.open.tip()?, staged.base(&request.codename)?);
-                let archive = places.open.configuration(&tip)?;
-                if tip.commit() != base && archive.suite(&request.codename).is_some_and(|suite| suite.require_provenance) {
-                    return Ok(None);
-                }
-                return Ok(Some(Waiting { request: request.clone(), staged, logs, own: false }));
-            }
-            served => served,
-        };
+        let branch = places.branch(request)?;
+        if branch.vouched && branch.last.as_ref().is_some_and(|last| last.signatures.is_none()) {
+            // A log is asked only about what can be served.
+            let waits = can_wait(request, places, &branch)?;
+            return Ok(branch.last.filter(|_| waits).map(|staged| Waiting { request: request.clone(), staged, logs, own: false }));
+        }
         let base = places.open.tip()?.commit();
-        let mut edition = Edition::at(request, places, base, request.now, last.as_ref(), listener)?;
-        if last.is_some() && matches!(decide(request, last.as_ref(), &edition), Decision::Same(_)) {
+        let mut edition = Edition::at(request, places, base, request.now, &branch, listener)?;
+        if branch.last.is_some() && matches!(decide(request, &branch, &edition), Decision::Same(_)) {
             return Ok(None);
         }
         logging::are_ready(&logs)?;
-        if let Some((_, commit)) = stage_new(request, places, last.as_ref(), &mut edition)? {
-            if let Some(last) = &last {
+        if let Some((_, commit)) = stage_new(request, places, &branch, &mut edition)? {
+            if let Some(last) = &branch.last {
                 // Later this run sees its own Release, which was made of the rewritten branch.
                 warn_of_rewritten(request, places, last, base, listener)?;
             }
@@ -84,6 +74,16 @@ pub fn begin(request: &DistsRequest, places: &Places<'_>, listener: Listener<'_>
         }
     }
     Err(PublishError::Contended { codename: request.codename.clone(), tries: TRIES })
+}
+
+/// Tells whether the Release that is staged will be served once the logs have answered.
+fn can_wait(request: &DistsRequest, places: &Places<'_>, branch: &Branch) -> Result<bool, PublishError> {
+    let Some(staged) = branch.last.as_ref() else { return Ok(false) };
+    // What the newest commit may hold back is judged before a log is asked about it.
+    let (tip, base) = (places.open.tip()?, staged.base(&request.codename)?);
+    let archive = places.open.configuration(&tip)?;
+    let judged = tip.commit() != base && archive.suite(&request.codename).is_some_and(|suite| suite.require_provenance);
+    Ok(!judged && left::why(request, places, branch)?.is_none())
 }
 
 impl Together {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::since::since;
-use super::stage::{self, Staged};
+use super::stage::{LastServed, Staged};
 use super::{DistsRequest, Edition, Places, PublishError};
 use crate::formats::pool::pointer::Pointer;
 use crate::places::git::Oid;
@@ -14,7 +14,7 @@ use crate::words::name::Codename;
 /// where it has none, or that is not known of any.
 pub(super) fn pool(request: &DistsRequest, places: &Places<'_>, edition: &Edition) -> Result<Option<BTreeSet<String>>, PublishError> {
     match Twin::of(request, places, edition)? {
-        Some(twin) if twin.is_in(places)? => Ok(since(places, edition, (&twin.codename, &twin.staged))?.pool),
+        Some(twin) if twin.is_in(places)? => Ok(since(request, places, edition, (&twin.codename, &twin.staged))?.pool),
         _ => Ok(None),
     }
 }
@@ -30,11 +30,12 @@ impl Twin {
     fn of(request: &DistsRequest, places: &Places<'_>, edition: &Edition) -> Result<Option<Self>, PublishError> {
         let repository = &places.open.repository;
         let Some(records) = repository.snapshot(edition.base)?.suite_tree(&request.codename)? else { return Ok(None) };
+        let trust = places.trust(request);
         let served = |codename: &Codename| -> Result<Option<Staged>, PublishError> {
-            let Some(staged) = stage::last_served(repository, codename)? else { return Ok(None) };
+            let LastServed::Release(staged) = trust.served(codename)? else { return Ok(None) };
             // A base may be missing in a shallow clone.
             let tree: Option<Oid> = repository.snapshot(staged.base(codename)?).and_then(|base| base.suite_tree(codename)).ok().flatten();
-            Ok(Some(staged).filter(|_| tree == Some(records)))
+            Ok(Some(*staged).filter(|_| tree == Some(records)))
         };
         if served(&request.codename)?.is_some() {
             return Ok(None);

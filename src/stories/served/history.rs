@@ -1,11 +1,10 @@
 //! The served Releases of a suite, newest first, and those that clients may still be in the middle of.
 
-use serde::Deserialize;
-
 use super::snapshot::Histories;
 use super::{Edition, ServedError};
-use crate::places::git::{Oid, Repository};
-use crate::stories::publish::stage::{Inputs, Served, StageError};
+use crate::places::git::read::Snapshot;
+use crate::places::git::{GitError, Oid, Repository};
+use crate::stories::publish::stage::{Inputs, Served};
 use crate::words::archive::Suite;
 use crate::words::date::Timestamp;
 use crate::words::name::Codename;
@@ -16,7 +15,7 @@ pub const BRANCHES: &str = "refs/heads/ddb/releases/";
 /// Returns every served Release of every suite.
 ///
 /// # Errors
-/// A branch is not as ddb leaves it.
+/// Git cannot be read.
 pub fn all(repository: &Repository) -> Result<Histories, ServedError> {
     let mut histories = Histories::new();
     for (name, tip) in repository.references(BRANCHES)? {
@@ -30,49 +29,38 @@ pub fn all(repository: &Repository) -> Result<Histories, ServedError> {
 }
 
 /// Returns every served Release from this commit of the branch back, newest first. Where the commit of one that is known
-/// already comes, the rest is taken from there.
+/// already comes, the rest is taken from there. What is not as ddb leaves it is passed over.
 ///
 /// # Errors
-/// The branch is not as ddb leaves it.
+/// Git cannot be read.
 pub fn served(repository: &Repository, codename: &Codename, tip: Oid, known: &[Edition]) -> Result<Vec<Edition>, ServedError> {
-    let mut editions = Vec::new();
+    let (mut editions, mut above) = (Vec::new(), None);
     let mut next = Some(tip);
     while let Some(commit) = next {
+        let snapshot = repository.snapshot(commit)?;
+        let release = snapshot.oid_of("Release")?;
+        // A commit that only changes something beside Release is about the same one: the newer counts.
+        let again = above.is_some() && above == release;
         if let Some(at) = known.iter().position(|edition| edition.commit == commit) {
-            // What came on top of a known one may be about the same Release: the newer counts here too.
-            let last = editions.last().map(|newer: &Edition| newer.sequence);
-            editions.extend(known.iter().skip(at).filter(|edition| Some(edition.sequence) != last).cloned());
+            editions.extend(known.iter().skip(if again { at + 1 } else { at }).cloned());
             break;
         }
-        let snapshot = repository.snapshot(commit)?;
-        let Some(inputs) = snapshot.file("inputs.json")? else { break };
-        if let Some(served) = snapshot.file("served.json")? {
-            let inputs: Inputs = json("inputs.json", &inputs, codename, commit)?;
-            let served: Served = json("served.json", &served, codename, commit)?;
-            let base = inputs.base.parse().map_err(|_| wrong("inputs.json", codename, commit, "its base is no commit".to_owned()))?;
-            // A commit that only changes something beside Release is about the same one: the newer counts.
-            let again = editions.last().is_some_and(|newer: &Edition| newer.sequence == inputs.sequence);
-            let codename = codename.clone();
-            editions.extend((!again).then_some(Edition {
-                codename,
-                commit,
-                base,
-                sequence: inputs.sequence,
-                date: inputs.date,
-                at: served.at,
-            }));
+        if let Some(edition) = edition(&snapshot, codename)? {
+            above = release;
+            editions.extend((!again).then_some(edition));
         }
         next = repository.parent(commit)?;
     }
     Ok(editions)
 }
 
-fn json<T: for<'a> Deserialize<'a>>(path: &'static str, bytes: &[u8], codename: &Codename, commit: Oid) -> Result<T, ServedError> {
-    serde_json::from_slice(bytes).map_err(|fault| wrong(path, codename, commit, fault.to_string()))
-}
-
-fn wrong(path: &'static str, codename: &Codename, commit: Oid, fault: String) -> ServedError {
-    ServedError::Stage(StageError::Content { path, commit, branch: format!("{BRANCHES}{codename}"), fault })
+/// Returns what a commit of the branch says that was served; `None` where nothing was, or it cannot be read.
+fn edition(snapshot: &Snapshot<'_>, codename: &Codename) -> Result<Option<Edition>, GitError> {
+    let (Some(inputs), Some(served)) = (snapshot.file("inputs.json")?, snapshot.file("served.json")?) else { return Ok(None) };
+    let (inputs, served) = (serde_json::from_slice::<Inputs>(&inputs), serde_json::from_slice::<Served>(&served));
+    let (Ok(Inputs { sequence, base, date, .. }), Ok(Served { at, .. })) = (inputs, served) else { return Ok(None) };
+    let (codename, commit) = (codename.clone(), snapshot.commit());
+    Ok(base.parse().ok().map(|base| Edition { codename, commit, base, sequence, date, at }))
 }
 
 /// Returns how many of these Releases, newest first, clients may still be in the middle of: as many as by-hash files are kept
@@ -102,7 +90,8 @@ mod tests {
             let keyring = "0".repeat(64);
             let inputs = format!(r#"{{"sequence":{sequence},"base":"{}","date":{sequence},"ddb":"0"}}"#, "0".repeat(40));
             let served = format!(r#"{{"at":{sequence},"signed_by":[],"keyring":"{keyring}"}}"#);
-            let files = [("inputs.json", inputs.as_str()), ("served.json", &served), ("Release.proof", proof)];
+            let release = format!("Release {sequence}");
+            let files = [("Release", release.as_str()), ("inputs.json", &inputs), ("served.json", &served), ("Release.proof", proof)];
             let edits: Edits = files.into_iter().map(|(path, text)| (path.to_owned(), Some(text.into()))).collect();
             repository.commit(parent, &edits, "Change.", &author).unwrap()
         };

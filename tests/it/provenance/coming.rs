@@ -4,6 +4,7 @@ use ddb::formats::provenance::policy::Policy;
 use ddb::words::archive::Archive;
 
 use super::*;
+use crate::rebuild::plant::Plant;
 use crate::shared::Shared;
 
 const RECORD: &str = "suites/trixie/main/binary-amd64/h/hello/hello_1";
@@ -46,17 +47,13 @@ fn lie(sandbox: &Sandbox) {
 
 /// Changes a file of the newest commit of Releases of trixie.
 fn amend(sandbox: &Sandbox, file: &str, change: impl FnOnce(&mut Value)) {
-    let mut value: Value = serde_json::from_str(&sandbox.git(&["show", &format!("ddb/releases/trixie:{file}")]).ok().out).unwrap();
-    let before = value.clone();
-    change(&mut value);
-    assert_ne!(value, before);
-    sandbox.write("amended", serde_json::to_vec(&value).unwrap());
-    let script = format!(
-        "cd archive && export GIT_INDEX_FILE=../amend.index && branch=refs/heads/ddb/releases/trixie && git read-tree $branch && \
-         blob=$(git hash-object -w --no-filters ../amended) && git update-index --add --cacheinfo 100644,$blob,{file} && \
-         commit=$(git log -1 --format=%B $branch | git commit-tree $(git write-tree) -p $branch^) && git update-ref $branch $commit"
-    );
-    sandbox.run("bash", &["-c", &script]).ok();
+    let branch = "ddb/releases/trixie";
+    let mut planted = Plant::on(sandbox, branch);
+    let before = planted.json(file);
+    planted.edit(file, change);
+    assert_ne!(planted.json(file), before);
+    planted.vouch(branch);
+    planted.commit(&[branch]);
 }
 
 #[test]
@@ -165,7 +162,7 @@ fn a_staged_release_whose_policy_is_not_usable_any_more_is_left_behind() {
     std::fs::write(&key, usable).unwrap();
     commit_by_hand(&sandbox, "The key of before.");
     amend(&sandbox, "inputs.json", |inputs| inputs["base"] = json!(base));
-    let run = sandbox.dists(&["--json"]).ok().says("was staged, and no key of the archive vouches for it");
+    let run = sandbox.dists(&["--json"]).ok().says("is left behind: it cannot be served any more").says("hello.pub");
     let answer = run.json();
     assert_eq!((&answer["suites"][0]["outcome"], &answer["suites"][0]["sequence"]), (&json!("published"), &json!(2)), "{answer}");
 }

@@ -57,7 +57,11 @@ fn what_was_staged_and_not_served_is_judged_by_the_newest_policy() {
     std::fs::remove_dir_all(blocked.parent().unwrap()).unwrap();
     // The key of world is found to be stolen.
     projects(&sandbox, "hello", "next", "");
-    sandbox.dists(&[]).exits(4).says("Release 1 of trixie was staged and cannot be served any more").says("world_1: its provenance");
+    sandbox
+        .dists(&[])
+        .exits(4)
+        .says("Release 1 of trixie was staged and not served, and is left behind: it cannot be served any more")
+        .says("world_1: its provenance");
     assert!(!sandbox.public().join("dists/trixie/InRelease").exists(), "nothing is served");
     deploy(&sandbox, "next", "world").ok();
     let answer = sandbox.dists(&["--json"]).ok().json();

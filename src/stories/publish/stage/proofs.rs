@@ -1,6 +1,6 @@
 //! Which proofs a Release had when: they may come after it was served, and another log may give others.
 
-use super::{Proofs, StageError, Staged, read};
+use super::{Proofs, SERVED, StageError, Staged, read, readable};
 use crate::places::git::{GitError, Oid, Repository};
 use crate::words::archive::LogKind;
 use crate::words::name::Codename;
@@ -14,10 +14,11 @@ pub fn proofs_when_served(repository: &Repository, codename: &Codename, staged: 
     let (mut commit, mut proofs) = (staged.commit, staged.proofs.clone());
     while let Some(parent) = repository.parent(commit)? {
         // A Release is staged before it is served.
-        if repository.snapshot(parent)?.file("served.json")?.is_none() {
+        if repository.snapshot(parent)?.oid_of(SERVED)?.is_none() {
             return Ok(proofs);
         }
-        let earlier = read(repository, codename, parent)?;
+        // What ddb did not leave tells nothing.
+        let Some(earlier) = readable(read(repository, codename, parent))? else { return Ok(Proofs::new()) };
         if earlier.inputs.sequence != staged.inputs.sequence {
             return Ok(proofs);
         }

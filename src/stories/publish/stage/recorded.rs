@@ -22,7 +22,16 @@ pub(super) const SHEETS: &str = "sheets";
 /// # Errors
 /// Git cannot be read, or a file is not as ddb leaves it.
 pub fn folded(repository: &Repository, codename: &Codename, staged: &Staged) -> Result<Option<Last>, StageError> {
-    last(&files(repository, staged.commit, &[FOLDED, LISTS])?, codename, staged)
+    let files = files(repository, staged.commit, &[FOLDED, LISTS])?;
+    let recorded = read_recorded(&files, codename, staged.commit)?.filter(|(record, _)| record.is_of(&staged.release));
+    let Some((record, sheets)) = recorded else { return Ok(None) };
+    let base = staged.base(codename)?;
+    let lists = match files.get(LISTS) {
+        Some(bytes) => json(LISTS, bytes, staged.commit, &branch(codename))?,
+        None => Digests::new(),
+    };
+    let (listed, commit) = (staged.parsed.files.clone(), Some(staged.commit));
+    Ok(Some(Last { base, codename: codename.clone(), record, sheets, listed, lists, commit, earlier: None, own: None }))
 }
 
 /// Files of a staged commit, by their paths.
@@ -42,19 +51,6 @@ pub(super) fn files(repository: &Repository, commit: Oid, more: &[&str]) -> Resu
         files.extend(snapshot.file(path)?.map(|bytes| ((*path).to_owned(), bytes)));
     }
     Ok(files)
-}
-
-/// The same as [`folded`], of files that were read.
-pub(super) fn last(files: &Files, codename: &Codename, staged: &Staged) -> Result<Option<Last>, StageError> {
-    let recorded = read_recorded(files, codename, staged.commit)?.filter(|(record, _)| record.is_of(&staged.release));
-    let Some((record, sheets)) = recorded else { return Ok(None) };
-    let base = staged.base(codename)?;
-    let lists = match files.get(LISTS) {
-        Some(bytes) => json(LISTS, bytes, staged.commit, &branch(codename))?,
-        None => Digests::new(),
-    };
-    let (listed, commit) = (staged.parsed.files.clone(), Some(staged.commit));
-    Ok(Some(Last { base, codename: codename.clone(), record, sheets, listed, lists, commit, earlier: None, own: None }))
 }
 
 /// Adds the Release that Contents were made with, where that is an older one.

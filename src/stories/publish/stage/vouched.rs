@@ -1,25 +1,23 @@
 //! `recorded.asc`: a signature by the archive over what a staged commit records, so that the next fold starts from nothing that
 //! somebody left there who may push to the branch and has no key to sign with.
 //!
-//! The text that is signed begins with a line that no Release has, and names everything by its SHA-256:
+//! The text that is signed begins with a line that no Release has, says how many files it is about, and names each by its SHA-256:
 //! ```text
-//! ddb recorded 1
+//! ddb recorded 2
 //! codename: trixie
+//! files: 5
 //! <sha256>  Release
 //! <sha256>  fold.json
 //! <sha256>  inputs.json
 //! <sha256>  lists.json
 //! <sha256>  sheets/main/binary-amd64/Packages
 //! ```
+//! `inputs.json` names the commit of the branch after which it was staged: what was signed once cannot be put on the branch again.
 
 use std::collections::BTreeMap;
 
-use super::recorded::{FOLDED, Files, LISTS, SHEETS, files, last};
-use super::{INPUTS, RELEASE, Signatures, StageError, Staged};
-use crate::places::sign;
-use crate::stories::archive::OpenArchive;
-use crate::stories::fold::Last;
-use crate::words::date::Timestamp;
+use super::recorded::{FOLDED, LISTS};
+use super::{INPUTS, RELEASE};
 use crate::words::digest::Sha256;
 use crate::words::name::Codename;
 
@@ -27,73 +25,40 @@ use crate::words::name::Codename;
 pub(super) const VOUCHED: &str = "recorded.asc";
 
 /// What is signed beside the sheets.
-const WITH_SHEETS: [&str; 4] = [RELEASE, INPUTS, FOLDED, LISTS];
+pub(super) const WITH_SHEETS: [&str; 4] = [RELEASE, INPUTS, FOLDED, LISTS];
 
-/// What a fold may start from.
-pub enum Start {
-    /// Nothing: there was no Release, or nothing was recorded with it.
-    Nothing,
-    /// What the archive signed.
-    Vouched(Last),
-    /// What anybody may have left there. Where it cuts indices into blocks and how well it compresses them is no harm, so that the same
-    /// records give the same bytes; all else is taken off.
-    Cuts(Last),
-}
-
-/// Tells whether a path of a staged commit is one that is signed.
-pub(super) fn is_signed(path: &str) -> bool {
-    WITH_SHEETS.contains(&path) || path.strip_prefix(SHEETS).is_some_and(|rest| rest.starts_with('/'))
-}
-
-/// Returns the text that is signed, of files by their paths.
-pub(super) fn text<'a>(codename: &Codename, files: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
+/// Returns the text that is signed, of files by their paths; `None` where a path has a character that could pass for another line.
+pub(super) fn text<'a>(codename: &Codename, files: impl Iterator<Item = (&'a str, &'a [u8])>) -> Option<String> {
     let digests: BTreeMap<&str, Sha256> = files.map(|(path, bytes)| (path, Sha256::of(bytes))).collect();
+    if digests.keys().any(|path| path.chars().any(char::is_control)) {
+        return None;
+    }
     let lines: String = digests.iter().map(|(path, digest)| format!("{digest}  {path}\n")).collect();
-    format!("ddb recorded 1\ncodename: {codename}\n{lines}")
+    Some(format!("ddb recorded 2\ncodename: {codename}\nfiles: {}\n{lines}", digests.len()))
 }
 
-/// Tells whether a key that the newest commit of the archive trusts to sign vouches for what a staged commit records, and signed the
-/// Release where the commit has signatures of it.
-///
-/// # Errors
-/// Git cannot be read.
-pub fn is_vouched(open: &OpenArchive, codename: &Codename, staged: &Staged, now: Timestamp) -> Result<bool, StageError> {
-    let files = files(&open.repository, staged.commit, &WITH_SHEETS)?;
-    vouch_for(open, codename, staged, &files, now)
-}
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
 
-fn vouch_for(open: &OpenArchive, codename: &Codename, staged: &Staged, files: &Files, now: Timestamp) -> Result<bool, StageError> {
-    let Some(signature) = open.repository.snapshot(staged.commit)?.file(VOUCHED)? else { return Ok(false) };
-    let Ok(tip) = open.tip() else { return Ok(false) };
-    let Ok(archive) = open.configuration(&tip) else { return Ok(false) };
-    let Ok(certificates) = open.signing_certificates(&tip, &archive) else { return Ok(false) };
-    let text = text(codename, files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())));
-    let certificates: Vec<_> = certificates.into_iter().map(|(_, certificate)| certificate).collect();
-    // A Date is never before the time at which was signed.
-    let now = now.max(staged.inputs.date);
-    let signed = staged
-        .signatures
-        .as_ref()
-        .is_none_or(|Signatures { in_release, detached, .. }| sign::signed(&staged.release, in_release, detached, &certificates, now));
-    Ok(signed && sign::vouches(text.as_bytes(), &signature, &certificates, now))
-}
-
-/// Returns what a fold may start from that follows this Release, or makes it again.
-///
-/// # Errors
-/// Git cannot be read, or a file is not as ddb leaves it.
-pub fn start(open: &OpenArchive, codename: &Codename, staged: &Staged, now: Timestamp) -> Result<Start, StageError> {
-    let files = files(&open.repository, staged.commit, &WITH_SHEETS)?;
-    let Some(last) = last(&files, codename, staged)? else { return Ok(Start::Nothing) };
-    Ok(if vouch_for(open, codename, staged, &files, now)? { Start::Vouched(last) } else { Start::Cuts(last.cuts()) })
-}
-
-impl Start {
-    /// Returns what the archive signed, if it did.
-    pub fn vouched(self) -> Option<Last> {
-        match self {
-            Self::Vouched(last) => Some(last),
-            Self::Nothing | Self::Cuts(_) => None,
+    #[test]
+    fn no_two_sets_of_files_have_the_same_text() {
+        let codename: Codename = "trixie".parse().unwrap();
+        let of = |files: &[(&str, &str)]| text(&codename, files.iter().map(|(path, bytes)| (*path, bytes.as_bytes())));
+        let two = [("Release", "a"), ("sheets/main/binary-amd64/Packages", "b")];
+        let expected = format!(
+            "ddb recorded 2\ncodename: trixie\nfiles: 2\n{}  Release\n{}  sheets/main/binary-amd64/Packages\n",
+            Sha256::of(b"a"),
+            Sha256::of(b"b")
+        );
+        assert_eq!(of(&two), Some(expected));
+        assert_ne!(of(&two), of(&two[..1]));
+        assert_ne!(of(&two), of(&[two[0], (two[1].0, "c")]));
+        // One file whose name holds the line of the other.
+        let both = format!("Release\n{}  sheets/main/binary-amd64/Packages", Sha256::of(b"b"));
+        for name in [both.as_str(), "sheets/a\rb", "sheets/a\u{85}b", "sheets/a\0b"] {
+            assert_eq!(of(&[(name, "a")]), None, "{name:?}");
         }
     }
 }

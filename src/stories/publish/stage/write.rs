@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::recorded::{FOLDED, LISTS, SHEETS};
-use super::vouched::{self, VOUCHED, is_signed};
-use super::{INPUTS, Inputs, Proofs, RELEASE, Signatures, StageError, Staged, branch};
+use super::recorded::{FOLDED, Files, LISTS, SHEETS};
+use super::vouched::{self, VOUCHED};
+use super::{INPUTS, Inputs, Proofs, RELEASE, SERVED, Signatures, StageError, Staged, branch};
 use crate::places::git::land::Edits;
 use crate::places::git::{Author, GitError, Oid};
 use crate::stories::archive::OpenArchive;
@@ -23,7 +23,8 @@ pub struct Staging<'a> {
     pub fold: &'a Fold,
 }
 
-/// Puts a Release on the branch after the one given, with a signature over what is recorded; `None` where another publisher was faster.
+/// Puts a Release on the branch after its newest commit, with a signature over what is recorded; `None` where another publisher was
+/// faster. Of what that commit holds nothing is kept.
 ///
 /// The base is the commit's second parent, so that Git keeps it as long as the Release, whatever becomes of other branches.
 ///
@@ -32,48 +33,43 @@ pub struct Staging<'a> {
 pub fn stage<E: From<StageError>>(
     open: &OpenArchive,
     codename: &Codename,
-    after: Option<&Staged>,
-    staging: &Staging<'_>,
+    tip: Option<Oid>,
+    staging: Staging<'_>,
     sign: impl FnOnce(&[u8]) -> Result<Vec<u8>, E>,
     author: &Author,
 ) -> Result<Option<Oid>, E> {
-    let mut edits = edits(open, after, staging).map_err(StageError::from)?;
-    let signed = edits.iter().filter(|(path, _)| is_signed(path)).filter_map(|(path, bytes)| Some((path.as_str(), bytes.as_deref()?)));
-    let signature = sign(vouched::text(codename, signed).as_bytes())?;
-    edits.insert(VOUCHED.to_owned(), Some(signature));
-    let Staging { release, inputs, .. } = staging;
+    let after = begun(open, codename, tip, author).map_err(StageError::from)?;
+    let Staging { release, mut inputs, fold } = staging;
+    inputs.after = Some(after.to_string());
+    let mut files = written(release, &inputs, fold);
+    let unsignable = || StageError::Content {
+        path: VOUCHED,
+        commit: after,
+        branch: branch(codename),
+        fault: "the name of an index has a control character, and cannot be signed".to_owned(),
+    };
+    let text = vouched::text(codename, files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice()))).ok_or_else(unsignable)?;
+    files.insert(VOUCHED.to_owned(), sign(text.as_bytes())?);
     let message = format!(
         "Stage Release {} of {codename}.\n\nDdb-Base: {}\nDdb-Release: sha256:{}\n",
         inputs.sequence,
         inputs.base,
         Sha256::of(release)
     );
-    let base = inputs.base.parse().ok();
-    Ok(append(open, codename, after.map(|staged| staged.commit), base, &edits, &message, author)?)
+    let parents: Vec<Oid> = std::iter::once(after).chain(inputs.base.parse().ok()).collect();
+    let commit = open.repository.commit_whole(&parents, &files, &message, author).map_err(StageError::from)?;
+    Ok(move_to(open, codename, tip, commit)?)
 }
 
-/// Returns what a staged commit says otherwise than the one before.
-fn edits(open: &OpenArchive, after: Option<&Staged>, Staging { release, inputs, fold }: &Staging<'_>) -> Result<Edits, GitError> {
-    let mut edits = Edits::from([(RELEASE.to_owned(), Some(release.to_vec())), (INPUTS.to_owned(), to_json(inputs))]);
+/// Returns what a staged commit holds, but for the signature over it.
+fn written(release: &[u8], inputs: &Inputs, fold: &Fold) -> Files {
     let record = Folded { release: Sha256::of(release), ..fold.record.clone() };
-    edits.insert(FOLDED.to_owned(), to_json(&record));
-    let lists = (!fold.lists.is_empty()).then(|| to_json(&fold.lists)).flatten();
-    let had_lists = after.map(|after| open.repository.snapshot(after.commit)?.file(LISTS)).transpose()?.flatten().is_some();
-    if lists.is_some() || had_lists {
-        edits.insert(LISTS.to_owned(), lists);
-    }
-    if let Some(after) = after {
-        let old = open.repository.snapshot(after.commit)?.files_below(SHEETS)?;
-        edits.extend(old.into_keys().map(|path| (path, None)));
-    }
-    edits.extend(fold.sheets.iter().map(|(path, sheet)| (format!("{SHEETS}/{path}"), Some(sheet.text().into_bytes()))));
-    if after.is_some_and(|staged| staged.signatures.is_some()) {
-        for path in ["InRelease", "Release.gpg", "served.json"] {
-            edits.insert(path.to_owned(), None);
-        }
-    }
-    edits.extend(after.iter().flat_map(|staged| staged.proofs.keys()).map(|kind| (kind.file().to_owned(), None)));
-    Ok(edits)
+    let mut files = Files::from([(RELEASE.to_owned(), release.to_vec())]);
+    files.extend(to_json(inputs).map(|bytes| (INPUTS.to_owned(), bytes)));
+    files.extend(to_json(&record).map(|bytes| (FOLDED.to_owned(), bytes)));
+    files.extend((!fold.lists.is_empty()).then(|| to_json(&fold.lists)).flatten().map(|bytes| (LISTS.to_owned(), bytes)));
+    files.extend(fold.sheets.iter().map(|(path, sheet)| (format!("{SHEETS}/{path}"), sheet.text().into_bytes())));
+    files
 }
 
 /// Marks a staged Release as served with these proofs and no others; `None` where the branch moved meanwhile.
@@ -98,7 +94,7 @@ pub fn mark_served(
         }
     }
     edits.extend(with_signatures(signatures));
-    append(open, codename, Some(staged), None, &edits, &format!("Serve Release {sequence} of {codename}.\n"), author)
+    append(open, codename, Some(staged), &edits, &format!("Serve Release {sequence} of {codename}.\n"), author)
 }
 
 /// Keeps proofs of a Release, with the signatures that they are stapled to where it was served before; `None` where the branch moved
@@ -118,7 +114,7 @@ pub fn keep_proofs(
     edits.extend(signatures.into_iter().flat_map(with_signatures));
     let logs: Vec<&str> = proofs.keys().map(|kind| kind.name()).collect();
     let message = format!("Keep the proofs of Release {} of {codename}.\n\nDdb-Logs: {}\n", staged.inputs.sequence, logs.join(", "));
-    append(open, codename, Some(staged.commit), None, &edits, &message, author)
+    append(open, codename, Some(staged.commit), &edits, &message, author)
 }
 
 fn with_proofs(proofs: &Proofs) -> Edits {
@@ -129,7 +125,7 @@ fn with_signatures(signatures: &Signatures) -> [(String, Option<Vec<u8>>); 3] {
     [
         ("InRelease".to_owned(), Some(signatures.in_release.clone())),
         ("Release.gpg".to_owned(), Some(signatures.detached.clone())),
-        ("served.json".to_owned(), to_json(&signatures.served)),
+        (SERVED.to_owned(), to_json(&signatures.served)),
     ]
 }
 
@@ -137,17 +133,21 @@ pub(super) fn append(
     open: &OpenArchive,
     codename: &Codename,
     tip: Option<Oid>,
-    base: Option<Oid>,
     edits: &Edits,
     message: &str,
     author: &Author,
 ) -> Result<Option<Oid>, StageError> {
-    let first = match tip {
-        Some(tip) => tip,
-        None => open.repository.commit(None, &Edits::new(), &format!("Begin the Releases of {codename}.\n"), author)?,
-    };
-    let parents: Vec<Oid> = std::iter::once(first).chain(base).collect();
-    let commit = open.repository.commit_with(&parents, edits, message, author)?;
+    let commit = open.repository.commit(Some(begun(open, codename, tip, author)?), edits, message, author)?;
+    move_to(open, codename, tip, commit)
+}
+
+/// Returns the newest commit of the branch; of one that is not there, the commit that it begins with.
+fn begun(open: &OpenArchive, codename: &Codename, tip: Option<Oid>, author: &Author) -> Result<Oid, GitError> {
+    let begin = || open.repository.commit(None, &Edits::new(), &format!("Begin the Releases of {codename}.\n"), author);
+    tip.map_or_else(begin, Ok)
+}
+
+fn move_to(open: &OpenArchive, codename: &Codename, tip: Option<Oid>, commit: Oid) -> Result<Option<Oid>, StageError> {
     let moved = open.repository.swap(open.remote.as_ref(), &branch(codename), tip, commit, "ddb-publish dists")?;
     Ok(moved.then_some(commit))
 }
