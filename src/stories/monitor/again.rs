@@ -29,6 +29,10 @@ pub(super) fn check(
         if done.contains(&digest) {
             continue;
         }
+        // Whoever has no key must not keep a monitor busy; what he left is an alarm of its own.
+        if !release.vouched {
+            continue;
+        }
         if (first && !release.newest) || is_good(open, release, request, findings, listener) {
             done.insert(digest);
         }

@@ -101,6 +101,8 @@ pub enum FindingKind {
     BranchGone,
     /// A Release, or what stays in it, was made from a commit that is not in the history of the archive's branch.
     BaseNotInHistory,
+    /// No key of the archive vouches for a Release on its branch.
+    Unvouched,
     /// A Release was made from an older commit than one before it.
     OlderBase,
     /// A Release is not what the commit makes that it names, or cannot be made again.

@@ -1,7 +1,9 @@
 //! Why a monitor could not look at all, or at a part. What logs and sites do is no error, but found; so is what cannot be read.
 
+use std::collections::BTreeSet;
+
 use super::answer::FindingKind;
-use super::findings::Findings;
+use super::findings::{Findings, name_of};
 use crate::formats::release::ReleaseError;
 use crate::places::git::remote::RemoteError;
 use crate::places::git::{GitError, Oid};
@@ -60,6 +62,18 @@ impl MonitorError {
     pub fn is_not_reached(&self) -> bool {
         use RemoteError::{Denied, Failed, NoCredential};
         matches!(self, Self::Open(OpenError::Remote(Failed { .. } | Denied { .. } | NoCredential { .. })))
+    }
+}
+
+/// Says what is on branches of Releases and is not as ddb leaves it: who may push left it there. Publishes go on after it, and it stays.
+pub(super) fn strange(all: &[StageError], findings: &mut Findings) {
+    let mut said = BTreeSet::new();
+    for fault in all {
+        let text = chain(fault);
+        if said.insert(text.clone()) {
+            let name = name_of(FindingKind::Unreadable, &[&text]);
+            findings.alarm(FindingKind::Unreadable, "repository", name, text);
+        }
     }
 }
 

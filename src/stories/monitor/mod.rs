@@ -22,6 +22,7 @@ mod request;
 mod sites;
 pub mod state;
 pub mod trusted;
+mod vouching;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,7 @@ use crate::places::sign::PublicCertificate;
 use crate::places::transparency::reader::LogReader;
 use crate::places::transparency::site::Site;
 use crate::stories::event::{Event, Listener};
+use crate::stories::publish::stage::StageError;
 use crate::words::archive::LogKind;
 use crate::words::date::Timestamp;
 use crate::words::name::Codename;
@@ -81,6 +83,9 @@ pub fn monitor(
     expect_suites(request, &archive, &state)?;
     let mut judge = Judge::new(watched.open, &archive.trust, request.now);
     let mut before = Releases::read(&watched.open.repository, &tips, &mut judge);
+    if let Err(fault) = vouching::check(watched.open, &mut before, &mut state, request.now) {
+        troubles.push(fault);
+    }
     let watch = watch::compare(state.watched.as_ref(), &archive, &before, request.now, &mut findings);
     // What could not be read whole is no measure of what comes later.
     if state.watched.is_some() || archive.troubles.is_empty() {
@@ -104,6 +109,9 @@ pub fn monitor(
         tips
     });
     let mut after = Releases::read(&watched.open.repository, &tips, &mut judge);
+    if let Err(fault) = vouching::check(watched.open, &mut after, &mut state, request.now) {
+        troubles.push(fault);
+    }
     troubles.append(&mut archive.troubles);
     troubles.append(&mut before.troubles);
     troubles.append(&mut after.troubles);
@@ -149,6 +157,8 @@ pub fn monitor(
             state.logs.insert(log_key(log.kind, &log.name), memory.clone());
         }
     }
+    let strange: Vec<StageError> = before.strange.into_iter().chain(after.strange).collect();
+    error::strange(&strange, &mut findings);
     error::say(&troubles, &mut findings);
     let Findings { alarms, unreachable, notes, .. } = findings;
     let logs = logs.into_iter().filter_map(|log| log.answer).collect();

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::MonitorError;
 use super::follow::KnownHead;
 use super::proofs::{Judge, Proven, Verdict};
+use super::state::Reached;
 use crate::formats::sigsum::leaf::checksum;
 use crate::places::git::read::Snapshot;
 use crate::places::git::{Oid, Repository};
@@ -26,8 +27,14 @@ pub(super) struct KnownRelease {
     pub(super) checksum: Sha256,
     /// The commit whose records and configuration were folded.
     pub(super) base: String,
-    /// A commit of the branch that holds it.
+    /// The newest commit of the branch that holds it.
     pub(super) commit: Oid,
+    /// All of them, newest first.
+    pub(super) commits: Vec<Oid>,
+    /// Whether a key of the archive vouches for it, as far as anybody asked.
+    pub(super) vouched: bool,
+    /// How many commits of the branch came after the oldest of them.
+    place: usize,
     /// When clients got it first.
     pub(super) served: Option<Timestamp>,
     /// Whether no other was staged after it.
@@ -40,10 +47,12 @@ pub(super) struct KnownRelease {
     pub(super) bad: Vec<(LogKind, Sha256, String)>,
 }
 
-/// All Releases of all suites, oldest first.
+/// All Releases of all suites, in the order in which they were staged.
 #[derive(Debug, Default)]
 pub(super) struct Releases {
     pub(super) known: Vec<KnownRelease>,
+    /// What is on the branches and is not as ddb leaves it. It stays there for ever.
+    pub(super) strange: Vec<StageError>,
     /// What could not be read.
     pub(super) troubles: Vec<MonitorError>,
 }
@@ -86,7 +95,7 @@ impl Releases {
                 releases.troubles.push(fault);
             }
             let mut own: Vec<KnownRelease> = own.into_values().collect();
-            own.sort_by_key(|release| release.sequence);
+            own.sort_by_key(|release| std::cmp::Reverse(release.place));
             if let Some(newest) = own.last_mut() {
                 newest.newest = true;
             }
@@ -103,7 +112,7 @@ impl Releases {
         judge: &mut Judge<'_>,
         found: &mut BTreeMap<Sha256, KnownRelease>,
     ) -> Result<(), MonitorError> {
-        let (mut next, mut above, mut lacks) = (Some(tip), None::<(Sha256, u64)>, false);
+        let (mut next, mut above, mut lacks, mut place) = (Some(tip), None::<(Sha256, u64)>, false, 0);
         while let Some(commit) = next {
             next = repository.parent(commit)?;
             let snapshot = repository.snapshot(commit)?;
@@ -112,16 +121,17 @@ impl Releases {
                 if next.is_some() && !lacks {
                     let (branch, fault) =
                         (format!("{BRANCHES}{codename}"), "it is not there, and every commit but the first has it".to_owned());
-                    self.troubles.push(StageError::Content { path: "Release", commit, branch, fault }.into());
+                    self.strange.push(StageError::Content { path: "Release", commit, branch, fault });
                     lacks = true;
                 }
                 continue;
             };
             let (inputs, served) = match of_commit(&snapshot, codename) {
                 Ok(read) => read,
+                Err(StageError::Git(fault)) => return Err(fault.into()),
                 Err(fault) => {
                     // Those before it may be good.
-                    self.troubles.push(fault);
+                    self.strange.push(fault);
                     continue;
                 }
             };
@@ -130,7 +140,7 @@ impl Releases {
             if let Some((_, number)) = above.filter(|(other, number)| *other != release && *number <= inputs.sequence) {
                 let fault = format!("Release {} comes before Release {number} on the branch: numbers only grow", inputs.sequence);
                 let branch = format!("{BRANCHES}{codename}");
-                self.troubles.push(StageError::Content { path: "inputs.json", commit, branch, fault }.into());
+                self.strange.push(StageError::Content { path: "inputs.json", commit, branch, fault });
             }
             above = Some((release, inputs.sequence));
             let known = found.entry(release).or_insert_with(|| KnownRelease {
@@ -140,6 +150,9 @@ impl Releases {
                 checksum: checksum(&release),
                 base: inputs.base.clone(),
                 commit,
+                commits: Vec::new(),
+                vouched: true,
+                place: 0,
                 served: None,
                 newest: false,
                 proven: Vec::new(),
@@ -150,9 +163,12 @@ impl Releases {
                 // Who stages something of a commit of his own could say another afterwards.
                 let fault = format!("it says that the Release was made from {}, and a later commit says {}", inputs.base, known.base);
                 let branch = format!("{BRANCHES}{codename}");
-                self.troubles.push(StageError::Content { path: "inputs.json", commit, branch, fault }.into());
+                self.strange.push(StageError::Content { path: "inputs.json", commit, branch, fault });
                 known.base = inputs.base;
             }
+            known.commits.push(commit);
+            // One that is there twice came when it came first.
+            (known.place, place) = (place, place + 1);
             // The branch is walked from its end: an earlier commit knows best when it was served first.
             known.served = served.map(|served| served.at).or(known.served);
             for kind in LogKind::ALL {
@@ -180,14 +196,23 @@ impl Releases {
         self.known.iter().find(|known| known.release == *release)
     }
 
-    /// Returns the Releases of a suite, oldest first.
+    /// Returns the Releases of a suite that were staged after one. Older monitors remembered its number alone.
+    pub(super) fn since(&self, codename: &Codename, last: &Reached) -> Vec<&KnownRelease> {
+        let all: Vec<&KnownRelease> = self.of(codename).collect();
+        match last.release.and_then(|release| all.iter().position(|known| known.release == release)) {
+            Some(at) => all.into_iter().skip(at + 1).collect(),
+            None => all.into_iter().filter(|release| release.sequence > last.sequence).collect(),
+        }
+    }
+
+    /// Returns the Releases of a suite, in the order in which they were staged.
     pub(super) fn of<'a>(&'a self, codename: &Codename) -> impl DoubleEndedIterator<Item = &'a KnownRelease> {
         self.known.iter().filter(move |known| known.codename == *codename)
     }
 }
 
 /// Reads what a commit says of its Release.
-fn of_commit(snapshot: &Snapshot<'_>, codename: &Codename) -> Result<(Inputs, Option<Served>), MonitorError> {
+fn of_commit(snapshot: &Snapshot<'_>, codename: &Codename) -> Result<(Inputs, Option<Served>), StageError> {
     let wrong =
         |path, fault: String| StageError::Content { path, commit: snapshot.commit(), branch: format!("{BRANCHES}{codename}"), fault };
     let inputs = snapshot.file("inputs.json")?.unwrap_or_default();

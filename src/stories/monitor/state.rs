@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::releases::KnownRelease;
 use super::trusted::Texts;
 use crate::formats::merkle::compact::CompactRange;
 use crate::words::archive::{LogKind, LogMode};
@@ -53,6 +54,9 @@ pub struct State {
     /// The newest Release of each suite that was made of no older commit than those before it.
     #[serde(default)]
     pub newest: BTreeMap<String, Reached>,
+    /// SHA-256 of Releases for which no key of the archive vouches.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unvouched: BTreeSet<String>,
     /// Releases, by SHA-256, that were made again or are known to somebody; none where that was never asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebuilt: Option<BTreeSet<String>>,
@@ -173,6 +177,15 @@ pub struct Reached {
     pub sequence: u64,
     /// The commit.
     pub base: String,
+    /// SHA-256 of its bytes: numbers may be said by anybody who may push. Older monitors did not remember it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Sha256>,
+}
+
+impl Reached {
+    pub(super) fn at(release: &KnownRelease, base: String) -> Self {
+        Self { sequence: release.sequence, base, release: Some(release.release) }
+    }
 }
 
 /// Returns the name under which a log is remembered.
@@ -195,6 +208,7 @@ impl State {
             bases: BTreeSet::new(),
             vouched: BTreeSet::new(),
             newest: BTreeMap::new(),
+            unvouched: BTreeSet::new(),
             rebuilt: None,
             acknowledged: BTreeSet::new(),
         }

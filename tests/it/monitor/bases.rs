@@ -100,6 +100,7 @@ fn a_release_that_no_commit_makes_is_named_where_releases_are_made_again() {
     // What everybody gets is an honest one that comes after it.
     let mut planted = Plant::on(&sandbox, "honest");
     planted.edit("inputs.json", |inputs| inputs["sequence"] = 3.into());
+    planted.vouch("ddb/releases/trixie");
     planted.commit(&["ddb/releases/trixie", "HEAD"]);
     well(monitor(&sandbox, &[]), &["not-configured"]);
     for _ in 0..2 {
@@ -113,12 +114,44 @@ fn a_release_that_no_commit_makes_is_named_where_releases_are_made_again() {
     // So is what cannot be made again.
     let mut planted = Plant::on(&sandbox, "ddb/releases/trixie");
     let release = String::from_utf8(planted.file("Release")).unwrap();
-    planted.put("Release", release.replace("Origin: Test", "Origin: Tset"));
+    planted.sign(&release.replace("Origin: Test", "Origin: Tset"));
     planted.edit("inputs.json", |inputs| inputs["sequence"] = 9.into());
     planted.put("fold.json", "{");
+    planted.vouch("ddb/releases/trixie");
     planted.commit(&["ddb/releases/trixie"]);
     let run = look(&sandbox, &[]).exits(30);
     assert!(run.out.contains("other-content") && run.out.contains("cannot be made again"), "{}", run.out);
+}
+
+#[test]
+fn what_a_pusher_without_a_key_stages_hides_nothing_and_keeps_nobody_busy() {
+    let sandbox = super::with_package();
+    let look = |more: &[&str]| monitor(&sandbox, &[&["--rebuild"], more].concat());
+    let begun = head(&sandbox, "main");
+    sandbox.dists(&[]).ok();
+    sandbox.deb("two", "two", "1", "amd64", "");
+    sandbox.commit("two", &[]).ok();
+    sandbox.dists(&[]).ok();
+    well(look(&[]), &["not-configured"]);
+    // A number after which no other would come, and what no commit makes.
+    let mut planted = Plant::on(&sandbox, "ddb/releases/trixie");
+    let release = String::from_utf8(planted.file("Release")).unwrap();
+    planted.put("Release", release.replacen("Origin: Test", "Origin: Tset", 1));
+    planted.edit("inputs.json", |inputs| inputs["sequence"] = (u64::MAX - 1).into());
+    planted.commit(&["ddb/releases/trixie", "HEAD"]);
+    for _ in 0..2 {
+        let run = alarms(look(&["--verbose"]), &["unvouched"]);
+        assert!(run.out.contains("no key of the archive vouches for Release 18446744073709551614 of trixie"), "{}", run.out);
+        assert!(!run.err.contains("making Release 18446744073709551614"), "{}", run.err);
+    }
+    // Who has the keys publishes an older commit after it. The archive's own numbers go on where they were.
+    sandbox.git(&["branch", "-q", "old", &begun]).ok();
+    sandbox.publish(&["-C", "archive", "--branch", "old", "dists", "trixie"]).ok();
+    let run = alarms(look(&[]), &["unvouched", "older-base", "unreadable"]);
+    assert!(run.out.contains("numbers only grow") && run.out.contains("Release 3 of trixie was made from commit"), "{}", run.out);
+    well(acknowledging(&sandbox, "archive/public", &run, &["--rebuild"]), &["not-configured"]);
+    sandbox.dists(&[]).ok();
+    well(look(&[]), &["not-configured"]);
 }
 
 #[test]

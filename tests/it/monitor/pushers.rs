@@ -282,7 +282,7 @@ fn what_cannot_be_read_does_not_hide_what_was_found() {
     let tip = sandbox.git(&["rev-parse", RELEASES]).ok().out.trim().to_owned();
     commit_beside(&sandbox, &[("inputs.json", "{")]);
     let run = alarms(monitor(&sandbox, &[]), &["unreadable"]);
-    assert!(run.out.contains("inputs.json") && run.json()["alarms"][0]["acknowledge"].is_null(), "{}", run.out);
+    assert!(run.out.contains("inputs.json"), "{}", run.out);
     // Nor is what was seen forgotten for it, at a first look and later.
     let begun = ["--state", "begun.json"];
     alarms(monitor(&sandbox, &begun), &["unreadable"]);
