@@ -5,6 +5,7 @@ mod clones;
 mod inbox;
 mod promoting;
 mod racing;
+mod resuming;
 mod servers;
 mod strangers;
 

@@ -4,9 +4,12 @@
 //! So it is served only where it is of the archive's own history and nothing newer is there.
 
 use super::stage::{Branch, Staged};
-use super::{DistsRequest, Places, PublishError};
+use super::{DEEPER, DistsRequest, Places, PublishError};
 use crate::formats::artifact::clearsign;
 use crate::formats::release::Release;
+use crate::places::git::remote::Depth;
+use crate::places::git::{Oid, Repository};
+use crate::stories::archive::OpenError;
 use crate::words::causes::chain;
 
 /// Returns why the newest Release on the branch must not be finished; `None` where it may be, or was served.
@@ -23,7 +26,7 @@ pub(super) fn why(request: &DistsRequest, places: &Places<'_>, branch: &Branch) 
         return Ok(says("on the branch something stands after it for which no key of the archive vouches (recorded.asc)"));
     }
     let (base, tip) = (staged.base(&request.codename)?, places.open.tip()?.commit());
-    if base != tip && !places.open.repository.is_ancestor(base, tip)? {
+    if !stands_in_history(places, base, tip)? {
         return Ok(says(&format!("its commit {base} is not in the history of {} here", places.open.branch)));
     }
     // Git says nothing of a Release that was taken off the branch by force.
@@ -33,6 +36,18 @@ pub(super) fn why(request: &DistsRequest, places: &Places<'_>, branch: &Branch) 
         return Ok(says(&format!("clients have one of {} already, which is newer", newer.date.iso8601())));
     }
     Ok(None)
+}
+
+/// Tells whether a commit stands in the history of the archive's newest. Where a shallow clone ends before that is told, more is fetched.
+fn stands_in_history(places: &Places<'_>, base: Oid, tip: Oid) -> Result<bool, PublishError> {
+    let (repository, branch) = (&places.open.repository, &places.open.branch);
+    if repository.is_ancestor(base, tip)? {
+        return Ok(true);
+    }
+    let Some(remote) = places.open.remote.as_ref().filter(|_| repository.is_shallow()) else { return Ok(false) };
+    let _held = repository.hold_remote()?;
+    remote.fetch_to(&[branch], Depth::Commits(DEEPER)).map_err(OpenError::Remote)?;
+    Ok(Repository::open(repository.git_dir())?.is_ancestor(base, tip)?)
 }
 
 /// Says that it cannot be finished for this fault.

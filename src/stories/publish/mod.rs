@@ -97,7 +97,8 @@ pub struct Places<'a> {
 
 const TRIES: u32 = 20;
 
-/// How many commits a shallow clone gets of a branch of Releases that ends with more than it has for which no key vouches.
+/// How many commits a shallow clone gets where it ends too early: of a branch of Releases before any commit that a key vouches for, of the
+/// archive's branch before the commit that a staged Release was made of.
 const DEEPER: u32 = 256;
 
 impl Places<'_> {
