@@ -204,9 +204,21 @@ impl<'repo> Snapshot<'repo> {
     /// # Errors
     /// An object cannot be read.
     pub fn files_below(&self, folder: &str) -> Result<BTreeMap<String, Oid>, GitError> {
+        self.below(folder, false)
+    }
+
+    /// The same; an entry that is no file at all, such as a submodule, is an error.
+    ///
+    /// # Errors
+    /// An object cannot be read, or is no file.
+    pub fn only_files_below(&self, folder: &str) -> Result<BTreeMap<String, Oid>, GitError> {
+        self.below(folder, true)
+    }
+
+    fn below(&self, folder: &str, strict: bool) -> Result<BTreeMap<String, Oid>, GitError> {
         let mut files = BTreeMap::new();
         if let Some(tree) = self.folder(folder)? {
-            self.walk(folder, &tree, &mut files)?;
+            self.walk(folder, &tree, strict, &mut files)?;
         }
         Ok(files)
     }
@@ -231,18 +243,18 @@ impl<'repo> Snapshot<'repo> {
         }
     }
 
-    fn walk(&self, path: &str, tree: &Tree<'_>, files: &mut BTreeMap<String, Oid>) -> Result<(), GitError> {
+    fn walk(&self, path: &str, tree: &Tree<'_>, strict: bool, files: &mut BTreeMap<String, Oid>) -> Result<(), GitError> {
         for entry in tree.iter() {
             let name = entry.name().map_err(|_| self.content(path, &"a name in it is not UTF-8"))?;
             let path = format!("{path}/{name}");
             match entry.kind() {
                 Some(ObjectType::Tree) => {
                     let below = self.repository.git().find_tree(entry.id()).map_err(failed(format!("read {path}")))?;
-                    self.walk(&path, &below, files)?;
+                    self.walk(&path, &below, strict, files)?;
                 }
-                _ => {
-                    files.insert(path, entry.id());
-                }
+                Some(ObjectType::Blob) => drop(files.insert(path, entry.id())),
+                _ if strict => return Err(self.content(&path, &"it is no file")),
+                _ => drop(files.insert(path, entry.id())),
             }
         }
         Ok(())

@@ -41,6 +41,37 @@ fn what_cannot_be_read_is_left_behind_and_the_next_publish_goes_on() {
 }
 
 #[test]
+fn what_is_no_file_is_left_behind_too() {
+    let sandbox = published();
+    let script = |entry: &str| {
+        format!(
+            "set -e; cd archive; export GIT_INDEX_FILE=$PWD/.git/odd; git read-tree {BRANCH}; {entry}
+             tree=$(git write-tree); git update-ref refs/heads/{BRANCH} $(git commit-tree $tree -p {BRANCH} -m Serve.); rm $GIT_INDEX_FILE"
+        )
+    };
+    let one = "1".repeat(40);
+    let mut number = 1;
+    for path in ["Release", "recorded.asc", "inputs.json", "fold.json", INDEX, "sheets", "sheets/more"] {
+        let below = format!("git rm -rq --cached --ignore-unmatch {path}; ");
+        for entry in [
+            // A submodule, a link, a folder, and a name that is no text.
+            format!("git update-index --add --cacheinfo 160000,{one},{path}"),
+            format!("git update-index --add --cacheinfo 120000,$(printf /etc/passwd | git hash-object -w --stdin),{path}"),
+            format!("git update-index --add --cacheinfo 100644,$(git hash-object -w /dev/null),{path}/below"),
+            format!("git update-index --add --cacheinfo 100644,$(git hash-object -w /dev/null),\"{path}$(printf '\\377')\""),
+        ] {
+            sandbox.run("bash", &["-c", &script(&(below.clone() + &entry))]).ok();
+            number += 1;
+            let run = sandbox.dists(&["--json"]).ok().says(UNVOUCHED);
+            assert_eq!(sequence(&run), number, "{entry}");
+        }
+    }
+    assert!(sandbox.dists(&[]).ok().err.is_empty());
+    sandbox.deploy(&["-C", "archive", "fsck", "--full"]).ok();
+    sandbox.git(&["fsck", "--strict"]).ok();
+}
+
+#[test]
 fn a_date_or_number_that_nobody_signed_is_not_followed() {
     let sandbox = published();
     let mut planted = Plant::on(&sandbox, BRANCH);

@@ -40,7 +40,7 @@ pub(super) type Files = BTreeMap<String, Vec<u8>>;
 /// Reads the sheets of a staged commit, and these files as far as they are there.
 pub(super) fn files(repository: &Repository, commit: Oid, more: &[&str]) -> Result<Files, GitError> {
     let snapshot = repository.snapshot(commit)?;
-    let sheets = snapshot.files_below(SHEETS)?;
+    let sheets = snapshot.only_files_below(SHEETS)?;
     repository.hydrate(sheets.values().copied())?;
     let mut files = Files::new();
     for (path, blob) in sheets {
