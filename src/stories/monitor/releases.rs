@@ -159,12 +159,17 @@ impl Releases {
                 proofs: BTreeSet::new(),
                 bad: Vec::new(),
             });
-            if known.base != inputs.base {
-                // Who stages something of a commit of his own could say another afterwards.
-                let fault = format!("it says that the Release was made from {}, and a later commit says {}", inputs.base, known.base);
+            if (&known.base, known.sequence) != (&inputs.base, inputs.sequence) {
+                // Who stages something of a commit of his own could say another afterwards; a higher number hides that others are newer.
+                let (base, number, later) = (&inputs.base, inputs.sequence, (&known.base, known.sequence));
+                let fault = if later.0 == base {
+                    format!("it says that this is Release {number}, and a later commit says {}", later.1)
+                } else {
+                    format!("it says that the Release was made from {base}, and a later commit says {}", later.0)
+                };
                 let branch = format!("{BRANCHES}{codename}");
                 self.strange.push(StageError::Content { path: "inputs.json", commit, branch, fault });
-                known.base = inputs.base;
+                (known.base, known.sequence) = (inputs.base, inputs.sequence);
             }
             known.commits.push(commit);
             // One that is there twice came when it came first.

@@ -152,6 +152,12 @@ fn what_a_pusher_without_a_key_stages_hides_nothing_and_keeps_nobody_busy() {
     well(acknowledging(&sandbox, "archive/public", &run, &["--rebuild"]), &["not-configured"]);
     sandbox.dists(&[]).ok();
     well(look(&[]), &["not-configured"]);
+    // An old one that says to be newer than all others.
+    let mut planted = Plant::on(&sandbox, "ddb/releases/trixie~4");
+    planted.edit("inputs.json", |inputs| inputs["sequence"] = 99.into());
+    planted.commit(&["ddb/releases/trixie"]);
+    let run = alarms(look(&[]), &["unreadable"]);
+    assert!(run.out.contains("and a later commit says 99"), "{}", run.out);
 }
 
 #[test]
