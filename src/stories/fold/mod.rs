@@ -278,7 +278,9 @@ pub fn fold(
     wanted: Wanted,
 ) -> Result<Fold, FoldError> {
     let context = Context::read(repository, snapshot, archive, codename)?;
-    let near = last.filter(|last| !wanted.repack && !wanted.from_records && last.record.context == context.digest);
+    // Where an index has no sheet, nothing tells what it held.
+    let has_all = |last: &Last| context.indices.iter().all(|index| last.sheets.contains_key(&index.path()));
+    let near = last.filter(|last| !wanted.repack && !wanted.from_records && last.record.context == context.digest && has_all(last));
     let delta = match near {
         Some(last) => delta::between(repository, snapshot, &context, last, bytes)?,
         None => None,
@@ -303,8 +305,7 @@ pub fn fold(
 fn by_delta(context: &Context<'_>, last: &Last, delta: &delta::Delta, bytes: &Bytes<'_>) -> Result<Fold, FoldError> {
     let none = Sheet::default();
     let woven = context.indices.par_iter().map(|index| {
-        let path = index.path();
-        let old = last.sheets.get(&path).unwrap_or(&none);
+        let old = last.sheets.get(&index.path()).unwrap_or(&none);
         let edited = delta.edited(context, index, old, bytes)?;
         weave::edited(context, index, old, edited, &last.listed, bytes)
     });
