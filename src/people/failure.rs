@@ -208,7 +208,7 @@ impl From<GcError> for Failure {
         let exit = match &error {
             GcError::Open(fault) => of_open(fault),
             GcError::Git(fault) | GcError::Also { source: fault, .. } => of_git(fault),
-            GcError::Forge | GcError::Marks(_) => Exit::Archive,
+            GcError::Forge | GcError::Marks(_) | GcError::Stage(_) => Exit::Archive,
             GcError::Lease { .. } => Exit::Usage,
             GcError::Remote(_) | GcError::Store(_) | GcError::Clock { .. } => Exit::Failed,
         };

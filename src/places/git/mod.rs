@@ -288,14 +288,14 @@ impl Repository {
         Ok(found.parent_ids().next())
     }
 
-    /// Returns the first parent that a commit names, also where a shallow clone does not have it.
+    /// Returns the parents that a commit names, in order, also those that a shallow clone does not have.
     ///
     /// # Errors
     /// There is no such commit.
-    pub fn named_parent(&self, commit: Oid) -> Result<Option<Oid>, GitError> {
+    pub fn named_parents(&self, commit: Oid) -> Result<Vec<Oid>, GitError> {
         let found = self.git.find_commit(commit).map_err(failed(format!("read commit {commit}")))?;
         let header = String::from_utf8_lossy(found.raw_header_bytes()).into_owned();
-        Ok(header.lines().find_map(|line| line.strip_prefix("parent ")?.parse().ok()))
+        Ok(header.lines().filter_map(|line| line.strip_prefix("parent ")?.parse().ok()).collect())
     }
 
     /// Points HEAD at a branch.

@@ -223,6 +223,18 @@ impl<'repo> Snapshot<'repo> {
         Ok(files)
     }
 
+    /// Tells whether everything at the top of the commit is one of these plain files or of these folders.
+    pub fn holds_only(&self, files: &[&str], folders: &[&str]) -> bool {
+        self.tree.iter().all(|entry| {
+            let named = |names: &[&str]| entry.name().is_ok_and(|name| names.contains(&name));
+            match entry.kind() {
+                Some(ObjectType::Blob) => entry.filemode() == 0o100_644 && named(files),
+                Some(ObjectType::Tree) => named(folders),
+                _ => false,
+            }
+        })
+    }
+
     /// Returns the folder at a path, to look into it often; `None` where there is none.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ use crate::words::limits;
 /// What the names of branches begin with on which statements wait to be landed, or wait to be read about.
 const WAITING: [&str; 2] = ["ddb/inbox/", "ddb/verdicts/"];
 /// What the names of branches begin with that hold Releases.
-const RELEASES: &str = "ddb/releases/";
+pub const RELEASES: &str = "ddb/releases/";
 /// The folder of a Release whose files name the blocks of its indices.
 const BLOCKS: &str = "sheets";
 /// The file of a Release that names file lists.
@@ -94,11 +94,18 @@ impl Repository {
         Ok(tips)
     }
 
-    /// Adds all objects that these refs name, as far back as the retention says.
+    /// Adds all objects that these refs name, as far back as the retention says. Of branches of Releases the commits are given, by name
+    /// and newest first, for which somebody vouches.
     ///
     /// # Errors
     /// Something cannot be read: then nothing may be taken for unnamed.
-    pub fn add_named(&self, tips: &BTreeMap<String, Oid>, retention: Retention, named: &mut Named) -> Result<(), GitError> {
+    pub fn add_named(
+        &self,
+        tips: &BTreeMap<String, Oid>,
+        vouched: &BTreeMap<String, Vec<Oid>>,
+        retention: Retention,
+        named: &mut Named,
+    ) -> Result<(), GitError> {
         let is = |name: &str, begin: &str| name.contains(&format!("/{begin}"));
         let (releases, others): (Vec<_>, Vec<_>) = tips.iter().partition(|(name, _)| is(name, RELEASES));
         for (name, tip) in &others {
@@ -108,7 +115,10 @@ impl Repository {
             }
         }
         self.add_history(others.iter().map(|(_, tip)| **tip), retention.commits, named)?;
-        releases.iter().try_for_each(|(_, tip)| self.add_releases(**tip, retention, named))
+        releases.iter().try_for_each(|(name, tip)| {
+            let vouched = vouched.get(*name).map(Vec::as_slice).unwrap_or_default();
+            self.add_releases(**tip, vouched, retention, named)
+        })
     }
 
     fn add_history(&self, tips: impl Iterator<Item = Oid>, since: Timestamp, named: &mut Named) -> Result<(), GitError> {
@@ -128,33 +138,47 @@ impl Repository {
         Ok(())
     }
 
-    /// The second parent of a commit that stages a Release is what the Release was made from.
-    fn add_releases(&self, tip: Oid, retention: Retention, named: &mut Named) -> Result<(), GitError> {
-        let (mut at, mut generations, mut current) = (Some(tip), 0, true);
-        while let Some(oid) = at {
+    /// The second parent of a commit that stages a Release is what the Release was made from. Of a branch on which somebody vouches for
+    /// commits (`vouched`, newest first), these alone use up the number of Releases that are kept: what others left there takes nothing
+    /// away.
+    fn add_releases(&self, tip: Oid, vouched: &[Oid], retention: Retention, named: &mut Named) -> Result<(), GitError> {
+        let known: HashSet<Oid> = vouched.iter().copied().collect();
+        let (mut at, mut branch) = (Some(tip), Vec::new());
+        while let Some(commit) = at {
+            branch.push(commit);
+            at = self.parent(commit)?;
+        }
+        self.add_row(&branch, |commit| known.is_empty() || known.contains(&commit), retention, named)?;
+        self.add_row(vouched, |_| true, retention, named)
+    }
+
+    fn add_row(&self, row: &[Oid], counts: impl Fn(Oid) -> bool, retention: Retention, named: &mut Named) -> Result<(), GitError> {
+        let (mut generations, mut current) = (0, true);
+        for oid in row.iter().copied() {
             let commit = self.git().find_commit(oid).map_err(failed(format!("read commit {oid}")))?;
             let young = commit.time().seconds() >= retention.releases.0;
             if (young || current || generations < retention.generations) && named.releases.insert(oid) {
                 commit.parent_ids().skip(1).try_for_each(|base| self.add_commit(base, named))?;
                 self.add_blocks(&commit, named)?;
             }
-            if commit.parent_count() > 1 {
+            if commit.parent_count() > 1 && counts(oid) {
                 generations += 1;
                 // The Release before a young one was current not long ago.
                 current = young;
             }
-            at = commit.parent_ids().next();
         }
         Ok(())
     }
 
     fn add_blocks(&self, release: &git2::Commit<'_>, named: &mut Named) -> Result<(), GitError> {
         let tree = release.tree().map_err(failed(format!("read commit {}", release.id())))?;
-        if let Some(lists) = tree.get_name(LISTS).map(|entry| entry.id()).filter(|lists| named.read.insert(*lists)) {
+        // What is otherwise than ddb leaves it names nothing.
+        let of_kind = |name: &str, kind| tree.get_name(name).filter(|entry| entry.kind() == Some(kind)).map(|entry| entry.id());
+        if let Some(lists) = of_kind(LISTS, ObjectType::Blob).filter(|lists| named.read.insert(*lists)) {
             let found = self.git().find_blob(lists).map_err(failed(format!("read blob {lists}")))?;
             named.lists.extend(mentioned(found.content()));
         }
-        let Some(folder) = tree.get_name(BLOCKS).map(|entry| entry.id()) else { return Ok(()) };
+        let Some(folder) = of_kind(BLOCKS, ObjectType::Tree) else { return Ok(()) };
         self.add_sheets(folder, named)
     }
 
@@ -166,7 +190,7 @@ impl Repository {
         for entry in found.iter() {
             match entry.kind() {
                 Some(ObjectType::Tree) => self.add_sheets(entry.id(), named)?,
-                _ if named.read.insert(entry.id()) => {
+                Some(ObjectType::Blob) if named.read.insert(entry.id()) => {
                     let sheet = self.git().find_blob(entry.id()).map_err(failed(format!("read blob {}", entry.id())))?;
                     named.blocks.extend(mentioned(sheet.content()));
                 }
@@ -309,7 +333,7 @@ mod tests {
         let keep = |commits: i64, releases: i64, generations| {
             let mut named = Named::default();
             let retention = Retention { commits: Timestamp(commits), releases: Timestamp(releases), generations };
-            repository.add_named(&all, retention, &mut named).unwrap();
+            repository.add_named(&all, &BTreeMap::new(), retention, &mut named).unwrap();
             assert_eq!(named.blocks.contains(&oid("block")), named.objects.contains(&oid("e")), "of one Release");
             names(&named, &["a", "b", "c", "d", "e"])
         };

@@ -213,9 +213,15 @@ pub fn vouch(signer: &dyn Signer, text: &[u8], now: Timestamp) -> Result<Vec<u8>
 
 /// Tells whether one of these certificates, which is good now, made both signatures of a Release.
 pub fn signed(release: &[u8], in_release: &[u8], detached: &[u8], certificates: &[PublicCertificate], now: Timestamp) -> bool {
-    let parts = framing::split(in_release).ok().filter(|parts| parts.payload == release);
-    parts.is_some_and(|parts| any_good(Kind::Cleartext, release, &parts.signature, certificates, now))
+    framing::split(in_release).is_ok_and(|parts| parts.payload == release)
+        && clear_signed(in_release, certificates, now)
         && vouches(release, detached, certificates, now)
+}
+
+/// Tells whether one of these certificates, which is good now, made the signature of an InRelease.
+pub fn clear_signed(in_release: &[u8], certificates: &[PublicCertificate], now: Timestamp) -> bool {
+    let parts = framing::split(in_release);
+    parts.is_ok_and(|parts| any_good(Kind::Cleartext, &parts.payload, &parts.signature, certificates, now))
 }
 
 /// Tells whether one of these certificates, which is good now, signed a text.

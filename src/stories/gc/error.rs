@@ -8,6 +8,7 @@ use crate::places::git::GitError;
 use crate::places::git::remote::RemoteError;
 use crate::places::store::StoreError;
 use crate::stories::archive::OpenError;
+use crate::stories::publish::stage::StageError;
 use crate::words::date::{Span, Timestamp};
 
 /// Why no garbage was collected.
@@ -19,6 +20,9 @@ pub enum GcError {
     /// Git failed.
     #[error(transparent)]
     Git(#[from] GitError),
+    /// A branch of Releases cannot be read.
+    #[error(transparent)]
+    Stage(#[from] StageError),
     /// The remote failed.
     #[error(transparent)]
     Remote(#[from] RemoteError),

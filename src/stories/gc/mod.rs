@@ -151,7 +151,7 @@ struct Sweep<'a> {
 
 impl Sweep<'_> {
     /// Makes the plan and, where asked, marks and removes; returns what was removed.
-    fn run(&self, roots: &mut Roots, listener: Listener<'_>) -> Result<(Collected, Vec<ObjectId>), GcError> {
+    fn run(&self, roots: &mut Roots<'_>, listener: Listener<'_>) -> Result<(Collected, Vec<ObjectId>), GcError> {
         let (marks_store, request) = (self.marks.as_ref(), self.request);
         let marks = Marks::read(marks_store)?;
         let stored = self.store.list()?.objects;
@@ -202,7 +202,7 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    fn plan(&self, stored: &[Stored], roots: &Roots, marks: &Marks) -> Plan {
+    fn plan(&self, stored: &[Stored], roots: &Roots<'_>, marks: &Marks) -> Plan {
         let mut plan = Plan::default();
         let written_before = self.request.now.minus(self.request.unfinished);
         let marked_before = self.request.now.minus(self.request.grace);
@@ -222,7 +222,7 @@ impl Sweep<'_> {
     }
 
     /// Removes what the plan says, unless a ref names it meanwhile or somebody wrote it again.
-    fn remove(&self, plan: &Plan, roots: &mut Roots, listener: Listener<'_>) -> Result<Vec<Stored>, GcError> {
+    fn remove(&self, plan: &Plan, roots: &mut Roots<'_>, listener: Listener<'_>) -> Result<Vec<Stored>, GcError> {
         let store = self.store.as_ref();
         let mut removed = Vec::new();
         listener(Event::Begin { step: "removing objects", parts: plan.removable.len() });

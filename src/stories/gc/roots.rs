@@ -4,15 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{GcError, GcRequest, Kind};
 use crate::places::git::remote::Remote;
-use crate::places::git::roots::{Named, Retention};
+use crate::places::git::roots::{Named, RELEASES, Retention};
 use crate::places::git::{Oid, Repository};
 use crate::stories::archive::OpenArchive;
+use crate::stories::publish::stage::{self, StageError, Trust};
 use crate::words::digest::ObjectId;
 
 /// All repositories that may name objects of the store.
-pub(super) struct Roots {
+pub(super) struct Roots<'a> {
     repositories: Vec<Known>,
     retention: Retention,
+    trust: Trust<'a>,
 }
 
 struct Known {
@@ -22,8 +24,8 @@ struct Known {
     named: Named,
 }
 
-impl Roots {
-    pub(super) fn open(open: &OpenArchive, request: &GcRequest, retention: Retention, contents: bool) -> Result<Self, GcError> {
+impl<'a> Roots<'a> {
+    pub(super) fn open(open: &'a OpenArchive, request: &GcRequest, retention: Retention, contents: bool) -> Result<Self, GcError> {
         let mut repositories = vec![Known::new(Repository::open(open.repository.git_dir())?, &open.branch)?];
         for path in &request.also {
             let also = |source| GcError::Also { path: path.clone(), source };
@@ -35,12 +37,12 @@ impl Roots {
             })?);
         }
         repositories.iter_mut().for_each(|known| known.named.wants_lists = contents);
-        Ok(Self { repositories, retention })
+        Ok(Self { repositories, retention, trust: Trust::of(open, request.now) })
     }
 
     /// Reads the refs as they are now, those of the remotes too, and what is new in them.
     pub(super) fn read(&mut self) -> Result<(), GcError> {
-        self.repositories.iter_mut().try_for_each(|known| known.read(self.retention))
+        self.repositories.iter_mut().try_for_each(|known| known.read(self.retention, &self.trust))
     }
 
     pub(super) fn names(&self, kind: Kind, oid: &ObjectId) -> bool {
@@ -72,16 +74,33 @@ impl Known {
         Ok(Self { repository, remote, tips: BTreeMap::new(), named: Named::default() })
     }
 
-    fn read(&mut self, retention: Retention) -> Result<(), GcError> {
+    fn read(&mut self, retention: Retention, trust: &Trust<'_>) -> Result<(), GcError> {
         if let Some(remote) = &self.remote {
             remote.fetch(&["refs/heads/*", "refs/tags/*"])?;
             self.repository.expect_whole()?;
         }
         let tips = self.repository.all_tips()?;
         if tips != self.tips {
-            self.repository.add_named(&tips, retention, &mut self.named)?;
+            let vouched = vouched(&self.repository, &tips, trust)?;
+            self.repository.add_named(&tips, &vouched, retention, &mut self.named)?;
             self.tips = tips;
         }
         Ok(())
     }
+}
+
+/// Returns the commits of branches of Releases for which a key of the archive vouches, newest first.
+fn vouched(repository: &Repository, tips: &BTreeMap<String, Oid>, trust: &Trust<'_>) -> Result<BTreeMap<String, Vec<Oid>>, StageError> {
+    let trust = trust.within(repository);
+    let mut vouched = BTreeMap::new();
+    for (name, tip) in tips {
+        let Some(codename) = name.split_once(RELEASES).and_then(|(_, codename)| codename.parse().ok()) else { continue };
+        let chain = trust.branch_at(&codename, Some(*tip))?.chain(repository, &codename)?;
+        let mut commits = Vec::new();
+        for staged in chain {
+            commits.extend(stage::run(repository, staged.commit)?);
+        }
+        vouched.insert(name.clone(), commits);
+    }
+    Ok(vouched)
 }

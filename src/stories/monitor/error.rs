@@ -1,6 +1,7 @@
 //! Why a monitor could not look at all, or at a part. What logs and sites do is no error, but found; so is what cannot be read.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 
 use super::answer::FindingKind;
 use super::findings::{Findings, name_of};
@@ -13,6 +14,9 @@ use crate::stories::publish::PublishError;
 use crate::stories::publish::stage::StageError;
 use crate::words::causes::chain;
 use crate::words::name::Codename;
+
+/// How many things that are not as ddb leaves them are named.
+const SHOWN: usize = 5;
 
 /// Why a monitor could not look at all, or at a part.
 #[derive(Debug, thiserror::Error)]
@@ -65,16 +69,19 @@ impl MonitorError {
     }
 }
 
-/// Says what is on branches of Releases and is not as ddb leaves it: who may push left it there. Publishes go on after it, and it stays.
+/// Says what is on branches of Releases and is not as ddb leaves it, in one alarm: who may push left it there, and may leave any number.
+/// Publishes go on after it, and it stays.
 pub(super) fn strange(all: &[StageError], findings: &mut Findings) {
-    let mut said = BTreeSet::new();
-    for fault in all {
-        let text = chain(fault);
-        if said.insert(text.clone()) {
-            let name = name_of(FindingKind::Unreadable, &[&text]);
-            findings.alarm(FindingKind::Unreadable, "repository", name, text);
-        }
-    }
+    let said: BTreeSet<String> = all.iter().map(|fault| chain(fault)).collect();
+    let Some(first) = said.first() else { return };
+    let name = name_of(FindingKind::Unreadable, &said.iter().map(|text| text as &dyn Display).collect::<Vec<_>>());
+    let shown: Vec<&str> = said.iter().take(SHOWN).map(String::as_str).collect();
+    let text = match said.len().saturating_sub(SHOWN) {
+        _ if said.len() == 1 => first.clone(),
+        0 => shown.join("; "),
+        more => format!("{}; and {more} more", shown.join("; ")),
+    };
+    findings.alarm(FindingKind::Unreadable, "repository", name, text);
 }
 
 /// Says what could not be read: an alarm until it can be, since who may push could have left it there. A remote that went away meanwhile

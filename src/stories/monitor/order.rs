@@ -25,21 +25,28 @@ pub(super) fn check(
         }
         return Ok(());
     };
+    let since = releases.since(codename, &last);
+    unvouched(codename, &since, findings);
     let mut is_known = true;
-    for release in releases.since(codename, &last) {
-        let base = match newly(open, release, &last, state)? {
-            Ok(base) => base,
-            Err((kind, name, text)) => {
-                if !findings.knows(&name) {
-                    findings.alarm(kind, &format!("ddb/releases/{codename}"), name, text);
-                    // The next look begins before it again.
-                    is_known = false;
-                    continue;
-                }
-                last.base.clone()
-            }
-        };
-        last = Reached::at(release, base);
+    for release in since.into_iter().filter(|release| release.vouched) {
+        let name = name_of(FindingKind::OlderBase, &[&release.release]);
+        // Numbers that are signed only grow: one that is not higher was looked at before the branch was set back.
+        if release.sequence > last.sequence && is_older(open, &release.base, &last.base)? && !findings.knows(&name) {
+            let text = format!(
+                "{} was made from commit {}, which is older than {}, of which a Release before it was made: who publishes always takes the \
+                 newest. Clients get again what was replaced since",
+                release.name(),
+                release.base,
+                last.base
+            );
+            findings.alarm(FindingKind::OlderBase, &format!("ddb/releases/{codename}"), name, text);
+            // The next look begins before it again.
+            is_known = false;
+            continue;
+        }
+        // A commit that is not the archive's is an alarm of its own, and measures nothing.
+        let base = if state.bases.contains(&release.base) { &release.base } else { &last.base };
+        last = Reached::at(release, base.clone());
         if is_known {
             state.newest.insert(codename.to_string(), last.clone());
         }
@@ -47,37 +54,20 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Looks at a new Release: returns the commit by which those after it are measured, or what is wrong.
-fn newly(
-    open: &OpenArchive,
-    release: &KnownRelease,
-    last: &Reached,
-    state: &State,
-) -> Result<Result<String, (FindingKind, String, String)>, MonitorError> {
-    if !release.vouched {
-        let kind = FindingKind::Unvouched;
-        let text = format!(
-            "no key of the archive vouches for {} in commit {} of its branch (recorded.asc): who may push there and has no key left it, or an \
-             older ddb staged it. Publishers pass it over",
-            release.name(),
-            release.commit
-        );
-        return Ok(Err((kind, name_of(kind, &[&release.release]), text)));
-    }
-    if is_older(open, &release.base, &last.base)? {
-        let kind = FindingKind::OlderBase;
-        let text = format!(
-            "{} was made from commit {}, which is older than {}, of which a Release before it was made: who publishes always takes the \
-             newest. Clients get again what was replaced since",
-            release.name(),
-            release.base,
-            last.base
-        );
-        return Ok(Err((kind, name_of(kind, &[&release.release]), text)));
-    }
-    // A commit that is not the archive's is an alarm of its own, and measures nothing.
-    let base = if state.bases.contains(&release.base) { &release.base } else { &last.base };
-    Ok(Ok(base.clone()))
+/// Says what was staged that no key vouches for, in one alarm: who may push may leave any number.
+fn unvouched(codename: &Codename, since: &[&KnownRelease], findings: &mut Findings) {
+    let all: Vec<&&KnownRelease> = since.iter().filter(|release| !release.vouched).collect();
+    let Some(first) = all.first() else { return };
+    let digests: Vec<String> = all.iter().map(|release| release.release.to_hex()).collect();
+    let more = if all.len() > 1 { format!(" and {} more", all.len() - 1) } else { String::new() };
+    let text = format!(
+        "no key of the archive vouches for {} in commit {}{more} (recorded.asc): who may push to that branch and has no key left it, or an older \
+         ddb staged it. Publishers pass it over",
+        first.name(),
+        first.commit
+    );
+    let name = name_of(FindingKind::Unvouched, &[&codename, &digests.join(" ")]);
+    findings.alarm(FindingKind::Unvouched, &format!("ddb/releases/{codename}"), name, text);
 }
 
 /// Tells whether a commit stands in the history of another one. Of what is no commit, or not here, something else is said.

@@ -204,8 +204,10 @@ impl Releases {
     /// Returns the Releases of a suite that were staged after one. Older monitors remembered its number alone.
     pub(super) fn since(&self, codename: &Codename, last: &Reached) -> Vec<&KnownRelease> {
         let all: Vec<&KnownRelease> = self.of(codename).collect();
-        match last.release.and_then(|release| all.iter().position(|known| known.release == release)) {
-            Some(at) => all.into_iter().skip(at + 1).collect(),
+        match last.release.map(|release| all.iter().position(|known| known.release == release)) {
+            Some(Some(at)) => all.into_iter().skip(at + 1).collect(),
+            // It is not on the branch any more, which may hold anything else now.
+            Some(None) => all,
             None => all.into_iter().filter(|release| release.sequence > last.sequence).collect(),
         }
     }

@@ -1,57 +1,45 @@
 //! Whether a key of the archive vouches for Releases on a branch, as publishers ask before they follow them (`recorded.asc`). What no key
 //! vouches for was never served, whatever the branch says: who may push there and has no key left it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::MonitorError;
-use super::releases::{KnownRelease, Releases};
+use super::releases::Releases;
 use super::state::State;
-use crate::places::git::Oid;
 use crate::stories::archive::OpenArchive;
-use crate::stories::publish::stage::Trust;
+use crate::stories::publish::stage::{Staged, Trust};
 use crate::words::date::Timestamp;
+use crate::words::digest::Sha256;
+use crate::words::name::Codename;
 
 /// Looks at the Releases that came since the last look, and at those that were found to be nobody's; at a first look all are believed.
+/// A key vouches for the newest one that counts and, by what that says itself, for those that it follows.
 ///
 /// # Errors
 /// Git cannot be read.
 pub(super) fn check(open: &OpenArchive, releases: &mut Releases, state: &mut State, now: Timestamp) -> Result<(), MonitorError> {
-    let mut new: BTreeSet<String> = BTreeSet::new();
+    let mut new: BTreeSet<Sha256> = BTreeSet::new();
     for (codename, reached) in &state.newest {
         let Ok(codename) = codename.parse() else { continue };
-        new.extend(releases.since(&codename, reached).into_iter().map(|release| release.release.to_hex()));
+        new.extend(releases.since(&codename, reached).into_iter().map(|release| release.release));
     }
+    let trust = Trust::of(open, now);
+    let mut chains: BTreeMap<Codename, BTreeMap<Sha256, Staged>> = BTreeMap::new();
     for release in &mut releases.known {
         let digest = release.release.to_hex();
-        if !new.contains(&digest) && !state.unvouched.contains(&digest) {
+        if !new.contains(&release.release) && !state.unvouched.contains(&digest) {
             continue;
         }
-        release.vouched = holds(open, release, state, now)?;
-        if release.vouched {
-            state.unvouched.remove(&digest);
-        } else {
-            state.unvouched.insert(digest);
-            release.served = None;
+        if !chains.contains_key(&release.codename) {
+            let chain = trust.branch(&release.codename)?.chain(&open.repository, &release.codename)?;
+            let chain = chain.into_iter().map(|staged| (Sha256::of(&staged.release), staged)).collect();
+            chains.insert(release.codename.clone(), chain);
         }
+        let staged = chains.get(&release.codename).and_then(|chain| chain.get(&release.release));
+        release.vouched = staged.is_some();
+        // Only where a key signed what clients got.
+        release.served = release.served.filter(|_| staged.is_some_and(|staged| staged.signatures.is_some()));
+        let _ = if release.vouched { state.unvouched.remove(&digest) } else { state.unvouched.insert(digest) };
     }
     Ok(())
-}
-
-/// Tells whether a key vouches for any commit that holds a Release: one that the archive trusts, or that it trusted when the Release was
-/// made.
-fn holds(open: &OpenArchive, release: &KnownRelease, state: &State, now: Timestamp) -> Result<bool, MonitorError> {
-    let mut trust = Trust::of(open, now);
-    if let Ok(base) = release.base.parse::<Oid>() {
-        let tip = open.repository.tip(&open.branch)?;
-        let stands = tip.map(|tip| open.repository.is_ancestor(base, tip)).transpose()?.unwrap_or_default();
-        if stands || (state.bases.contains(&release.base) && open.repository.has_commit(base)) {
-            trust = trust.and_of(open, &open.repository.snapshot(base)?);
-        }
-    }
-    for commit in &release.commits {
-        if trust.read(&release.codename, *commit)?.is_some() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

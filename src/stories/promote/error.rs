@@ -65,16 +65,13 @@ pub enum PromoteError {
     },
     /// Nobody who has a key of the archive says what an older state was made of.
     #[error(
-        "no key of the archive vouches that Release {number} of {codename} was made of commit {base} (recorded.asc); nothing was promoted. \
-         `git log {base}` shows what it is, and `git checkout {base} -- suites/{codename} pool` takes its records by hand"
+        "no key of the archive vouches for Release {number} of {codename} (recorded.asc), so nobody knows what it was made of; nothing was promoted"
     )]
     Unvouched {
         /// The suite.
         codename: Codename,
         /// The Release.
         number: u64,
-        /// The commit that the branch names.
-        base: Oid,
     },
     /// What an older state was made of is nothing of this archive.
     #[error(

@@ -73,43 +73,40 @@ pub(super) fn last(open: &OpenArchive, codename: &Codename, now: Timestamp) -> O
 /// which commit that was made, and only a commit of the archive's history can be taken up again: who may push to the branch of
 /// Releases may leave others there, which are passed over.
 pub(super) fn edition(open: &OpenArchive, codename: &Codename, at: &At, tip: Oid, now: Timestamp) -> Result<Edition, PromoteError> {
-    let nothing = || PromoteError::NothingServed { codename: codename.clone() };
-    let newest = open.repository.tip(&stage::branch(codename))?.ok_or_else(nothing)?;
-    let mut editions = history::served(&open.repository, codename, newest, &[])?;
-    let last = editions.first().map(|edition| edition.sequence).ok_or_else(nothing)?;
-    let mut refused: Option<PromoteError> = None;
-    loop {
-        let meant = match at {
-            At::Release(number) => {
-                let found = editions.iter().find(|edition| edition.sequence == *number).cloned();
-                found.ok_or_else(|| PromoteError::NoRelease { codename: codename.clone(), number: *number, last })
-            }
-            At::Snapshot(id) => {
-                let histories = Histories::from([(codename.clone(), editions.clone())]);
-                let found = snapshot::resolve(&open.repository, &histories, tip, id);
-                found
-                    .and_then(|mut found| found.remove(codename).ok_or_else(|| SnapshotFault::Before { id: id.clone() }))
-                    .map_err(Into::into)
-            }
-        };
-        // What was refused first is what was meant.
-        let edition = meant.map_err(|fault| refused.take().unwrap_or(fault))?;
-        let Err(fault) = check(open, &edition, tip, now)? else { return Ok(edition) };
-        refused = refused.or(Some(fault));
-        editions.retain(|other| other.commit != edition.commit);
+    let newest = open.repository.tip(&stage::branch(codename))?;
+    let newest = newest.ok_or_else(|| PromoteError::NothingServed { codename: codename.clone() })?;
+    let chain = Trust::of(open, now).branch(codename).and_then(|branch| branch.chain(&open.repository, codename));
+    let editions = chain.map_err(ServedError::from)?.iter().filter_map(|staged| Edition::of(codename, staged)).collect();
+    let edition = meant(open, codename, at, tip, editions).map_err(|fault| {
+        let all = history::served(&open.repository, codename, newest, &[]).unwrap_or_default();
+        // What is there and nobody vouches for is not what was asked for.
+        match meant(open, codename, at, tip, all) {
+            Ok(other) => PromoteError::Unvouched { codename: codename.clone(), number: other.sequence },
+            Err(_) => fault,
+        }
+    })?;
+    if !open.repository.is_ancestor(edition.base, tip)? {
+        let (codename, number, base) = (codename.clone(), edition.sequence, edition.base);
+        return Err(PromoteError::Foreign { codename, number, base, branch: open.branch.clone() });
     }
+    Ok(edition)
 }
 
-/// Tells why a Release cannot be taken up again.
-fn check(open: &OpenArchive, edition: &Edition, tip: Oid, now: Timestamp) -> Result<Result<(), PromoteError>, PromoteError> {
-    let (codename, number, base) = (edition.codename.clone(), edition.sequence, edition.base);
-    if !open.repository.is_ancestor(base, tip)? {
-        return Ok(Err(PromoteError::Foreign { codename, number, base, branch: open.branch.clone() }));
+/// Returns the one of these that such a state means.
+fn meant(open: &OpenArchive, codename: &Codename, at: &At, tip: Oid, editions: Vec<Edition>) -> Result<Edition, PromoteError> {
+    let nothing = || PromoteError::NothingServed { codename: codename.clone() };
+    let last = editions.first().map(|edition| edition.sequence).ok_or_else(nothing)?;
+    match at {
+        At::Release(number) => {
+            let found = editions.into_iter().find(|edition| edition.sequence == *number);
+            found.ok_or_else(|| PromoteError::NoRelease { codename: codename.clone(), number: *number, last })
+        }
+        At::Snapshot(id) => {
+            let histories = Histories::from([(codename.clone(), editions)]);
+            let mut found = snapshot::resolve(&open.repository, &histories, tip, id)?;
+            found.remove(codename).ok_or_else(|| SnapshotFault::Before { id: id.clone() }.into())
+        }
     }
-    // Keys are replaced: those count too that the archive trusted when the Release was made.
-    let trust = Trust::of(open, now).and_of(open, &open.repository.snapshot(base)?);
-    let vouched = trust.read(&codename, edition.commit).map_err(ServedError::from)?;
-    Ok(if vouched.is_some() { Ok(()) } else { Err(PromoteError::Unvouched { codename, number, base }) })
 }
 
 #[cfg(test)]

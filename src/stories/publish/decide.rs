@@ -4,7 +4,7 @@
 //! to be renewed, when the policy on provenance changed, or when no key vouches for what the branch of Releases ends with. Date never
 //! goes back: apt silently keeps what it has when it does.
 
-use super::stage::{Branch, Staged};
+use super::stage::Branch;
 use super::{DistsRequest, Edition, PublishError};
 use crate::formats::release::Release;
 use crate::words::date::{Span, Timestamp};
@@ -21,16 +21,16 @@ pub(super) enum Decision {
     Same(Vec<String>),
 }
 
-/// Returns the Date of a new Release: now, but later than the last one.
+/// Returns the Date of a new Release: now, but later than that of the last one.
 ///
 /// # Errors
 /// The last one lies in the future, or in this very second: with a clock that runs, waiting helps.
-pub(super) fn date(request: &DistsRequest, last: Option<&Staged>) -> Result<Timestamp, PublishError> {
+pub(super) fn date(request: &DistsRequest, last: Option<Timestamp>) -> Result<Timestamp, PublishError> {
     let Some(last) = last.filter(|_| !request.reset_date) else { return Ok(request.now) };
-    let next = last.inputs.date.plus(Span::of_seconds(1));
+    let next = last.plus(Span::of_seconds(1));
     let tolerance = Span::of_seconds(if request.fixed_time { TOLERANCE } else { 0 });
     if next > request.now.plus(tolerance) {
-        let (date, now) = (last.inputs.date.iso8601(), request.now.iso8601());
+        let (date, now) = (last.iso8601(), request.now.iso8601());
         return Err(PublishError::Future { codename: request.codename.clone(), date, now, ahead: next.0 - request.now.0 });
     }
     Ok(request.now.max(next))

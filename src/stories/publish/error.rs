@@ -1,5 +1,6 @@
 //! Why nothing was published.
 
+use super::left;
 use super::stage::{self, StageError};
 use crate::formats::release::ReleaseError;
 use crate::formats::suite::checks::RecordProblem;
@@ -11,6 +12,7 @@ use crate::stories::archive::OpenError;
 use crate::stories::fold::FoldError;
 use crate::stories::key::KeyError;
 use crate::stories::provenance::suite::SuiteError;
+use crate::words::date::Timestamp;
 use crate::words::name::Codename;
 
 /// Why nothing was published.
@@ -61,6 +63,14 @@ pub enum PublishError {
         sequence: u64,
         /// The version that staged it.
         ddb: String,
+    },
+    /// The branch of Releases does not know what clients have.
+    #[error("{}", left::set_back(codename, *date))]
+    SetBack {
+        /// The suite.
+        codename: Codename,
+        /// When what clients have was made.
+        date: Timestamp,
     },
     /// Objects are missing in the store.
     #[error("{} missing in the object store, nothing was published", if problems.len() == 1 { "1 object is".to_owned() } else { format!("{} objects are", problems.len()) })]

@@ -32,6 +32,8 @@ enum Rest {
 
 /// What a published tree is known to hold.
 pub(super) struct Known {
+    /// The InRelease that the tree has.
+    pub(super) found: Option<Vec<u8>>,
     last: Option<Last>,
     /// Pool files that the tree may lack or have with other bytes; `None` where that is not known of any.
     pool: Option<BTreeSet<String>>,
@@ -58,26 +60,26 @@ struct Last {
 impl Known {
     /// Finds out, by one read of the tree. `fresh` says that this run has staged the Release, so that nobody tried to serve it.
     pub(super) fn of(request: &DistsRequest, places: &Places<'_>, edition: &Edition, fresh: bool) -> Result<Self, PublishError> {
-        let nothing = || Self { last: None, pool: None, rest: Rest::Look };
+        let nothing = |found| Self { found, last: None, pool: None, rest: Rest::Look };
         // What is read is also what InRelease must still be when it is replaced, on servers that can hold a write against that.
         let found = places.target.read(&format!("dists/{}/InRelease", request.codename))?;
         if request.repair {
-            return Ok(nothing());
+            return Ok(nothing(found));
         }
         let served = places.trust(request).served(&request.codename)?;
         // It could say anything about what the tree holds.
         if matches!(served, LastServed::Unknown) {
-            return Ok(nothing());
+            return Ok(nothing(found));
         }
         let unserved = unserved(&request.codename, places, edition)?;
         let rest = if fresh && unserved.is_empty() && places.target.is_remote() { Rest::Write } else { Rest::Look };
         let LastServed::Release(last) = served else {
-            return Ok(Self { last: None, pool: twin::pool(request, places, edition)?, rest });
+            return Ok(Self { found, last: None, pool: twin::pool(request, places, edition)?, rest });
         };
-        let (Some(found), Some(signatures)) = (found, &last.signatures) else { return Ok(nothing()) };
+        let (Some(found), Some(signatures)) = (found, &last.signatures) else { return Ok(nothing(None)) };
         let same_signature = found == signatures.in_release;
         if !same_signature && clearsign::split(&found).ok().is_none_or(|text| text.payload.as_bytes() != last.release) {
-            return Ok(nothing());
+            return Ok(nothing(Some(found)));
         }
         let Since { pool, keyring } = since(request, places, edition, (&request.codename, &last))?;
         let pool = twin::pool(request, places, edition)?.or(pool);
@@ -96,7 +98,7 @@ impl Known {
             stanza,
             patches,
         };
-        Ok(Self { last: Some(last), pool, rest })
+        Ok(Self { found: Some(found), last: Some(last), pool, rest })
     }
 
     /// Tells whether what is not known is to be written without a look.

@@ -1,41 +1,91 @@
 //! A Release that was staged and not served, and is left behind: why, in the words of a warning.
 //!
-//! What a key of the archive signed once may be put on the branch again by whoever may push there, after it was left behind or replaced.
-//! So it is served only where it is of the archive's own history and nothing newer is there.
+//! What a key of the archive signed once may be shown again by whoever may push to the branch of Releases and sets it back. So it is served
+//! only where it is of the archive's own history, and clients have nothing that the branch does not know.
 
-use super::stage::{Branch, Staged};
+use std::collections::{HashSet, VecDeque};
+
+use super::stage::{self, Branch, Staged};
 use super::{DEEPER, DistsRequest, Places, PublishError};
 use crate::formats::artifact::clearsign;
-use crate::formats::release::Release;
-use crate::places::git::remote::Depth;
 use crate::places::git::{Oid, Repository};
 use crate::stories::archive::OpenError;
 use crate::words::causes::chain;
+use crate::words::date::Timestamp;
+use crate::words::name::Codename;
+
+/// That a Release must not be finished.
+pub(super) struct Left {
+    /// Why, as a warning.
+    pub(super) why: String,
+    /// When the Release was made that clients have and the branch does not know.
+    pub(super) of_clients: Option<Timestamp>,
+}
 
 /// Returns why the newest Release on the branch must not be finished; `None` where it may be, or was served.
 ///
 /// # Errors
 /// Git or the published tree cannot be read.
-pub(super) fn why(request: &DistsRequest, places: &Places<'_>, branch: &Branch) -> Result<Option<String>, PublishError> {
+pub(super) fn why(request: &DistsRequest, places: &Places<'_>, branch: &Branch) -> Result<Option<Left>, PublishError> {
     let Some(staged) = branch.last.as_ref().filter(|last| last.signatures.is_none()) else { return Ok(None) };
-    let says = |why: &str| Some(warning(request, staged, why));
+    let says = |why: &str, of_clients| Some(Left { why: warning(request, staged, why), of_clients });
     if !branch.vouched {
-        return Ok(says("no key of the archive vouches for it (recorded.asc)"));
+        return Ok(says("no key of the archive vouches for it (recorded.asc)", None));
     }
     if !branch.is_whole() {
-        return Ok(says("on the branch something stands after it for which no key of the archive vouches (recorded.asc)"));
+        return Ok(says("on the branch something stands after it for which no key of the archive vouches (recorded.asc)", None));
     }
     let (base, tip) = (staged.base(&request.codename)?, places.open.tip()?.commit());
     if !stands_in_history(places, base, tip)? {
-        return Ok(says(&format!("its commit {base} is not in the history of {} here", places.open.branch)));
+        return Ok(says(&format!("its commit {base} is not in the history of {} here", places.open.branch), None));
     }
-    // Git says nothing of a Release that was taken off the branch by force.
-    let served = places.target.read(&format!("dists/{}/InRelease", request.codename))?;
-    let served = served.and_then(|bytes| Release::parse(clearsign::split(&bytes).ok()?.payload.as_bytes()).ok());
-    if let Some(newer) = served.filter(|served| served.date > staged.parsed.date) {
-        return Ok(says(&format!("clients have one of {} already, which is newer", newer.date.iso8601())));
+    if let Some(date) = of_clients(request, places)? {
+        return Ok(says(&set_back(&request.codename, date), Some(date)));
     }
     Ok(None)
+}
+
+/// Returns when the Release was made that clients have, where the branch does not know it.
+///
+/// # Errors
+/// Git or the published tree cannot be read.
+pub(super) fn of_clients(request: &DistsRequest, places: &Places<'_>) -> Result<Option<Timestamp>, PublishError> {
+    let found = places.target.read(&format!("dists/{}/InRelease", request.codename))?;
+    Ok(found.map(|found| unknown(request, places, &found)).transpose()?.flatten())
+}
+
+/// Returns when a Release was made that clients have, if a key of the archive signed it and the branch does not know it: Git says nothing of
+/// one that was taken off the branch by force.
+///
+/// # Errors
+/// Git cannot be read.
+pub(super) fn unknown(request: &DistsRequest, places: &Places<'_>, in_release: &[u8]) -> Result<Option<Timestamp>, PublishError> {
+    let Some(release) = places.trust(request).release_of(in_release).filter(|_| !request.reset_date) else { return Ok(None) };
+    let text = clearsign::split(in_release).map(|text| text.payload).unwrap_or_default();
+    let wanted = Repository::oid_of_blob(text.as_bytes());
+    let repository = &places.open.repository;
+    let (mut next, mut seen) = (VecDeque::from_iter(repository.tip(&stage::branch(&request.codename))?), HashSet::new());
+    while let Some(commit) = next.pop_front() {
+        if !seen.insert(commit) || !repository.has_commit(commit) {
+            continue;
+        }
+        let snapshot = repository.snapshot(commit)?;
+        if wanted.is_some() && snapshot.oid_of("Release")? == wanted {
+            return Ok(None);
+        }
+        // The archive's own branch holds no Release.
+        if snapshot.oid_of("ddb.toml")?.is_none() {
+            next.extend(repository.named_parents(commit)?);
+        }
+    }
+    Ok(Some(release.date))
+}
+
+/// Says that clients have a Release that the branch does not know.
+pub(super) fn set_back(codename: &Codename, date: Timestamp) -> String {
+    let branch = stage::branch(codename);
+    let branch = branch.trim_start_matches("refs/heads/");
+    format!("clients have a Release of {}, which is not on {branch}: that was set back", date.iso8601())
 }
 
 /// Tells whether a commit stands in the history of the archive's newest. Where a shallow clone ends before that is told, more is fetched.
@@ -46,8 +96,17 @@ fn stands_in_history(places: &Places<'_>, base: Oid, tip: Oid) -> Result<bool, P
     }
     let Some(remote) = places.open.remote.as_ref().filter(|_| repository.is_shallow()) else { return Ok(false) };
     let _held = repository.hold_remote()?;
-    remote.fetch_to(&[branch], Depth::Commits(DEEPER)).map_err(OpenError::Remote)?;
-    Ok(Repository::open(repository.git_dir())?.is_ancestor(base, tip)?)
+    for depth in DEEPER {
+        remote.fetch_to(&[branch], depth).map_err(OpenError::Remote)?;
+        let repository = Repository::open(repository.git_dir())?;
+        if repository.is_ancestor(base, tip)? {
+            return Ok(true);
+        }
+        if !repository.is_shallow() {
+            break;
+        }
+    }
+    Ok(false)
 }
 
 /// Says that it cannot be finished for this fault.

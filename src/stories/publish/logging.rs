@@ -165,6 +165,11 @@ pub(super) fn kept(request: &DistsRequest, open: &OpenArchive, staged: &Staged, 
     stage::keep_proofs(open, &request.codename, staged, None, proofs, &request.author)
 }
 
+/// Tells whether a proof of a Release is good by what the newest commit trusts.
+pub(super) fn is_good(logs: &[ConfiguredLog], release: &[u8], kind: LogKind, proof: &Proof) -> bool {
+    logs.iter().any(|log| log.log.kind() == kind && log.log.check(release, proof).is_ok())
+}
+
 /// Tells whether the newest commit requires a proof that these are not: a log may have become required while others were waited for.
 pub(super) fn are_enough(places: &Places<'_>, release: &[u8], proofs: &Proofs) -> Result<bool, PublishError> {
     let good = |log: &ConfiguredLog| proofs.get(&log.log.kind()).is_some_and(|proof| log.log.check(release, proof).is_ok());

@@ -45,6 +45,7 @@ use crate::words::name::Codename;
 use answer::requests;
 use decide::Decision;
 use edition::Edition;
+use left::Left;
 use logging::FindLogs;
 use serve::{plan_only, serve_again, serve_logged};
 use stage::{Branch, Inputs, Proofs, Staged, Staging, Trust};
@@ -97,9 +98,9 @@ pub struct Places<'a> {
 
 const TRIES: u32 = 20;
 
-/// How many commits a shallow clone gets where it ends too early: of a branch of Releases before any commit that a key vouches for, of the
-/// archive's branch before the commit that a staged Release was made of.
-const DEEPER: u32 = 256;
+/// How many commits a shallow clone gets, one after the other, where it ends too early: of a branch of Releases before any commit that a key
+/// vouches for, of the archive's branch before the commit that a staged Release was made of.
+const DEEPER: [Depth; 3] = [Depth::Commits(256), Depth::Commits(4096), Depth::All];
 
 impl Places<'_> {
     /// Fetches the archive's branch and the Releases of a suite from the remote, if there is one.
@@ -125,8 +126,16 @@ impl Places<'_> {
         let shallow = !branch.vouched && branch.tip.is_some() && repository.is_shallow();
         let Some(remote) = self.open.remote.as_ref().filter(|_| shallow) else { return Ok(branch) };
         let _held = repository.hold_remote()?;
-        remote.fetch_to(&[&stage::branch(&request.codename)], Depth::Commits(DEEPER)).map_err(OpenError::Remote)?;
-        Ok(trust.within(&Repository::open(repository.git_dir())?).branch(&request.codename)?)
+        let mut branch = branch;
+        for depth in DEEPER {
+            remote.fetch_to(&[&stage::branch(&request.codename)], depth).map_err(OpenError::Remote)?;
+            let repository = Repository::open(repository.git_dir())?;
+            branch = trust.within(&repository).branch(&request.codename)?;
+            if branch.vouched || !repository.is_shallow() {
+                break;
+            }
+        }
+        Ok(branch)
     }
 }
 
@@ -153,6 +162,8 @@ enum Turn {
     /// Another publisher served something while this one wrote, perhaps over it: what the tree holds is to be looked at. With
     /// what this one published before it noticed.
     Overtaken(Option<Box<DistsAnswer>>),
+    /// Clients have a Release of this date that the branch does not know: it was set back. This try wrote nothing.
+    SetBack(Timestamp),
 }
 
 /// Publishes a suite.
@@ -174,6 +185,7 @@ pub fn dists_after(
     listener: Listener<'_>,
 ) -> Result<DistsAnswer, PublishError> {
     let mut finished: Option<DistsAnswer> = None;
+    let mut floor = None;
     let mut request = request.clone();
     land_inbox(&request, places, listener)?;
     for _ in 0..TRIES {
@@ -182,10 +194,10 @@ pub fn dists_after(
         let waits = branch.last.as_ref().is_some_and(|last| last.signatures.is_none()) && !request.dry_run;
         let left = if waits { left::why(&request, places, &branch)? } else { None };
         let turn = match left {
-            _ if !waits => advance(&request, places, branch, listener)?,
-            Some(why) => {
+            _ if !waits => advance(&request, places, (branch, floor), listener)?,
+            Some(Left { why, of_clients }) => {
                 listener(Event::Warning(why));
-                advance(&request, places, branch, listener)?
+                advance(&request, places, (branch, of_clients.or(floor)), listener)?
             }
             // Somebody was stopped between staging and serving. Their Release goes first, then ours if anything is left.
             None => match finish(&request, places, &branch, together, listener) {
@@ -201,13 +213,14 @@ pub fn dists_after(
                 Err(fault) if left::gives_way(places, &branch, &fault)? => {
                     listener(Event::Warning(left::without(&request, &branch, &fault)));
                     // The branch has moved where proofs were kept.
-                    advance(&request, places, places.branch(&request)?, listener)?
+                    advance(&request, places, (places.branch(&request)?, floor), listener)?
                 }
                 Err(fault) => return Err(fault),
             },
         };
         match turn {
             Turn::Again => {}
+            Turn::SetBack(of_clients) => floor = Some(of_clients),
             Turn::Overtaken(answer) => {
                 listener(Event::Detail("another publisher served this suite meanwhile; looking at everything again".to_owned()));
                 request.repair = true;
@@ -270,22 +283,34 @@ fn finish(
 }
 
 /// Publishes the newest commit after the last Release on the branch (or the first one).
-fn advance(request: &DistsRequest, places: &Places<'_>, branch: Branch, listener: Listener<'_>) -> Result<Turn, PublishError> {
+fn advance(
+    request: &DistsRequest,
+    places: &Places<'_>,
+    (branch, floor): (Branch, Option<Timestamp>),
+    listener: Listener<'_>,
+) -> Result<Turn, PublishError> {
     let base = places.open.tip()?.commit();
     if let Some(last) = &branch.last {
         warn_of_rewritten(request, places, last, base, listener)?;
     }
     let mut edition = Edition::at(request, places, base, request.now, &branch, listener)?;
-    match (decide::decide(request, &branch, &edition), branch) {
+    let decision = if floor.is_some() { Decision::New } else { decide::decide(request, &branch, &edition) };
+    match (decision, branch) {
         (Decision::Same(notes), Branch { last: Some(last), .. }) => match pending::complete_required(request, places, last, listener)? {
-            Some(last) => serve_again(request, places, edition, last, notes),
+            Some(last) => match serve_again(request, places, edition, last, notes) {
+                Err(PublishError::SetBack { date, .. }) => {
+                    listener(Event::Warning(left::set_back(&request.codename, date)));
+                    Ok(Turn::SetBack(date))
+                }
+                served => served,
+            },
             None => Ok(Turn::Again),
         },
         (_, branch) if request.dry_run => plan_only(request, places, &edition, branch.last.as_ref()),
         (_, branch) => {
             let logs = logging::logs(places)?;
             logging::are_ready(&logs)?;
-            let Some((signed, commit)) = stage_new(request, places, &branch, &mut edition)? else { return Ok(Turn::Again) };
+            let Some((signed, commit)) = stage_new(request, places, (&branch, floor), &mut edition)? else { return Ok(Turn::Again) };
             // Logged only now: a leaf without a staged Release is an alarm to whoever watches the log.
             logging::say(&logs, listener);
             let logged = logging::prove(&logs, signed.release(), &Proofs::new());
@@ -315,14 +340,20 @@ fn warn_of_rewritten(
     Ok(())
 }
 
-/// Dates, signs and stages a new Release; `None` where another publisher was faster.
+/// Dates, signs and stages a new Release; `None` where another publisher was faster. It is dated after that of clients (`floor`) where the
+/// branch does not know that.
 fn stage_new(
     request: &DistsRequest,
     places: &Places<'_>,
-    branch: &Branch,
+    (branch, floor): (&Branch, Option<Timestamp>),
     edition: &mut Edition,
 ) -> Result<Option<(SignedRelease, Oid)>, PublishError> {
-    edition.date(decide::date(request, branch.last.as_ref())?, &request.codename);
+    let date = match decide::date(request, floor.or(branch.last.as_ref().map(|last| last.inputs.date))) {
+        // A branch that was set back may end with one that was dated by a wrong clock.
+        Err(future) => decide::date(request, Some(left::of_clients(request, places)?.ok_or(future)?))?,
+        date => date?,
+    };
+    edition.date(date, &request.codename);
     let text = edition.release.text();
     // What cannot be read again, signed or served is not staged: it would stand before every later Release.
     if Release::parse(text.as_bytes())? != edition.release {
@@ -332,7 +363,8 @@ fn stage_new(
     let signed = SignedRelease::sign(signer.as_ref(), text.as_bytes(), request.now)?;
     plan::check_objects(request, places, edition)?;
     let (sequence, date, ddb) = (branch.next_number(), edition.release.date, env!("CARGO_PKG_VERSION").to_owned());
-    let inputs = Inputs { sequence, base: edition.base.to_string(), date, ddb, after: None };
+    let follows = branch.last.as_ref().filter(|_| branch.vouched).map(|last| last.commit.to_string());
+    let inputs = Inputs { sequence, base: edition.base.to_string(), date, ddb, after: None, follows };
     let staging = Staging { release: text.as_bytes(), inputs, fold: &edition.fold };
     let vouch = |text: &[u8]| Ok::<_, PublishError>(vouch(signer.as_ref(), text, request.now)?);
     let commit = stage::stage(places.open, &request.codename, branch.tip, staging, vouch, &request.author)?;

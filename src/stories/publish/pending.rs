@@ -113,7 +113,7 @@ pub fn pending(request: &DistsRequest, places: &Places<'_>, listener: Listener<'
         let Some(last) = branch.last else { continue };
         match serve_again(&request, places, edition, last, Vec::new())? {
             Turn::Done(answer) => return Ok(*answer),
-            Turn::Again => {}
+            Turn::Again | Turn::SetBack(_) => {}
             Turn::Overtaken(_) => request.repair = true,
         }
     }

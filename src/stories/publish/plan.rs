@@ -10,7 +10,7 @@ use super::known::Known;
 use super::since::since;
 use super::stage::{LastServed, Proofs, Signatures};
 use super::stanza::{KEYRING, stanza};
-use super::{DistsRequest, Edition, Places, PublishError, twin};
+use super::{DistsRequest, Edition, Places, PublishError, left, twin};
 use crate::formats::index::object_path;
 use crate::formats::pool::pointer::Pointer;
 use crate::formats::release::by_hash_paths;
@@ -100,6 +100,11 @@ pub(super) fn publish(
     fresh: bool,
 ) -> Result<Plan, PublishError> {
     let known = Known::of(request, places, edition, fresh)?;
+    // What was staged just now follows whatever clients have.
+    let other = known.found.as_ref().filter(|found| !fresh && **found != signatures.in_release);
+    if let Some(date) = other.map(|found| left::unknown(request, places, found)).transpose()?.flatten() {
+        return Err(PublishError::SetBack { codename: request.codename.clone(), date });
+    }
     let mut wanted = pool(places, edition, known.pool())?;
     let root = format!("dists/{}", request.codename);
     for (path, listed) in edition.release.files.iter().filter(|(path, _)| edition.fold.is_written(path)) {

@@ -64,7 +64,8 @@ fn serve(
         return Ok(Turn::Again);
     }
     let newest = || is_newest(request, places, commit);
-    let first = stage::first_proofs(repository, commit)?;
+    let logs = logging::logs(places)?;
+    let first = stage::first_proofs(repository, commit, |kind, proof| logging::is_good(&logs, &staged.release, kind, proof))?;
     let with = plan::With { signatures: &signatures, proofs: &proofs, first: &first };
     let steps = plan::publish(request, places, edition, with, fresh)?;
     listener(Event::Begin { step: "publishing", parts: steps.steps().len() });
@@ -127,15 +128,18 @@ pub(super) fn serve_again(
     notes: Vec<String>,
 ) -> Result<Turn, PublishError> {
     let (sequence, commit) = (last.inputs.sequence, last.commit);
+    // Anybody who may push may have left others there.
+    let logs = logging::logs(places)?;
+    let is_good = |kind, proof: &Proof| logging::is_good(&logs, &last.release, kind, proof);
+    let proofs: Proofs = last.proofs.into_iter().filter(|(kind, proof)| is_good(*kind, proof)).collect();
     edition.release = last.parsed;
-    let proofs = last.proofs;
     let Some(signatures) = last.signatures else { return plan_only(request, places, &edition, None) };
     let _held = if request.dry_run { None } else { Some(places.target.exclusive()?) };
     // Whoever waited here must not put an old Release in the place of a newer one.
     if !is_newest(request, places, commit) {
         return Ok(Turn::Again);
     }
-    let first = stage::first_proofs(&places.open.repository, commit)?;
+    let first = stage::first_proofs(&places.open.repository, commit, is_good)?;
     let with = plan::With { signatures: &signatures, proofs: &proofs, first: &first };
     let steps = plan::publish(request, places, &edition, with, false)?;
     let outcome = match (steps.is_empty(), request.dry_run) {

@@ -91,18 +91,22 @@ fn witnesses(
     let (mut bases, mut count) = (BTreeSet::new(), 0);
     let others = edition.archive.suites.keys().filter(|other| *other != codename);
     for codename in others {
-        let mut next = repository.tip(&stage::branch(codename))?;
-        while let Some(commit) = next {
+        let Some(tip) = repository.tip(&stage::branch(codename))? else { continue };
+        let mut staged = trust.read(codename, tip)?;
+        loop {
             count += 1;
             // What no key vouches for may hide others.
-            let Some(current) = trust.read(codename, commit)?.filter(|_| count <= WITNESSES) else {
-                return Ok((bases, false));
-            };
+            let Some(current) = staged.filter(|_| count <= WITNESSES) else { return Ok((bases, false)) };
             bases.insert(current.base(codename)?);
             if is_last(&current) {
                 break;
             }
-            next = stage::before(repository, codename, &current)?.map(|earlier| earlier.commit);
+            let earlier = stage::before(repository, codename, &current)?;
+            if earlier.is_none() {
+                break;
+            }
+            // What it follows was vouched for when it was staged.
+            staged = earlier.filter(|_| current.inputs.follows.is_some());
         }
     }
     Ok((bases, true))

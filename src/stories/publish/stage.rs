@@ -39,6 +39,9 @@ const INPUTS: &str = "inputs.json";
 /// That clients got it.
 const SERVED: &str = "served.json";
 
+/// The signatures that they got.
+const SIGNATURES: [&str; 2] = ["InRelease", "Release.gpg"];
+
 /// What a Release was made from, beside the configuration and records of its base commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -55,6 +58,10 @@ pub struct Inputs {
     /// not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
+    /// The commit of the branch with the Release that this one follows, for which a key vouched: that one and, by what it says itself, all
+    /// before it. None where there was no such Release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<String>,
 }
 
 /// That a Release was served.
@@ -114,6 +121,11 @@ impl Staged {
         let wrong = |_| StageError::Content { path: INPUTS, commit: self.commit, branch: branch(codename), fault: fault() };
         self.inputs.base.parse().map_err(wrong)
     }
+
+    /// Returns the commit with the Release that this one follows, if it says so and that is here.
+    fn follows(&self, repository: &Repository) -> Option<Oid> {
+        self.inputs.follows.as_ref()?.parse().ok().filter(|commit| repository.has_commit(*commit))
+    }
 }
 
 /// Why the branch cannot be used.
@@ -163,11 +175,16 @@ pub fn newest(repository: &Repository, codename: &Codename) -> Result<Option<Sta
     repository.tip(&branch(codename))?.map(|commit| read(repository, codename, commit)).transpose()
 }
 
-/// Returns the Release before this one. What is not as ddb leaves it is passed over, as the commit that the branch begins with.
+/// Returns the Release before this one: that which it says to follow, so that nothing counts which somebody put between the two. Older
+/// programs did not say it: then it is the one before on the branch, and what is not as ddb leaves it is passed over, as the commit that the
+/// branch begins with.
 ///
 /// # Errors
 /// Git cannot be read.
 pub fn before(repository: &Repository, codename: &Codename, staged: &Staged) -> Result<Option<Staged>, StageError> {
+    if let Some(commit) = staged.follows(repository) {
+        return readable(read(repository, codename, commit));
+    }
     let mut commit = staged.commit;
     while let Some(parent) = repository.parent(commit)? {
         match readable(read(repository, codename, parent))? {
@@ -176,6 +193,21 @@ pub fn before(repository: &Repository, codename: &Codename, staged: &Staged) -> 
         }
     }
     Ok(None)
+}
+
+/// Returns the commits of one Release, from the newest down to the one that staged it, which has its base as a second parent.
+///
+/// # Errors
+/// Git cannot be read.
+pub fn run(repository: &Repository, newest: Oid) -> Result<Vec<Oid>, GitError> {
+    let mut commits = vec![newest];
+    while let Some(commit) = commits.last() {
+        match repository.named_parents(*commit)?.as_slice() {
+            [parent] if repository.has_commit(*parent) => commits.push(*parent),
+            _ => break,
+        }
+    }
+    Ok(commits)
 }
 
 /// Returns what could be read; `None` where it is not as ddb leaves it, which is no fault of the repository.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::stage::{self, LastServed, Proofs, StageError, Staged};
+use super::stage::{self, Proofs, StageError, Staged};
 use super::{DistsRequest, Places, PublishError};
 use crate::formats::release::{Release, by_hash_paths};
 use crate::places::git::Repository;
@@ -37,15 +37,10 @@ pub(super) fn removals(
     newest: &Staged,
     proofs: &Proofs,
 ) -> Result<Sweep, PublishError> {
-    let last = match places.trust(request).served(&request.codename)? {
-        LastServed::Release(last) => Some(last),
-        LastServed::Nothing | LastServed::Unknown => None,
-    };
     let suite = archive.suite(&request.codename);
-    // It is not signed how much was swept: none of the newest was.
-    let newest_of = |last: &Staged| last.inputs.sequence.saturating_sub(suite.map_or(0, |suite| suite.keep_generations.into()));
-    let swept = |last: &Staged| last.signatures.as_ref().map_or(0, |own| own.served.swept.min(newest_of(last)));
-    let before = last.as_deref().map_or(0, swept);
+    let releases = earlier(request, places, newest, suite.map_or(0, |suite| suite.keep_generations.into()))?;
+    let last = releases.iter().find(|(release, counts)| *counts && release.signatures.is_some()).map(|(release, _)| release);
+    let before = last.map_or(0, |last| swept(last, suite.map_or(0, |suite| suite.keep_generations.into())));
     let mut sweep = Sweep { plan: Plan::default(), swept: before, before };
     let Some(suite) = suite else { return Ok(sweep) };
     let mut steps = BTreeMap::new();
@@ -53,11 +48,11 @@ pub(super) fn removals(
     let mut ages = Ages { keep: suite, now: request.now, generation: 1, replaced_at: request.now, over: false };
     let mut kept: BTreeSet<String> = names(places, request, newest)?.into_iter().collect();
     // Releases come newest first, so everything that is kept is known before the first one that is not.
-    for (current, counts) in earlier(request, places, newest, if request.repair { 0 } else { before })? {
-        if counts && ages.is_over(&current) {
+    for (current, counts) in &releases {
+        if *counts && ages.is_over(current) {
             sweep.swept = sweep.swept.max(current.inputs.sequence);
         }
-        let names = names(places, request, &current)?;
+        let names = names(places, request, current)?;
         if ages.over {
             names
                 .into_iter()
@@ -68,7 +63,8 @@ pub(super) fn removals(
         }
     }
     // A proof of a Release before, under its plain name: of the last one, or of an older one where a removal failed.
-    let last = last.map(|last| last.proofs).unwrap_or_default();
+    let none = Proofs::new();
+    let last = last.map_or(&none, |last| &last.proofs);
     // An archive that never had a log pays no requests for it.
     let looked_for = |kind: LogKind| {
         let named = match kind {
@@ -114,37 +110,45 @@ impl Ages<'_> {
     }
 }
 
+/// Returns up to which Release everything was swept when this one was served. It is not signed how much that was: none of the newest.
+fn swept(last: &Staged, keep: u64) -> u64 {
+    last.signatures.as_ref().map_or(0, |own| own.served.swept.min(last.inputs.sequence.saturating_sub(keep)))
+}
+
 /// Returns the Releases between this one and the last that was swept, newest first, and for each whether a key of the archive vouches
 /// for it, or signed it for clients. Where a shallow clone ends before, the rest is fetched: what a fresh runner does not see would
 /// never be removed.
-fn earlier(request: &DistsRequest, places: &Places<'_>, newest: &Staged, swept: u64) -> Result<Vec<(Staged, bool)>, PublishError> {
+fn earlier(request: &DistsRequest, places: &Places<'_>, newest: &Staged, keep: u64) -> Result<Vec<(Staged, bool)>, PublishError> {
     let (codename, trust) = (&request.codename, places.trust(request));
-    let walk = |repository: &Repository| -> Result<Vec<(Staged, bool)>, StageError> {
-        let trust = trust.within(repository);
-        let mut found = Vec::new();
+    let walk = |repository: &Repository| -> Result<(Vec<(Staged, bool)>, u64), StageError> {
+        let (mut found, mut last, mut chained): (Vec<(Staged, bool)>, _, bool) = (Vec::new(), None, newest.inputs.follows.is_some());
         let mut staged = stage::before(repository, codename, newest)?;
         while let Some(current) = staged {
-            staged = stage::before(repository, codename, &current)?;
-            let counts = match &current.signatures {
-                Some(signatures) => trust.has_signed(&current, signatures),
-                None => trust.vouches(codename, current.commit)?,
-            };
-            if counts && current.inputs.sequence <= swept {
-                break;
+            // What it follows was vouched for when it was staged; older programs left none that is.
+            let counts = chained || current.signatures.as_ref().is_some_and(|signatures| trust.has_signed(&current, signatures));
+            if counts && current.signatures.is_some() && last.is_none() {
+                last = Some(swept(&current, keep));
             }
+            if !request.repair && counts && last.is_some_and(|last| current.inputs.sequence <= last) {
+                return Ok((found, 0));
+            }
+            staged = stage::before(repository, codename, &current)?;
+            chained &= current.inputs.follows.is_some();
             found.push((current, counts));
         }
-        Ok(found)
+        let oldest = found.last().map_or(newest.inputs.sequence, |(oldest, _)| oldest.inputs.sequence);
+        let last = if request.repair { 0 } else { last.unwrap_or_default() };
+        // So many are missing.
+        Ok((found, oldest.saturating_sub(last + 1).min(newest.inputs.sequence)))
     };
     let repository = &places.open.repository;
-    let found = walk(repository)?;
-    let oldest = found.last().map_or(newest.inputs.sequence, |(oldest, _)| oldest.inputs.sequence);
-    let Some(remote) = places.open.remote.as_ref().filter(|_| oldest > swept + 1 && repository.is_shallow()) else { return Ok(found) };
+    let (found, missing) = walk(repository)?;
+    let Some(remote) = places.open.remote.as_ref().filter(|_| missing > 0 && repository.is_shallow()) else { return Ok(found) };
     // One that is staged, one that keeps proofs, one that is served.
-    let commits = u32::try_from(3 * (newest.inputs.sequence - swept) + 2).unwrap_or(u32::MAX);
+    let commits = u32::try_from(3 * (found.len() as u64 + missing + 1) + 2).unwrap_or(u32::MAX);
     let _held = repository.hold_remote()?;
     remote.fetch_to(&[&stage::branch(codename)], Depth::Commits(commits)).map_err(OpenError::Remote)?;
-    Ok(walk(&Repository::open(repository.git_dir())?)?)
+    Ok(walk(&Repository::open(repository.git_dir())?)?.0)
 }
 
 /// Returns the names that mean the files of one Release alone: by-hash, without those of plain forms, which are listed and never

@@ -64,7 +64,7 @@ pub fn begin(request: &DistsRequest, places: &Places<'_>, listener: Listener<'_>
             return Ok(None);
         }
         logging::are_ready(&logs)?;
-        if let Some((_, commit)) = stage_new(request, places, &branch, &mut edition)? {
+        if let Some((_, commit)) = stage_new(request, places, (&branch, None), &mut edition)? {
             if let Some(last) = &branch.last {
                 // Later this run sees its own Release, which was made of the rewritten branch.
                 warn_of_rewritten(request, places, last, base, listener)?;

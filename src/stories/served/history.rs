@@ -3,8 +3,8 @@
 use super::snapshot::Histories;
 use super::{Edition, ServedError};
 use crate::places::git::read::Snapshot;
-use crate::places::git::{GitError, Oid, Repository};
-use crate::stories::publish::stage::{Inputs, Served};
+use crate::places::git::{Oid, Repository};
+use crate::stories::publish::stage::{Inputs, Served, StageError};
 use crate::words::archive::Suite;
 use crate::words::date::Timestamp;
 use crate::words::name::Codename;
@@ -15,7 +15,7 @@ pub const BRANCHES: &str = "refs/heads/ddb/releases/";
 /// Returns every served Release of every suite.
 ///
 /// # Errors
-/// Git cannot be read.
+/// A branch is not as ddb leaves it.
 pub fn all(repository: &Repository) -> Result<Histories, ServedError> {
     let mut histories = Histories::new();
     for (name, tip) in repository.references(BRANCHES)? {
@@ -29,10 +29,10 @@ pub fn all(repository: &Repository) -> Result<Histories, ServedError> {
 }
 
 /// Returns every served Release from this commit of the branch back, newest first. Where the commit of one that is known
-/// already comes, the rest is taken from there. What is not as ddb leaves it is passed over.
+/// already comes, the rest is taken from there.
 ///
 /// # Errors
-/// Git cannot be read.
+/// The branch is not as ddb leaves it.
 pub fn served(repository: &Repository, codename: &Codename, tip: Oid, known: &[Edition]) -> Result<Vec<Edition>, ServedError> {
     let (mut editions, mut above) = (Vec::new(), None);
     let mut next = Some(tip);
@@ -54,13 +54,15 @@ pub fn served(repository: &Repository, codename: &Codename, tip: Oid, known: &[E
     Ok(editions)
 }
 
-/// Returns what a commit of the branch says that was served; `None` where nothing was, or it cannot be read.
-fn edition(snapshot: &Snapshot<'_>, codename: &Codename) -> Result<Option<Edition>, GitError> {
+/// Returns what a commit of the branch says that was served; `None` where nothing was.
+fn edition(snapshot: &Snapshot<'_>, codename: &Codename) -> Result<Option<Edition>, ServedError> {
+    let commit = snapshot.commit();
+    let wrong = |path, fault| StageError::Content { path, commit, branch: format!("{BRANCHES}{codename}"), fault };
     let (Some(inputs), Some(served)) = (snapshot.file("inputs.json")?, snapshot.file("served.json")?) else { return Ok(None) };
-    let (inputs, served) = (serde_json::from_slice::<Inputs>(&inputs), serde_json::from_slice::<Served>(&served));
-    let (Ok(Inputs { sequence, base, date, .. }), Ok(Served { at, .. })) = (inputs, served) else { return Ok(None) };
-    let (codename, commit) = (codename.clone(), snapshot.commit());
-    Ok(base.parse().ok().map(|base| Edition { codename, commit, base, sequence, date, at }))
+    let inputs = serde_json::from_slice::<Inputs>(&inputs).map_err(|fault| wrong("inputs.json", fault.to_string()))?;
+    let Served { at, .. } = serde_json::from_slice(&served).map_err(|fault| wrong("served.json", fault.to_string()))?;
+    let base = inputs.base.parse().map_err(|_| wrong("inputs.json", "its base is no commit".to_owned()))?;
+    Ok(Some(Edition { codename: codename.clone(), commit, base, sequence: inputs.sequence, date: inputs.date, at }))
 }
 
 /// Returns how many of these Releases, newest first, clients may still be in the middle of: as many as by-hash files are kept

@@ -11,7 +11,7 @@ pub mod snapshot;
 use crate::formats::release::{Listed, Release};
 use crate::places::git::{GitError, Oid};
 use crate::stories::archive::{OpenArchive, OpenError};
-use crate::stories::publish::stage::{self, Proofs, Signatures, StageError};
+use crate::stories::publish::stage::{self, Proofs, Signatures, StageError, Staged};
 use crate::words::archive::Archive;
 use crate::words::date::Timestamp;
 use crate::words::digest::Sha256;
@@ -56,6 +56,15 @@ pub struct Edition {
     pub at: Timestamp,
 }
 
+impl Edition {
+    /// Returns what the branch says of a Release, if it was served.
+    pub fn of(codename: &Codename, staged: &Staged) -> Option<Self> {
+        let (at, base) = (staged.signatures.as_ref()?.served.at, staged.base(codename).ok()?);
+        let (codename, commit) = (codename.clone(), staged.commit);
+        Some(Self { codename, commit, base, sequence: staged.inputs.sequence, date: staged.inputs.date, at })
+    }
+}
+
 /// A served Release with everything that its branch holds.
 #[derive(Debug)]
 pub struct Whole {
@@ -94,7 +103,7 @@ impl Whole {
             parsed: staged.parsed,
             signatures,
             proofs: staged.proofs,
-            first: stage::first_proofs(&open.repository, edition.commit)?,
+            first: stage::first_proofs(&open.repository, edition.commit, |_, _| true)?,
             archive,
             keyring,
         })

@@ -100,8 +100,7 @@ fn a_release_that_no_commit_makes_is_named_where_releases_are_made_again() {
     // What everybody gets is an honest one that comes after it.
     let mut planted = Plant::on(&sandbox, "honest");
     planted.edit("inputs.json", |inputs| inputs["sequence"] = 3.into());
-    planted.vouch("ddb/releases/trixie");
-    planted.commit(&["ddb/releases/trixie", "HEAD"]);
+    planted.commit_vouched("ddb/releases/trixie");
     well(monitor(&sandbox, &[]), &["not-configured"]);
     for _ in 0..2 {
         let run = alarms(look(&sandbox, &[]), &["other-content"]);
@@ -117,8 +116,7 @@ fn a_release_that_no_commit_makes_is_named_where_releases_are_made_again() {
     planted.sign(&release.replace("Origin: Test", "Origin: Tset"));
     planted.edit("inputs.json", |inputs| inputs["sequence"] = 9.into());
     planted.put("fold.json", "{");
-    planted.vouch("ddb/releases/trixie");
-    planted.commit(&["ddb/releases/trixie"]);
+    planted.commit_vouched("ddb/releases/trixie");
     let run = look(&sandbox, &[]).exits(30);
     assert!(run.out.contains("other-content") && run.out.contains("cannot be made again"), "{}", run.out);
 }

@@ -52,8 +52,7 @@ fn amend(sandbox: &Sandbox, file: &str, change: impl FnOnce(&mut Value)) {
     let before = planted.json(file);
     planted.edit(file, change);
     assert_ne!(planted.json(file), before);
-    planted.vouch(branch);
-    planted.commit(&[branch]);
+    planted.commit_vouched(branch);
 }
 
 #[test]

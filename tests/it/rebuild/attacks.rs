@@ -23,8 +23,7 @@ pub fn plant(sandbox: &Sandbox) {
     let base = head(sandbox, "HEAD");
     let mut planted = Plant::on(sandbox, "stolen");
     planted.edit("inputs.json", |inputs| inputs["base"] = base.as_str().into());
-    planted.vouch("ddb/releases/trixie");
-    planted.commit(&["ddb/releases/trixie", "HEAD"]);
+    planted.commit_vouched("ddb/releases/trixie");
 }
 
 #[test]

@@ -113,8 +113,7 @@ fn a_release_of_before_compressors_were_recorded_comes_out_all_the_same() {
     let honest = head(&sandbox, "ddb/releases/trixie");
     let mut planted = Plant::on(&sandbox, &honest);
     planted.edit("fold.json", |record| drop(record.as_object_mut().unwrap().remove("encoders").unwrap()));
-    planted.vouch(&honest);
-    planted.commit(&[&honest, "HEAD"]);
+    planted.commit_vouched(&honest);
     let answer = rebuild(&sandbox, "archive", "trixie", &[]).ok().json();
     assert_eq!((&answer["verdict"], answer["encoders"].as_array().unwrap().len()), (&"same".into(), 0));
     // What keeps its blocks says that nobody knows who made them.

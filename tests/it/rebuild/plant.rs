@@ -56,9 +56,12 @@ impl<'a> Plant<'a> {
     }
 
     /// Signs with the archive's own key what the commit records, to stand after this commit of the branch.
-    pub fn vouch(&mut self, after: &str) {
+    fn vouch(&mut self, after: &str) {
         let after = head(self.sandbox, after);
-        self.edit("inputs.json", |inputs| inputs["after"] = after.into());
+        self.edit("inputs.json", |inputs| {
+            inputs["after"] = after.as_str().into();
+            inputs["follows"] = after.as_str().into();
+        });
         let paths = self.recorded();
         let lines: String = paths.iter().map(|path| format!("{}  {path}\n", Sha256::of(&self.file(path)))).collect();
         let text = format!("ddb recorded 2\ncodename: trixie\nfiles: {}\n{lines}", paths.len());
@@ -82,6 +85,13 @@ impl<'a> Plant<'a> {
         self.put("Release.gpg", signed.detached());
         self.put("Release", release);
         self.edit("fold.json", |record| record["release"] = Sha256::of(release.as_bytes()).to_hex().into());
+    }
+
+    /// The same, and makes the commit the tip of the branch, after that one.
+    pub fn commit_vouched(mut self, after: &str) {
+        self.vouch(after);
+        let base = self.json("inputs.json")["base"].as_str().unwrap().to_owned();
+        self.commit(&[after, &base]);
     }
 
     /// Makes the commit the tip of the branch, with these parents.

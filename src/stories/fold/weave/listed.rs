@@ -67,8 +67,9 @@ pub(in crate::stories::fold) fn listed(
         Ok(parts)
     });
     let parts = parts.collect::<Result<Vec<Vec<Part>>, FoldError>>()?;
-    let places: BTreeMap<Sha256, Range<usize>> =
-        old.blocks.iter().zip(&ranges).map(|(block, range)| (block.sha256, range.clone())).collect();
+    // Of a block that is another one now, the recorded digest says nothing.
+    let same = old.blocks.iter().zip(&ranges).enumerate().filter(|(at, _)| !read.changed.contains_key(at));
+    let places: BTreeMap<Sha256, Range<usize>> = same.map(|(_, (block, range))| (block.sha256, range.clone())).collect();
     let woven = weaver.finish(read.plain, parts.into_iter().flatten().collect(), |block| {
         let range = places.get(&block.sha256)?;
         listing.text(range.clone()).ok().map(|(text, _)| text)

@@ -2,6 +2,7 @@
 
 use super::{Proofs, SERVED, StageError, Staged, read, readable};
 use crate::places::git::{GitError, Oid, Repository};
+use crate::places::transparency::Proof;
 use crate::words::archive::LogKind;
 use crate::words::name::Codename;
 
@@ -27,12 +28,12 @@ pub fn proofs_when_served(repository: &Repository, codename: &Codename, staged: 
     Ok(Proofs::new())
 }
 
-/// Returns the first proof of each kind that was ever kept of the Release at a commit: what the history by checksum has for ever,
-/// also where a log that counts now gave another one since. A shallow clone that ends too early has the first that it knows.
+/// Returns the first proof of each kind that was ever kept of the Release at a commit and is good: what the history by checksum has for
+/// ever, also where a log that counts now gave another one since. A shallow clone that ends too early has the first that it knows.
 ///
 /// # Errors
 /// Git cannot be read.
-pub fn first_proofs(repository: &Repository, commit: Oid) -> Result<Proofs, GitError> {
+pub fn first_proofs(repository: &Repository, commit: Oid, is_good: impl Fn(LogKind, &Proof) -> bool) -> Result<Proofs, GitError> {
     let release = repository.snapshot(commit)?.file("Release")?;
     let (mut next, mut first) = (Some(commit), Proofs::new());
     while let Some(commit) = next {
@@ -41,7 +42,7 @@ pub fn first_proofs(repository: &Repository, commit: Oid) -> Result<Proofs, GitE
             break;
         }
         for kind in LogKind::ALL {
-            first.extend(snapshot.file(kind.file())?.map(|proof| (kind, proof)));
+            first.extend(snapshot.file(kind.file())?.filter(|proof| is_good(kind, proof)).map(|proof| (kind, proof)));
         }
         next = repository.parent(commit)?;
     }

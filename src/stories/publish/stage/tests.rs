@@ -35,7 +35,7 @@ impl Branch {
     /// Stages a Release; what a fold records is of no interest here.
     fn stage(&self, sequence: u64, more: &Edits) -> Staged {
         let date = "2026-11-28T08:00:00Z".parse().unwrap();
-        let inputs = Inputs { sequence, base: "0".repeat(40), date, ddb: "0".to_owned(), after: None };
+        let inputs = Inputs { sequence, base: "0".repeat(40), date, ddb: "0".to_owned(), after: None, follows: None };
         let mut edits = Edits::from([("Release".to_owned(), Some(TEXT.into())), ("inputs.json".to_owned(), to_json(&inputs))]);
         edits.extend(more.clone());
         let tip = self.open.repository.tip(&branch(&self.codename)).unwrap();

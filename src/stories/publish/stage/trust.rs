@@ -3,12 +3,17 @@
 //! Who may push to the branch may leave anything there. It is passed over: the newest commit that a key vouches for is what the next
 //! publish follows, and what was left after it neither stops that publish nor becomes a part of it.
 
-use super::recorded::{files, folded};
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use super::recorded::{SHEETS, files, folded};
 use super::vouched::{VOUCHED, WITH_SHEETS, text};
-use super::{INPUTS, Inputs, SERVED, Signatures, StageError, Staged, before, branch, read, readable};
+use super::{INPUTS, Inputs, SERVED, SIGNATURES, Signatures, StageError, Staged, before, branch, read, readable};
+use crate::formats::artifact::clearsign;
+use crate::formats::release::Release;
 use crate::places::git::read::Snapshot;
 use crate::places::git::{GitError, Oid, Repository};
-use crate::places::sign::{PublicCertificate, signed, vouches};
+use crate::places::sign::{PublicCertificate, clear_signed, signed, vouches};
 use crate::stories::archive::OpenArchive;
 use crate::stories::fold::Last;
 use crate::words::archive::LogKind;
@@ -18,11 +23,19 @@ use crate::words::name::Codename;
 /// How far the clocks of two publishers may be apart: what one of them has just signed is nothing of the future to the other.
 const CLOCKS: u32 = 24 * 3600;
 
+/// How many bytes the signatures of a Release have at most, with the proofs of logs that are stapled to them.
+const SIGNATURE: usize = 64 << 10;
+
+/// The highest number of a Release that is followed although no key vouches for it.
+const HIGHEST: u64 = 999_999;
+
 /// Who may vouch for what branches of Releases hold: the certificates that the newest commit of the archive trusts to sign.
 pub struct Trust<'a> {
     repository: &'a Repository,
     certificates: Vec<PublicCertificate>,
     now: Timestamp,
+    /// Commits that stand where they were staged, or not.
+    places: RefCell<HashMap<Oid, bool>>,
 }
 
 /// A branch of Releases, as far as it counts.
@@ -69,6 +82,21 @@ impl Branch {
         self.vouched && self.tip == self.last.as_ref().map(|last| last.commit)
     }
 
+    /// Returns the Release that a key vouches for, and those before it that it says to follow, newest first.
+    ///
+    /// # Errors
+    /// Git cannot be read.
+    pub fn chain(self, repository: &Repository, codename: &Codename) -> Result<Vec<Staged>, StageError> {
+        let mut chain: Vec<Staged> = self.last.filter(|_| self.vouched).into_iter().collect();
+        while let Some(last) = chain.last().filter(|last| last.inputs.follows.is_some()) {
+            match before(repository, codename, last)? {
+                Some(earlier) => chain.push(earlier),
+                None => break,
+            }
+        }
+        Ok(chain)
+    }
+
     /// Returns the number of the next Release.
     pub fn next_number(&self) -> u64 {
         self.last.as_ref().map_or(1, |last| last.inputs.sequence.saturating_add(1))
@@ -99,56 +127,74 @@ impl<'a> Trust<'a> {
     /// Trusts whom the newest commit of the archive trusts: nobody, where that does not say.
     pub fn of(open: &'a OpenArchive, now: Timestamp) -> Self {
         let certificates = open.tip().ok().map(|tip| trusted_by(open, &tip)).unwrap_or_default();
-        Self { repository: &open.repository, certificates, now }
-    }
-
-    /// Trusts those too whom another commit of the archive trusted.
-    #[must_use]
-    pub fn and_of(mut self, open: &OpenArchive, snapshot: &Snapshot<'_>) -> Self {
-        self.certificates.extend(trusted_by(open, snapshot));
-        self
+        Self { repository: &open.repository, certificates, now, places: RefCell::default() }
     }
 
     /// The same, in a repository that was opened anew.
     pub fn within<'b>(&self, repository: &'b Repository) -> Trust<'b> {
-        Trust { repository, certificates: self.certificates.clone(), now: self.now }
+        Trust { repository, certificates: self.certificates.clone(), now: self.now, places: RefCell::default() }
     }
 
     /// Returns a branch of Releases, as far as it counts.
     ///
+    /// From what no key vouches for it is looked further along all parents, since a merge may hide what stands behind it. Of several
+    /// Releases found the one with the highest number, which is signed, is the newest.
+    ///
     /// # Errors
     /// Git cannot be read.
     pub fn branch(&self, codename: &Codename) -> Result<Branch, StageError> {
-        let tip = self.repository.tip(&branch(codename))?;
-        let (mut next, mut signed, mut other) = (tip, None, None);
-        while let Some(commit) = next {
-            if let Some(last) = self.read(codename, commit)? {
-                return Ok(Branch { tip, last: Some(last), vouched: true });
+        self.branch_at(codename, self.repository.tip(&branch(codename))?)
+    }
+
+    /// The same, of a branch that is at this commit.
+    ///
+    /// # Errors
+    /// Git cannot be read.
+    pub fn branch_at(&self, codename: &Codename, tip: Option<Oid>) -> Result<Branch, StageError> {
+        let (mut next, mut seen) = (VecDeque::from_iter(tip), HashSet::new());
+        let (mut best, mut signed, mut other): (Option<Staged>, _, _) = (None, None, None);
+        while let Some(commit) = next.pop_front() {
+            if !seen.insert(commit) || !self.repository.has_commit(commit) {
+                continue;
             }
-            if signed.is_none() {
+            if let Some(found) = self.read(codename, commit)? {
+                if best.as_ref().is_none_or(|best| best.inputs.sequence < found.inputs.sequence) {
+                    best = Some(found);
+                }
+                continue;
+            }
+            if best.is_none() && signed.is_none() {
                 match self.possible(codename, commit)? {
                     Some((staged, true)) => signed = Some(staged),
                     Some((staged, false)) if other.is_none() => other = Some(staged),
                     _ => {}
                 }
             }
-            next = self.repository.parent(commit)?;
+            next.extend(self.repository.named_parents(commit)?);
         }
-        Ok(Branch { tip, last: signed.or(other), vouched: false })
+        let vouched = best.is_some();
+        Ok(Branch { tip, last: best.or(signed).or(other), vouched })
     }
 
-    /// Returns the Release at a commit of the branch; `None` where no key vouches for it, or not here.
+    /// Returns the Release at a commit of the branch; `None` where no key vouches for it, or not here, or the commit is otherwise than
+    /// ddb leaves it.
     ///
     /// # Errors
     /// Git cannot be read.
     pub fn read(&self, codename: &Codename, commit: Oid) -> Result<Option<Staged>, StageError> {
-        if !self.vouches(codename, commit)? {
+        let snapshot = self.repository.snapshot(commit)?;
+        let kept = SIGNATURES.into_iter().chain([VOUCHED, SERVED]).chain(LogKind::ALL.map(LogKind::file));
+        let files: Vec<&str> = WITH_SHEETS.into_iter().chain(kept).collect();
+        if !snapshot.holds_only(&files, &[SHEETS]) || !self.is_where_it_was_staged(commit)? || !self.vouches(codename, &snapshot)? {
             return Ok(None);
         }
         // Beside what is signed there may be anything.
         let Some(staged) = readable(read(self.repository, codename, commit))? else { return Ok(None) };
-        let counts = staged.base(codename).is_ok() && self.holds_signatures(&staged) && self.is_where_it_was_staged(&staged)?;
-        Ok(Some(staged).filter(|_| counts))
+        let counts = match &staged.signatures {
+            Some(own) => self.has_signed(&staged, own),
+            None => SIGNATURES.into_iter().all(|file| matches!(snapshot.oid_of(file), Ok(None))),
+        };
+        Ok(Some(staged).filter(|staged| counts && staged.base(codename).is_ok()))
     }
 
     /// Returns the last served Release of a suite, if a key vouches for it and for all that was staged since.
@@ -160,21 +206,27 @@ impl<'a> Trust<'a> {
         let Some(mut staged) = self.read(codename, tip)? else { return Ok(LastServed::Unknown) };
         while staged.signatures.is_none() {
             let Some(earlier) = before(self.repository, codename, &staged)? else { return Ok(LastServed::Nothing) };
-            let Some(earlier) = self.read(codename, earlier.commit)? else { return Ok(LastServed::Unknown) };
+            // What it follows was vouched for when it was staged.
+            if staged.inputs.follows.is_none() {
+                return Ok(LastServed::Unknown);
+            }
             staged = earlier;
         }
         Ok(LastServed::Release(Box::new(staged)))
     }
 
+    /// Returns the Release of an InRelease, if a key signed it.
+    pub fn release_of(&self, in_release: &[u8]) -> Option<Release> {
+        let payload = clearsign::split(in_release).ok()?.payload;
+        let release = Release::parse(payload.as_bytes()).ok()?;
+        clear_signed(in_release, &self.certificates, self.now.max(release.date)).then_some(release)
+    }
+
     /// Tells whether a key signed what a commit of the branch records.
-    ///
-    /// # Errors
-    /// Git cannot be read.
-    pub fn vouches(&self, codename: &Codename, commit: Oid) -> Result<bool, StageError> {
-        let snapshot = self.repository.snapshot(commit)?;
+    fn vouches(&self, codename: &Codename, snapshot: &Snapshot<'_>) -> Result<bool, StageError> {
         let Some(signature) = snapshot.file(VOUCHED)? else { return Ok(false) };
-        let files = match files(self.repository, commit, &WITH_SHEETS) {
-            // A name that is no text.
+        let files = match files(self.repository, snapshot.commit(), &WITH_SHEETS) {
+            // A name that is no text, or something that is no file.
             Err(GitError::Content { .. }) => return Ok(false),
             files => files?,
         };
@@ -183,40 +235,45 @@ impl<'a> Trust<'a> {
         Ok(vouches(text.as_bytes(), &signature, &self.certificates, self.now.max(inputs.date)))
     }
 
-    /// Tells whether a key signed the Release, where the commit has signatures of it.
-    fn holds_signatures(&self, staged: &Staged) -> bool {
-        staged.signatures.as_ref().is_none_or(|own| self.has_signed(staged, own))
-    }
-
-    /// Tells whether a key signed a Release, for whom it is not from the future.
+    /// Tells whether a key signed a Release, for whom it is not from the future, and nothing much stands beside that.
     pub fn has_signed(&self, staged: &Staged, Signatures { in_release, detached, served }: &Signatures) -> bool {
+        if in_release.len() > staged.release.len() + SIGNATURE || detached.len() > SIGNATURE {
+            return false;
+        }
         // It is signed before it is served, and never dated before it is staged.
         let latest = self.now.plus(Span::of_seconds(CLOCKS));
         let now = self.now.max(staged.parsed.date).max(served.at.min(latest));
         signed(&staged.release, in_release, detached, &self.certificates, now)
     }
 
-    /// Tells whether a commit stands on the branch where it was staged, as far as the history is here. What is kept of the same Release
-    /// stands on it.
-    fn is_where_it_was_staged(&self, staged: &Staged) -> Result<bool, StageError> {
-        let signature = |commit: Oid| self.repository.snapshot(commit).and_then(|snapshot| snapshot.oid_of(VOUCHED));
-        let own = signature(staged.commit)?;
-        let mut commit = staged.commit;
-        while let Some(parent) = self.repository.named_parent(commit)? {
-            if !self.repository.has_commit(parent) {
-                // A commit that keeps something more stands on the one that staged it, which is not here.
-                let snapshot = self.repository.snapshot(commit)?;
-                let more = LogKind::ALL.into_iter().map(LogKind::file).chain([SERVED]);
-                let keeps_more =
-                    more.map(|file| Ok(snapshot.oid_of(file)?.is_some())).collect::<Result<Vec<_>, GitError>>()?.contains(&true);
-                return Ok(keeps_more || staged.is_after(parent));
+    /// Tells whether a commit stands on the branch where it was staged: after the commit that it names, and its base beside that. What is
+    /// kept of the same Release stands on it, one by one. Where a shallow clone ends before that is told, it is not.
+    fn is_where_it_was_staged(&self, commit: Oid) -> Result<bool, StageError> {
+        let mut run = Vec::new();
+        let mut at = commit;
+        let found = loop {
+            if let Some(known) = self.places.borrow().get(&at) {
+                break *known;
             }
-            if signature(parent)? != own {
-                return Ok(staged.is_after(parent));
+            run.push(at);
+            let (snapshot, parents) = (self.repository.snapshot(at)?, self.repository.named_parents(at)?);
+            let inputs = snapshot.file(INPUTS)?.and_then(|bytes| serde_json::from_slice::<Inputs>(&bytes).ok());
+            let Some(Inputs { base, after: Some(after), .. }) = inputs else { break false };
+            let names: Vec<String> = parents.iter().map(ToString::to_string).collect();
+            match parents.as_slice() {
+                [_, _] => break names == [after, base],
+                [parent] if self.repository.has_commit(*parent) => {
+                    let signature = |snapshot: &Snapshot<'_>| snapshot.oid_of(VOUCHED);
+                    if signature(&snapshot)? != signature(&self.repository.snapshot(*parent)?)? {
+                        break false;
+                    }
+                    at = *parent;
+                }
+                _ => break false,
             }
-            commit = parent;
-        }
-        Ok(false)
+        };
+        self.places.borrow_mut().extend(run.into_iter().map(|commit| (commit, found)));
+        Ok(found)
     }
 
     /// Returns what a commit could have staged for which no key vouches, and whether a key signed its Release, as clients got it; `None`
@@ -224,18 +281,12 @@ impl<'a> Trust<'a> {
     fn possible(&self, codename: &Codename, commit: Oid) -> Result<Option<(Staged, bool)>, StageError> {
         let Some(staged) = readable(read(self.repository, codename, commit))? else { return Ok(None) };
         let signed = staged.signatures.as_ref().is_some_and(|own| self.has_signed(&staged, own));
-        let sane = staged.inputs.sequence <= u64::from(u32::MAX) && (signed || staged.parsed.date.max(staged.inputs.date) <= self.now);
+        let (date, sequence) = (staged.inputs.date, staged.inputs.sequence);
+        let sane = sequence <= HIGHEST && date == staged.parsed.date && (signed || date <= self.now);
         if !sane || staged.base(codename).is_err() || readable(folded(self.repository, codename, &staged))?.is_none() {
             return Ok(None);
         }
         Ok(Some((staged, signed)))
-    }
-}
-
-impl Staged {
-    /// Tells whether it was signed to stand after this commit.
-    fn is_after(&self, commit: Oid) -> bool {
-        self.inputs.after.as_ref().is_some_and(|after| *after == commit.to_string())
     }
 }
 
