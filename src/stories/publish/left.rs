@@ -6,10 +6,9 @@
 use std::collections::{HashSet, VecDeque};
 
 use super::stage::{self, Branch, Staged};
-use super::{DEEPER, DistsRequest, Places, PublishError};
+use super::{DistsRequest, Places, PublishError};
 use crate::formats::artifact::clearsign;
-use crate::places::git::{Oid, Repository};
-use crate::stories::archive::OpenError;
+use crate::places::git::Repository;
 use crate::words::causes::chain;
 use crate::words::date::Timestamp;
 use crate::words::name::Codename;
@@ -36,7 +35,7 @@ pub(super) fn why(request: &DistsRequest, places: &Places<'_>, branch: &Branch) 
         return Ok(says("on the branch something stands after it for which no key of the archive vouches (recorded.asc)", None));
     }
     let (base, tip) = (staged.base(&request.codename)?, places.open.tip()?.commit());
-    if !stands_in_history(places, base, tip)? {
+    if !places.stands_in_history(base, tip)? {
         return Ok(says(&format!("its commit {base} is not in the history of {} here", places.open.branch), None));
     }
     if let Some(date) = of_clients(request, places)? {
@@ -86,27 +85,6 @@ pub(super) fn set_back(codename: &Codename, date: Timestamp) -> String {
     let branch = stage::branch(codename);
     let branch = branch.trim_start_matches("refs/heads/");
     format!("clients have a Release of {}, which is not on {branch}: that was set back", date.iso8601())
-}
-
-/// Tells whether a commit stands in the history of the archive's newest. Where a shallow clone ends before that is told, more is fetched.
-fn stands_in_history(places: &Places<'_>, base: Oid, tip: Oid) -> Result<bool, PublishError> {
-    let (repository, branch) = (&places.open.repository, &places.open.branch);
-    if repository.is_ancestor(base, tip)? {
-        return Ok(true);
-    }
-    let Some(remote) = places.open.remote.as_ref().filter(|_| repository.is_shallow()) else { return Ok(false) };
-    let _held = repository.hold_remote()?;
-    for depth in DEEPER {
-        remote.fetch_to(&[branch], depth).map_err(OpenError::Remote)?;
-        let repository = Repository::open(repository.git_dir())?;
-        if repository.is_ancestor(base, tip)? {
-            return Ok(true);
-        }
-        if !repository.is_shallow() {
-            break;
-        }
-    }
-    Ok(false)
 }
 
 /// Says that it cannot be finished for this fault.

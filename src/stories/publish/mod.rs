@@ -12,6 +12,7 @@ mod known;
 mod left;
 pub mod logging;
 mod pending;
+mod places;
 mod plan;
 mod serve;
 mod since;
@@ -24,31 +25,24 @@ mod twin;
 pub use answer::{DistsAnswer, PublishOutcome};
 pub use error::PublishError;
 pub use pending::{LogAnswer, LogState, ProofState, pending, state};
+pub use places::{FindSigner, Places};
 pub use plan::history;
 pub use stanza::KEYRING;
 pub use together::{Together, Waiting, begin};
 
 use crate::formats::release::Release;
-use crate::places::cache::Cache;
-use crate::places::git::read::Snapshot;
-use crate::places::git::remote::Depth;
-use crate::places::git::{Author, Oid, Repository};
+use crate::places::git::{Author, Oid};
 use crate::places::sign::{SignedRelease, Signer, vouch};
-use crate::places::store::ObjectStore;
-use crate::places::target::PublishTarget;
-use crate::stories::archive::{OpenArchive, OpenError};
 use crate::stories::event::{Event, Listener};
 use crate::stories::inbox::{self, InboxError};
-use crate::words::archive::Archive;
 use crate::words::date::{Span, Timestamp};
 use crate::words::name::Codename;
 use answer::requests;
 use decide::Decision;
 use edition::Edition;
 use left::Left;
-use logging::FindLogs;
 use serve::{plan_only, serve_again, serve_logged};
-use stage::{Branch, Inputs, Proofs, Staged, Staging, Trust};
+use stage::{Branch, Inputs, Proofs, Staged, Staging};
 
 /// What is to be published and how.
 #[derive(Debug, Clone)]
@@ -77,67 +71,7 @@ pub struct DistsRequest {
     pub fixed_time: bool,
 }
 
-/// Finds who signs the Releases of a commit.
-pub type FindSigner<'a> = dyn Fn(&Snapshot<'_>, &Archive) -> Result<Box<dyn Signer>, PublishError> + 'a;
-
-/// Where a publish happens: the open archive and its places.
-pub struct Places<'a> {
-    /// The archive.
-    pub open: &'a OpenArchive,
-    /// The objects.
-    pub store: &'a dyn ObjectStore,
-    /// The published tree.
-    pub target: &'a dyn PublishTarget,
-    /// What earlier publishes on this machine made, if that may be used.
-    pub cache: Option<&'a Cache>,
-    /// Who signs; asked for only when a new Release is to be signed.
-    pub signer: &'a FindSigner<'a>,
-    /// The transparency logs, as the newest commit of the archive configures them.
-    pub logs: &'a FindLogs<'a>,
-}
-
 const TRIES: u32 = 20;
-
-/// How many commits a shallow clone gets, one after the other, where it ends too early: of a branch of Releases before any commit that a key
-/// vouches for, of the archive's branch before the commit that a staged Release was made of.
-const DEEPER: [Depth; 3] = [Depth::Commits(256), Depth::Commits(4096), Depth::All];
-
-impl Places<'_> {
-    /// Fetches the archive's branch and the Releases of a suite from the remote, if there is one.
-    fn look(&self, codename: &Codename) -> Result<(), OpenError> {
-        if self.open.remote.is_none() {
-            return Ok(());
-        }
-        let _held = self.open.repository.hold_remote()?;
-        let releases = stage::branch(codename);
-        self.open.refresh(&[&releases]).and_then(|()| self.open.align(&releases)).map_err(OpenError::Remote)
-    }
-
-    /// Returns whom the archive trusts to vouch for what its branches of Releases hold.
-    fn trust(&self, request: &DistsRequest) -> Trust<'_> {
-        Trust::of(self.open, request.now)
-    }
-
-    /// Returns the suite's branch of Releases, as far as it counts. Where a shallow clone ends before anything that does, more is
-    /// fetched.
-    fn branch(&self, request: &DistsRequest) -> Result<Branch, PublishError> {
-        let (repository, trust) = (&self.open.repository, self.trust(request));
-        let branch = trust.branch(&request.codename)?;
-        let shallow = !branch.vouched && branch.tip.is_some() && repository.is_shallow();
-        let Some(remote) = self.open.remote.as_ref().filter(|_| shallow) else { return Ok(branch) };
-        let _held = repository.hold_remote()?;
-        let mut branch = branch;
-        for depth in DEEPER {
-            remote.fetch_to(&[&stage::branch(&request.codename)], depth).map_err(OpenError::Remote)?;
-            let repository = Repository::open(repository.git_dir())?;
-            branch = trust.within(&repository).branch(&request.codename)?;
-            if branch.vouched || !repository.is_shallow() {
-                break;
-            }
-        }
-        Ok(branch)
-    }
-}
 
 /// Lands what deploy jobs parked, so that it is in what is published. A publisher that may not do that publishes all the same.
 fn land_inbox(request: &DistsRequest, places: &Places<'_>, listener: Listener<'_>) -> Result<(), PublishError> {
