@@ -159,6 +159,49 @@ fn what_a_pusher_without_a_key_stages_hides_nothing_and_keeps_nobody_busy() {
 }
 
 #[test]
+fn what_was_known_once_blinds_nobody_and_what_was_staged_is_not_served_because_somebody_says_so() {
+    let sandbox = super::with_package();
+    sandbox.dists(&[]).ok();
+    well(monitor(&sandbox, &[]), &["not-configured"]);
+    let honest = head(&sandbox, "ddb/releases/trixie");
+    let plant = |number: u64| {
+        let mut planted = Plant::on(&sandbox, "ddb/releases/trixie");
+        let release = String::from_utf8(planted.file("Release")).unwrap();
+        planted.put("Release", release.replacen("Origin: Test", &format!("Origin: Evil{number}"), 1));
+        planted.edit("inputs.json", |inputs| inputs["sequence"] = number.into());
+        planted.commit(&["ddb/releases/trixie", "HEAD"]);
+    };
+    plant(u64::MAX - 1);
+    let run = alarms(monitor(&sandbox, &[]), &["unvouched"]);
+    well(acknowledging(&sandbox, "archive/public", &run, &[]), &["not-configured"]);
+    // Somebody mends the branch, and the same comes again with a number that says nothing.
+    sandbox.git(&["update-ref", "refs/heads/ddb/releases/trixie", &honest]).ok();
+    let run = alarms(monitor(&sandbox, &[]), &["history-rewritten"]);
+    well(acknowledging(&sandbox, "archive/public", &run, &[]), &["acknowledged", "not-configured"]);
+    plant(2);
+    alarms(monitor(&sandbox, &[]), &["unvouched"]);
+    sandbox.git(&["update-ref", "refs/heads/ddb/releases/trixie", &honest]).ok();
+    // A publish that was stopped, whose Release is said to be served.
+    let in_the_way = sandbox.public().join("dists/trixie/InRelease");
+    let before = std::fs::read(&in_the_way).unwrap();
+    std::fs::remove_file(&in_the_way).unwrap();
+    std::fs::create_dir_all(in_the_way.join("folder")).unwrap();
+    sandbox.dists(&["--renew"]).exits(1);
+    std::fs::remove_dir_all(&in_the_way).unwrap();
+    std::fs::write(&in_the_way, before).unwrap();
+    let old = Plant::on(&sandbox, &honest);
+    let mut planted = Plant::on(&sandbox, "ddb/releases/trixie");
+    for file in ["InRelease", "Release.gpg", "served.json"] {
+        planted.put(file, old.file(file));
+    }
+    planted.commit(&["ddb/releases/trixie"]);
+    let run = monitor(&sandbox, &["--state", "late.json"]);
+    assert_eq!(run.json()["suites"][0]["newest"], 2, "a first look believes: {}", run.out);
+    let run = monitor(&sandbox, &[]);
+    assert_eq!(run.json()["suites"][0]["newest"], 1, "{}", run.out);
+}
+
+#[test]
 fn contents_that_stay_of_such_a_commit_are_an_alarm_too() {
     let sandbox = super::with_package();
     sandbox.dists(&[]).ok();
