@@ -46,7 +46,16 @@ impl Folder<'_> {
     }
 }
 
+/// Largest file in bytes that is read whole.
+const LARGEST: usize = 256 << 20;
+
 impl Repository {
+    /// Returns what kind of object this is, and its size in bytes; `None` where it is not here.
+    pub(super) fn header(&self, object: Oid) -> Option<(ObjectType, usize)> {
+        let (size, kind) = self.git().odb().ok()?.read_header(object).ok()?;
+        Some((kind, size))
+    }
+
     /// Returns a commit to look at.
     ///
     /// # Errors
@@ -119,6 +128,12 @@ impl<'repo> Snapshot<'repo> {
             return Ok(None);
         }
         self.repository.hydrate([entry.id()])?;
+        match self.repository.header(entry.id()) {
+            // Git takes trees whose entries say something else than what they name.
+            Some((kind, _)) if kind != ObjectType::Blob => return Ok(None),
+            Some((_, size)) if size > LARGEST => return Err(self.content(path, &format!("it has {size} bytes, more than {LARGEST}"))),
+            _ => {}
+        }
         let blob = self.repository.git().find_blob(entry.id()).map_err(failed(format!("read {path}")))?;
         Ok(Some(blob.content().to_vec()))
     }
@@ -260,6 +275,9 @@ impl<'repo> Snapshot<'repo> {
             let name = entry.name().map_err(|_| self.content(path, &"a name in it is not UTF-8"))?;
             let path = format!("{path}/{name}");
             match entry.kind() {
+                Some(kind) if strict && self.repository.header(entry.id()).is_some_and(|(own, size)| own != kind || size > LARGEST) => {
+                    return Err(self.content(&path, &"it is no file, or too large"));
+                }
                 Some(ObjectType::Tree) => {
                     let below = self.repository.git().find_tree(entry.id()).map_err(failed(format!("read {path}")))?;
                     self.walk(&path, &below, strict, files)?;

@@ -173,7 +173,7 @@ impl Repository {
     fn add_blocks(&self, release: &git2::Commit<'_>, named: &mut Named) -> Result<(), GitError> {
         let tree = release.tree().map_err(failed(format!("read commit {}", release.id())))?;
         // What is otherwise than ddb leaves it names nothing.
-        let of_kind = |name: &str, kind| tree.get_name(name).filter(|entry| entry.kind() == Some(kind)).map(|entry| entry.id());
+        let of_kind = |name: &str, kind| tree.get_name(name).map(|entry| entry.id()).filter(|object| self.is(*object, kind));
         if let Some(lists) = of_kind(LISTS, ObjectType::Blob).filter(|lists| named.read.insert(*lists)) {
             let found = self.git().find_blob(lists).map_err(failed(format!("read blob {lists}")))?;
             named.lists.extend(mentioned(found.content()));
@@ -188,7 +188,7 @@ impl Repository {
         }
         let found = self.git().find_tree(folder).map_err(failed(format!("read tree {folder}")))?;
         for entry in found.iter() {
-            match entry.kind() {
+            match entry.kind().filter(|kind| self.is(entry.id(), *kind)) {
                 Some(ObjectType::Tree) => self.add_sheets(entry.id(), named)?,
                 Some(ObjectType::Blob) if named.read.insert(entry.id()) => {
                     let sheet = self.git().find_blob(entry.id()).map_err(failed(format!("read blob {}", entry.id())))?;
@@ -198,6 +198,11 @@ impl Repository {
             }
         }
         Ok(())
+    }
+
+    /// Tells whether an object is of a kind, whatever a tree says.
+    fn is(&self, object: Oid, kind: ObjectType) -> bool {
+        self.header(object).is_some_and(|(own, _)| own == kind)
     }
 
     fn add_commit(&self, commit: Oid, named: &mut Named) -> Result<(), GitError> {

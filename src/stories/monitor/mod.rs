@@ -83,7 +83,7 @@ pub fn monitor(
     expect_suites(request, &archive, &state)?;
     let mut judge = Judge::new(watched.open, &archive.trust, request.now);
     let mut before = Releases::read(&watched.open.repository, &tips, &mut judge);
-    if let Err(fault) = vouching::check(watched.open, &mut before, &mut state, request.now) {
+    if let Err(fault) = vouching::check(watched.open, (&mut before, &tips), &mut state, request.now) {
         troubles.push(fault);
     }
     let watch = watch::compare(state.watched.as_ref(), &archive, &before, request.now, &mut findings);
@@ -109,7 +109,7 @@ pub fn monitor(
         tips
     });
     let mut after = Releases::read(&watched.open.repository, &tips, &mut judge);
-    if let Err(fault) = vouching::check(watched.open, &mut after, &mut state, request.now) {
+    if let Err(fault) = vouching::check(watched.open, (&mut after, &tips), &mut state, request.now) {
         troubles.push(fault);
     }
     troubles.append(&mut archive.troubles);

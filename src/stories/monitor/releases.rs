@@ -88,10 +88,11 @@ impl Releases {
     /// Reads the branches at these commits, as far as they can be read.
     pub(super) fn read(repository: &Repository, tips: &BTreeMap<String, Oid>, judge: &mut Judge<'_>) -> Self {
         let mut releases = Self::default();
+        let archive: Vec<Oid> = tips.iter().filter(|(name, _)| !name.starts_with(BRANCHES)).map(|(_, tip)| *tip).collect();
         for (name, tip) in tips {
             let Some(codename) = name.strip_prefix(BRANCHES).and_then(|name| name.parse::<Codename>().ok()) else { continue };
             let mut own = BTreeMap::new();
-            if let Err(fault) = releases.branch(repository, &codename, *tip, judge, &mut own) {
+            if let Err(fault) = releases.branch(repository, &codename, (*tip, &archive), judge, &mut own) {
                 releases.troubles.push(fault);
             }
             let mut own: Vec<KnownRelease> = own.into_values().collect();
@@ -108,17 +109,19 @@ impl Releases {
         &mut self,
         repository: &Repository,
         codename: &Codename,
-        tip: Oid,
+        (tip, archive): (Oid, &[Oid]),
         judge: &mut Judge<'_>,
         found: &mut BTreeMap<Sha256, KnownRelease>,
     ) -> Result<(), MonitorError> {
-        let (mut next, mut above, mut lacks, mut place) = (Some(tip), None::<(Sha256, u64)>, false, 0);
-        while let Some(commit) = next {
-            next = repository.parent(commit)?;
+        let (mut above, mut lacks, mut place) = (None::<(Sha256, u64)>, false, 0);
+        // Also behind a merge, which ddb never makes of Releases.
+        for commit in repository.newest_first(tip, archive)? {
+            let parents = repository.named_parents(commit)?;
             let snapshot = repository.snapshot(commit)?;
             let Some(bytes) = snapshot.file("Release")? else {
-                // The branch begins with a commit that holds nothing. Another one may hide those before it; it is said once.
-                if next.is_some() && !lacks {
+                // The branch begins with a commit that holds nothing. Another one may hide those before it; it is said once. What Releases
+                // are made of is no part of the branch.
+                if !parents.is_empty() && !lacks && snapshot.oid_of("ddb.toml")?.is_none() {
                     let (branch, fault) =
                         (format!("{BRANCHES}{codename}"), "it is not there, and every commit but the first has it".to_owned());
                     self.strange.push(StageError::Content { path: "Release", commit, branch, fault });

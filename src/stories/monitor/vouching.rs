@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::MonitorError;
 use super::releases::Releases;
 use super::state::State;
+use crate::places::git::Oid;
 use crate::stories::archive::OpenArchive;
-use crate::stories::publish::stage::{Staged, Trust};
+use crate::stories::publish::stage::{self, Staged, Trust};
 use crate::words::date::Timestamp;
 use crate::words::digest::Sha256;
 use crate::words::name::Codename;
@@ -17,7 +18,12 @@ use crate::words::name::Codename;
 ///
 /// # Errors
 /// Git cannot be read.
-pub(super) fn check(open: &OpenArchive, releases: &mut Releases, state: &mut State, now: Timestamp) -> Result<(), MonitorError> {
+pub(super) fn check(
+    open: &OpenArchive,
+    (releases, tips): (&mut Releases, &BTreeMap<String, Oid>),
+    state: &mut State,
+    now: Timestamp,
+) -> Result<(), MonitorError> {
     let mut new: BTreeSet<Sha256> = BTreeSet::new();
     for (codename, reached) in &state.newest {
         let Ok(codename) = codename.parse() else { continue };
@@ -31,7 +37,8 @@ pub(super) fn check(open: &OpenArchive, releases: &mut Releases, state: &mut Sta
             continue;
         }
         if !chains.contains_key(&release.codename) {
-            let chain = trust.branch(&release.codename)?.chain(&open.repository, &release.codename)?;
+            let tip = tips.get(&stage::branch(&release.codename)).copied();
+            let chain = trust.branch_at(&release.codename, tip)?.chain(&open.repository, &release.codename)?;
             let chain = chain.into_iter().map(|staged| (Sha256::of(&staged.release), staged)).collect();
             chains.insert(release.codename.clone(), chain);
         }

@@ -4,9 +4,10 @@
 //! to be renewed, when the policy on provenance changed, or when no key vouches for what the branch of Releases ends with. Date never
 //! goes back: apt silently keeps what it has when it does.
 
-use super::stage::Branch;
+use super::stage::{Branch, Signatures, Staged, time_of};
 use super::{DistsRequest, Edition, PublishError};
 use crate::formats::release::Release;
+use crate::places::sign::{verify_detached, verify_release};
 use crate::words::date::{Span, Timestamp};
 use crate::words::digest::Sha256;
 
@@ -36,11 +37,23 @@ pub(super) fn date(request: &DistsRequest, last: Option<Timestamp>) -> Result<Ti
     Ok(request.now.max(next))
 }
 
+/// Tells whether the signatures of a Release are those that clients shall get: by all keys and by nobody else.
+fn are_whole(last: &Staged, signatures: &Signatures, edition: &Edition, now: Timestamp) -> bool {
+    let now = time_of(last, &signatures.served, now);
+    let clear = verify_release(&signatures.in_release, &edition.certificates, now);
+    clear.is_ok_and(|clear| clear.release == last.release)
+        && verify_detached(&last.release, &signatures.detached, &edition.certificates, now).is_ok()
+}
+
 /// Decides by comparing with the last Release, which was served. What stands after it on the branch is buried under a new one.
 pub(super) fn decide(request: &DistsRequest, branch: &Branch, edition: &Edition) -> Decision {
     let Some(last) = branch.last.as_ref().filter(|last| branch.tip == Some(last.commit)) else { return Decision::New };
     let Some(signatures) = &last.signatures else { return Decision::New };
     if !edition.release.content_equals(&last.parsed) || signatures.served.keyring != Sha256::of(edition.keyring.as_bytes()) {
+        return Decision::New;
+    }
+    // Who may push could have put others there, or have taken one away.
+    if edition.refused_signers.is_empty() && !are_whole(last, signatures, edition, request.now) {
         return Decision::New;
     }
     // The branch then says under which policy the suite was found good, so that the next publish need not judge all of it again.

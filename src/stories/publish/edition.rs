@@ -11,6 +11,7 @@ use crate::formats::pool::path::PoolPath;
 use crate::formats::pool::pointer::Pointer;
 use crate::formats::release::Release;
 use crate::places::git::Oid;
+use crate::places::sign::PublicCertificate;
 use crate::places::store::ObjectStore;
 use crate::stories::event::{Event, Listener};
 use crate::stories::fold::{self, Bytes, Fold, FoldError, Last, Wanted, fold};
@@ -29,6 +30,8 @@ pub(super) struct Edition {
     pub(super) keyring: String,
     /// Fingerprints of those who are to sign, sorted.
     pub(super) signers: Vec<String>,
+    /// Their certificates.
+    pub(super) certificates: Vec<PublicCertificate>,
     /// What clients hold against them now, in sentences.
     pub(super) refused_signers: Vec<String>,
     /// Whether the last Release was made under another policy on provenance.
@@ -102,6 +105,7 @@ impl Edition {
         signers.dedup();
         let refused = certificates.iter().filter_map(|(path, certificate)| Some((path, certificate.may_sign(request.now).err()?)));
         let refused_signers = refused.map(|(path, refusal)| format!("{path}: clients may refuse the archive: {refusal}")).collect();
+        let certificates = certificates.into_iter().map(|(_, certificate)| certificate).collect();
         let (again, again_with_contents, pool) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         Ok(Self {
             archive,
@@ -110,6 +114,7 @@ impl Edition {
             release,
             keyring,
             signers,
+            certificates,
             refused_signers,
             other_policy,
             unvouched,

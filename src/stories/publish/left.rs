@@ -61,23 +61,30 @@ pub(super) fn of_clients(request: &DistsRequest, places: &Places<'_>) -> Result<
 pub(super) fn unknown(request: &DistsRequest, places: &Places<'_>, in_release: &[u8]) -> Result<Option<Timestamp>, PublishError> {
     let Some(release) = places.trust(request).release_of(in_release).filter(|_| !request.reset_date) else { return Ok(None) };
     let text = clearsign::split(in_release).map(|text| text.payload).unwrap_or_default();
-    let wanted = Repository::oid_of_blob(text.as_bytes());
-    let repository = &places.open.repository;
-    let (mut next, mut seen) = (VecDeque::from_iter(repository.tip(&stage::branch(&request.codename))?), HashSet::new());
+    let branch = stage::branch(&request.codename);
+    let knows = |repository: &Repository| knows(repository, &branch, text.as_bytes());
+    let known = knows(&places.open.repository)? || places.deeper(&branch, knows, |known| *known)?.unwrap_or_default();
+    Ok((!known).then_some(release.date))
+}
+
+/// Tells whether a branch holds a Release of these bytes.
+fn knows(repository: &Repository, branch: &str, release: &[u8]) -> Result<bool, PublishError> {
+    let wanted = Repository::oid_of_blob(release);
+    let (mut next, mut seen) = (VecDeque::from_iter(repository.tip(branch)?), HashSet::new());
     while let Some(commit) = next.pop_front() {
         if !seen.insert(commit) || !repository.has_commit(commit) {
             continue;
         }
         let snapshot = repository.snapshot(commit)?;
         if wanted.is_some() && snapshot.oid_of("Release")? == wanted {
-            return Ok(None);
+            return Ok(true);
         }
         // The archive's own branch holds no Release.
         if snapshot.oid_of("ddb.toml")?.is_none() {
             next.extend(repository.named_parents(commit)?);
         }
     }
-    Ok(Some(release.date))
+    Ok(false)
 }
 
 /// Says that clients have a Release that the branch does not know.

@@ -24,6 +24,7 @@ use crate::stories::event::{Event, Listener};
 use crate::words::archive::{Archive, LogKind, LogMode, SigstoreSettings, SigsumSettings};
 use crate::words::date::Timestamp;
 use crate::words::digest::Sha256;
+use crate::words::name::Codename;
 
 /// A log, and what ddb.toml says about it. Those that are off are left out.
 pub struct ConfiguredLog {
@@ -168,6 +169,18 @@ pub(super) fn kept(request: &DistsRequest, open: &OpenArchive, staged: &Staged, 
 /// Tells whether a proof of a Release is good by what the newest commit trusts.
 pub(super) fn is_good(logs: &[ConfiguredLog], release: &[u8], kind: LogKind, proof: &Proof) -> bool {
     logs.iter().any(|log| log.log.kind() == kind && log.log.check(release, proof).is_ok())
+}
+
+/// Returns the first good proofs of a Release, by what is trusted now or was when the Release was made: what
+/// somebody else left there is none of them.
+pub(super) fn first(places: &Places<'_>, codename: &Codename, staged: &Staged) -> Result<Proofs, PublishError> {
+    let mut all = logs(places)?;
+    let then = places.open.repository.snapshot(staged.base(codename)?).ok().and_then(|then| {
+        let archive = places.open.configuration(&then).ok()?;
+        (places.logs)(&then, &archive).ok()
+    });
+    all.extend(then.into_iter().flatten());
+    Ok(stage::first_proofs(&places.open.repository, staged.commit, |kind, proof| is_good(&all, &staged.release, kind, proof))?)
 }
 
 /// Tells whether the newest commit requires a proof that these are not: a log may have become required while others were waited for.

@@ -31,7 +31,7 @@ pub use stanza::KEYRING;
 pub use together::{Together, Waiting, begin};
 
 use crate::formats::release::Release;
-use crate::places::git::{Author, Oid};
+use crate::places::git::{Author, Oid, Repository};
 use crate::places::sign::{SignedRelease, Signer, vouch};
 use crate::stories::event::{Event, Listener};
 use crate::stories::inbox::{self, InboxError};
@@ -126,12 +126,13 @@ pub fn dists_after(
         places.look(&request.codename)?;
         let branch = places.branch(&request)?;
         let waits = branch.last.as_ref().is_some_and(|last| last.signatures.is_none()) && !request.dry_run;
+        let of_clients = floor.take();
         let left = if waits { left::why(&request, places, &branch)? } else { None };
         let turn = match left {
-            _ if !waits => advance(&request, places, (branch, floor), listener)?,
-            Some(Left { why, of_clients }) => {
+            _ if !waits => advance(&request, places, (branch, of_clients), listener)?,
+            Some(Left { why, of_clients: newer }) => {
                 listener(Event::Warning(why));
-                advance(&request, places, (branch, of_clients.or(floor)), listener)?
+                advance(&request, places, (branch, newer.or(of_clients)), listener)?
             }
             // Somebody was stopped between staging and serving. Their Release goes first, then ours if anything is left.
             None => match finish(&request, places, &branch, together, listener) {
@@ -147,14 +148,14 @@ pub fn dists_after(
                 Err(fault) if left::gives_way(places, &branch, &fault)? => {
                     listener(Event::Warning(left::without(&request, &branch, &fault)));
                     // The branch has moved where proofs were kept.
-                    advance(&request, places, (places.branch(&request)?, floor), listener)?
+                    advance(&request, places, (places.branch(&request)?, of_clients), listener)?
                 }
                 Err(fault) => return Err(fault),
             },
         };
         match turn {
             Turn::Again => {}
-            Turn::SetBack(of_clients) => floor = Some(of_clients),
+            Turn::SetBack(date) => floor = Some(date),
             Turn::Overtaken(answer) => {
                 listener(Event::Detail("another publisher served this suite meanwhile; looking at everything again".to_owned()));
                 request.repair = true;
@@ -265,7 +266,9 @@ fn warn_of_rewritten(
     listener: Listener<'_>,
 ) -> Result<(), PublishError> {
     let (repository, base) = (&places.open.repository, last.base(&request.codename)?);
-    if base != tip && !repository.is_ancestor(base, tip)? && repository.expect_whole().is_ok() {
+    // More may have been fetched since it was opened.
+    let seen = || Repository::open(repository.git_dir());
+    if base != tip && !repository.is_ancestor(base, tip)? && !seen()?.is_ancestor(base, tip)? && seen()?.expect_whole().is_ok() {
         listener(Event::Warning(format!(
             "{} does not contain {base}, which Release {} of {} was made of: its history was rewritten since",
             places.open.branch, last.inputs.sequence, request.codename
@@ -282,7 +285,7 @@ fn stage_new(
     (branch, floor): (&Branch, Option<Timestamp>),
     edition: &mut Edition,
 ) -> Result<Option<(SignedRelease, Oid)>, PublishError> {
-    let date = match decide::date(request, floor.or(branch.last.as_ref().map(|last| last.inputs.date))) {
+    let date = match decide::date(request, floor.max(branch.last.as_ref().map(|last| last.inputs.date))) {
         // A branch that was set back may end with one that was dated by a wrong clock.
         Err(future) => decide::date(request, Some(left::of_clients(request, places)?.ok_or(future)?))?,
         date => date?,

@@ -57,11 +57,11 @@ impl Places<'_> {
     pub(super) fn branch(&self, request: &DistsRequest) -> Result<Branch, PublishError> {
         let trust = self.trust(request);
         let found = trust.branch(&request.codename)?;
-        if found.vouched || found.tip.is_none() {
+        if found.is_whole() || found.tip.is_none() {
             return Ok(found);
         }
         let look = |repository: &Repository| Ok(trust.within(repository).branch(&request.codename)?);
-        Ok(self.deeper(&stage::branch(&request.codename), look, |found: &Branch| found.vouched)?.unwrap_or(found))
+        Ok(self.deeper(&stage::branch(&request.codename), look, |found: &Branch| !found.is_cut)?.unwrap_or(found))
     }
 
     /// Tells whether a commit stands in the history of the archive's newest. Where a shallow clone ends before that is told, more is
@@ -76,7 +76,7 @@ impl Places<'_> {
 
     /// Fetches more and more of a branch into a shallow clone, until what is looked for is enough, or all is there; `None` where this is
     /// no shallow clone.
-    fn deeper<T>(
+    pub(super) fn deeper<T>(
         &self,
         branch: &str,
         look: impl Fn(&Repository) -> Result<T, PublishError>,

@@ -54,9 +54,10 @@ fn serve(
     let _held = places.target.exclusive()?;
     // Whoever waited here may find that another publisher has served this Release, or a newer one, meanwhile.
     places.look(&request.codename)?;
-    let Some(staged) = stage::newest(repository, &request.codename)?.filter(|staged| staged.commit == commit) else {
+    if repository.tip(&stage::branch(&request.codename))? != Some(commit) {
         return Ok(Turn::Again);
-    };
+    }
+    let staged = stage::read(repository, &request.codename, commit)?;
     // A key may have been taken away while the logs were waited for.
     edition.judge_by_tip(places, &staged)?;
     // Whoever waited for the logs may find that another one is required meanwhile: the next turn asks it.
@@ -64,8 +65,7 @@ fn serve(
         return Ok(Turn::Again);
     }
     let newest = || is_newest(request, places, commit);
-    let logs = logging::logs(places)?;
-    let first = stage::first_proofs(repository, commit, |kind, proof| logging::is_good(&logs, &staged.release, kind, proof))?;
+    let first = logging::first(places, &request.codename, &staged)?;
     let with = plan::With { signatures: &signatures, proofs: &proofs, first: &first };
     let steps = plan::publish(request, places, edition, with, fresh)?;
     listener(Event::Begin { step: "publishing", parts: steps.steps().len() });
@@ -130,8 +130,8 @@ pub(super) fn serve_again(
     let (sequence, commit) = (last.inputs.sequence, last.commit);
     // Anybody who may push may have left others there.
     let logs = logging::logs(places)?;
-    let is_good = |kind, proof: &Proof| logging::is_good(&logs, &last.release, kind, proof);
-    let proofs: Proofs = last.proofs.into_iter().filter(|(kind, proof)| is_good(*kind, proof)).collect();
+    let first = logging::first(places, &request.codename, &last)?;
+    let proofs: Proofs = last.proofs.into_iter().filter(|(kind, proof)| logging::is_good(&logs, &last.release, *kind, proof)).collect();
     edition.release = last.parsed;
     let Some(signatures) = last.signatures else { return plan_only(request, places, &edition, None) };
     let _held = if request.dry_run { None } else { Some(places.target.exclusive()?) };
@@ -139,7 +139,6 @@ pub(super) fn serve_again(
     if !is_newest(request, places, commit) {
         return Ok(Turn::Again);
     }
-    let first = stage::first_proofs(&places.open.repository, commit, is_good)?;
     let with = plan::With { signatures: &signatures, proofs: &proofs, first: &first };
     let steps = plan::publish(request, places, &edition, with, false)?;
     let outcome = match (steps.is_empty(), request.dry_run) {

@@ -59,11 +59,12 @@ pub(super) fn since(
         since.keyring = false;
         bases.insert(staged.base(codename)?);
     }
-    let oldest = own.map(|served| served.at.minus(Span::of_seconds(SLOWEST)));
+    // It is not signed when it was served: at its date at the earliest.
+    let oldest = own.map(|_| last.parsed.date.minus(Span::of_seconds(SLOWEST)));
     let (others, few) = witnesses(codename, (request, places, edition), |staged| {
         let served = staged.signatures.as_ref().map(|signatures| &signatures.served);
         since.keyring &= served.is_some_and(|served| served.keyring == keyring);
-        served.is_some_and(|served| oldest.is_some_and(|oldest| served.at < oldest))
+        served.is_some_and(|served| oldest.is_some_and(|oldest| served.at.max(staged.parsed.date) < oldest))
     })?;
     since.keyring &= few;
     bases.extend(others);
@@ -102,7 +103,7 @@ fn witnesses(
                 break;
             }
             let earlier = stage::before(repository, codename, &current)?;
-            if earlier.is_none() {
+            if earlier.is_none() && current.inputs.follows.is_none() && !repository.is_shallow() {
                 break;
             }
             // What it follows was vouched for when it was staged.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use proofs::{first_proofs, proofs_when_served};
 pub use recorded::{Recorded, folded, recorded, with_earlier};
-pub use trust::{Branch, LastServed, Start, Trust};
+pub use trust::{Branch, LastServed, Start, Trust, time_of};
 pub use write::{Staging, keep_proofs, mark_served, stage};
 
 use crate::formats::release::{Release, ReleaseError};
@@ -182,8 +182,10 @@ pub fn newest(repository: &Repository, codename: &Codename) -> Result<Option<Sta
 /// # Errors
 /// Git cannot be read.
 pub fn before(repository: &Repository, codename: &Codename, staged: &Staged) -> Result<Option<Staged>, StageError> {
-    if let Some(commit) = staged.follows(repository) {
-        return readable(read(repository, codename, commit));
+    if staged.inputs.follows.is_some() {
+        // Where that is not here, nothing else is in its place.
+        let read = staged.follows(repository).map(|commit| readable(read(repository, codename, commit)));
+        return Ok(read.transpose()?.flatten());
     }
     let mut commit = staged.commit;
     while let Some(parent) = repository.parent(commit)? {

@@ -4,7 +4,7 @@ use super::{acknowledging, alarms, monitor, well};
 use crate::rebuild::attacks::{plant, stolen};
 use crate::rebuild::plain_archive;
 use crate::rebuild::plant::Plant;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Run, Sandbox};
 
 fn head(sandbox: &Sandbox, revision: &str) -> String {
     sandbox.git(&["rev-parse", revision]).ok().out.trim().to_owned()
@@ -199,6 +199,14 @@ fn what_was_known_once_blinds_nobody_and_what_was_staged_is_not_served_because_s
     assert_eq!(run.json()["suites"][0]["newest"], 2, "a first look believes: {}", run.out);
     let run = monitor(&sandbox, &[]);
     assert_eq!(run.json()["suites"][0]["newest"], 1, "{}", run.out);
+    // A merge hides nothing that stands behind it.
+    sandbox.dists(&["--renew"]).ok();
+    let newest = |run: &Run| (run.json()["suites"][0]["newest"].clone(), run.json()["suites"][0]["staged"].clone());
+    let before = newest(&monitor(&sandbox, &[]));
+    let tip = head(&sandbox, "ddb/releases/trixie");
+    let merge = sandbox.git(&["commit-tree", &format!("{honest}^{{tree}}"), "-p", &honest, "-p", &tip, "-m", "Serve."]).ok().out;
+    sandbox.git(&["update-ref", "refs/heads/ddb/releases/trixie", merge.trim()]).ok();
+    assert_eq!(newest(&monitor(&sandbox, &[])), before);
 }
 
 #[test]

@@ -74,3 +74,24 @@ fn a_fresh_runner_finds_what_a_key_vouches_for_below_more_than_it_fetched() {
     let run = fresh(&shared, "c").ok();
     assert_eq!((&run.json()["suites"][0]["outcome"], run.err.as_str()), (&"unchanged".into(), ""));
 }
+
+#[test]
+fn a_monitor_in_a_plain_clone_asks_the_branches_of_the_remote() {
+    let shared = stopped();
+    let sandbox = &shared.sandbox;
+    sandbox.dists(&[]).ok();
+    sandbox.run("git", &["clone", "-q", &shared.server.file_url(), "watch"]).ok();
+    let site = sandbox.path("public").display().to_string();
+    let look = |more: &[&str]| {
+        let fixed = ["-C", "watch", "monitor", "--state", "state.json", "--site", &site, "--json"];
+        sandbox.publish(&[&fixed[..], more].concat()).ok().json()
+    };
+    look(&["--first"]);
+    // Where an own branch was made once, it stays behind.
+    sandbox.run("git", &["-C", "watch", "branch", "-q", "ddb/releases/trixie", "origin/ddb/releases/trixie"]).ok();
+    for number in [2, 3] {
+        sandbox.dists(&["--renew"]).ok();
+        let answer = look(&[]);
+        assert_eq!((&answer["suites"][0]["newest"], answer["alarms"].as_array().unwrap().len()), (&number.into(), 0), "{answer}");
+    }
+}

@@ -57,6 +57,69 @@ fn a_merge_neither_hides_what_stands_behind_it_nor_takes_clients_back() {
 }
 
 #[test]
+fn a_signed_release_on_top_of_a_commit_that_names_another_place_does_not_count() {
+    let (sandbox, served) = renewed();
+    let before = date(&sandbox);
+    let old = Plant::on(&sandbox, &served[0]);
+    // The place is said below, where nothing is signed, and the old one stands on it as it was.
+    let (tip, base) = (&served[2], sandbox.git(&["rev-parse", "HEAD"]).ok().out.trim().to_owned());
+    let mut planted = Plant::on(&sandbox, &served[0]);
+    planted.edit("inputs.json", |inputs| {
+        inputs["after"] = tip.as_str().into();
+        inputs["base"] = base.as_str().into();
+    });
+    planted.commit(&[tip, &base]);
+    let mut planted = Plant::on(&sandbox, BRANCH);
+    planted.put("inputs.json", old.file("inputs.json"));
+    planted.commit(&[BRANCH]);
+    goes_on(&sandbox, &before, 4);
+}
+
+#[test]
+fn signatures_that_were_taken_away_or_put_before_others_are_made_again() {
+    let sandbox = published();
+    sandbox.publish(&["-C", "archive", "key", "generate"]).ok();
+    sandbox.git(&["add", "keys"]).ok();
+    let _ = sandbox.git(&["commit", "-qm", "Another key"]);
+    sandbox.dists(&[]).ok();
+    let honest = Plant::on(&sandbox, BRANCH);
+    assert_eq!(honest.json("served.json")["signed_by"].as_array().unwrap().len(), 2);
+    let signatures = |file: &str| {
+        let packets = sandbox
+            .run(
+                "sh",
+                &["-c", &format!("sed -n '/BEGIN PGP SIGNATURE/,$p' archive/public/dists/trixie/{file} | gpg --list-packets 2>/dev/null")],
+            )
+            .out;
+        packets.matches(":signature packet:").count()
+    };
+    let both = ["InRelease", "Release.gpg"].map(signatures);
+    assert_eq!(both, [2, 2]);
+    // As a publisher makes it that has one of the keys.
+    for file in ["InRelease", "Release.gpg"] {
+        let text = String::from_utf8(honest.file(file)).unwrap();
+        let script = r"import sys, base64
+text = open(sys.argv[1]).read()
+begin = text.index('-----BEGIN PGP SIGNATURE-----')
+head, body = text[:begin], text[begin:].split('\n\n', 1)[1]
+raw = base64.b64decode(''.join(line for line in body.split('\n') if line and line[0] not in '=-'))
+assert raw[0] in (0xc2, 0x88), raw[0]
+size = 3 + ((raw[1] - 192) * 256 + raw[2] + 192) if raw[0] == 0xc2 and raw[1] >= 192 else 2 + raw[1]
+lines = base64.b64encode(raw[:size]).decode()
+lines = '\n'.join(lines[at:at + 64] for at in range(0, len(lines), 64))
+print(head + '-----BEGIN PGP SIGNATURE-----\n\n' + lines + '\n-----END PGP SIGNATURE-----')";
+        let file_of = sandbox.write(format!("one/{file}"), &text);
+        let one = sandbox.run("python3", &["-c", script, file_of.to_str().unwrap()]).ok().out;
+        let mut planted = Plant::on(&sandbox, BRANCH);
+        planted.put(file, one);
+        planted.commit(&[BRANCH]);
+        let run = sandbox.dists(&["--json"]).ok();
+        assert_eq!(run.json()["suites"][0]["outcome"], "published", "{file}");
+        assert_eq!(["InRelease", "Release.gpg"].map(signatures), both, "{file}");
+    }
+}
+
+#[test]
 fn a_branch_that_is_set_back_to_a_served_release_does_not_take_clients_back() {
     let (sandbox, served) = renewed();
     let before = date(&sandbox);

@@ -67,6 +67,25 @@ fn what_is_no_file_is_left_behind_too() {
 }
 
 #[test]
+fn what_is_of_another_kind_than_its_tree_says_is_left_behind_too() {
+    let sandbox = published();
+    for (number, path) in ["Release", "inputs.json", "recorded.asc", "lists.json", "sheets", INDEX].into_iter().enumerate() {
+        // A tree that nothing else names, as a file; a file, as a tree.
+        let script = format!(
+            "set -e; cd archive; export GIT_INDEX_FILE=$PWD/.git/odd; git read-tree {BRANCH}; git rm -rq --cached --ignore-unmatch {path}
+             blob=$(echo {number} | git hash-object -w --stdin); tree=$(printf '100644 blob %s\tx{number}\n' $blob | git mktree)
+             git update-index --add --cacheinfo 100644,$tree,{path}
+             top=$(git write-tree --missing-ok); git update-ref refs/heads/{BRANCH} $(git commit-tree $top -p {BRANCH} -m Serve.); rm $GIT_INDEX_FILE"
+        );
+        sandbox.run("bash", &["-c", &script]).ok();
+        let run = sandbox.dists(&["--json"]).ok().says(UNVOUCHED);
+        assert_eq!(sequence(&run), number + 2, "{path}");
+        sandbox.deploy(&["-C", "archive", "gc", "--json"]).ok();
+    }
+    assert!(sandbox.dists(&[]).ok().err.is_empty());
+}
+
+#[test]
 fn a_date_or_number_that_nobody_signed_is_not_followed() {
     let sandbox = published();
     let mut planted = Plant::on(&sandbox, BRANCH);

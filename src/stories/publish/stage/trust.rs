@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::recorded::{SHEETS, files, folded};
 use super::vouched::{VOUCHED, WITH_SHEETS, text};
-use super::{INPUTS, Inputs, SERVED, SIGNATURES, Signatures, StageError, Staged, before, branch, read, readable};
+use super::{INPUTS, Inputs, SERVED, SIGNATURES, Served, Signatures, StageError, Staged, before, branch, read, readable};
 use crate::formats::artifact::clearsign;
 use crate::formats::release::Release;
 use crate::places::git::read::Snapshot;
@@ -29,7 +29,7 @@ const SIGNATURE: usize = 64 << 10;
 /// The highest number of a Release that is followed although no key vouches for it.
 const HIGHEST: u64 = 999_999;
 
-/// Who may vouch for what branches of Releases hold: the certificates that the newest commit of the archive trusts to sign.
+/// Who may vouch for what branches of Releases hold: all certificates that clients trust by the newest commit of the archive.
 pub struct Trust<'a> {
     repository: &'a Repository,
     certificates: Vec<PublicCertificate>,
@@ -48,6 +48,8 @@ pub struct Branch {
     pub last: Option<Staged>,
     /// Whether a key vouches for it.
     pub vouched: bool,
+    /// Whether a shallow clone ends before all was seen that may be newer.
+    pub is_cut: bool,
 }
 
 /// The last served Release of a suite.
@@ -74,7 +76,7 @@ pub enum Start {
 impl Branch {
     /// Returns a branch of which this Release, which a key vouches for, is the newest commit.
     pub fn at(last: Staged) -> Self {
-        Self { tip: Some(last.commit), last: Some(last), vouched: true }
+        Self { tip: Some(last.commit), last: Some(last), vouched: true, is_cut: false }
     }
 
     /// Tells whether a key vouches for the newest commit, so that nothing was passed over.
@@ -151,10 +153,14 @@ impl<'a> Trust<'a> {
     /// # Errors
     /// Git cannot be read.
     pub fn branch_at(&self, codename: &Codename, tip: Option<Oid>) -> Result<Branch, StageError> {
-        let (mut next, mut seen) = (VecDeque::from_iter(tip), HashSet::new());
-        let (mut best, mut signed, mut other): (Option<Staged>, _, _) = (None, None, None);
+        let (mut next, mut seen, mut others) = (VecDeque::from_iter(tip), HashSet::new(), Vec::new());
+        let (mut best, mut is_cut): (Option<Staged>, bool) = (None, false);
         while let Some(commit) = next.pop_front() {
-            if !seen.insert(commit) || !self.repository.has_commit(commit) {
+            if !seen.insert(commit) {
+                continue;
+            }
+            if !self.repository.has_commit(commit) {
+                is_cut = true;
                 continue;
             }
             if let Some(found) = self.read(codename, commit)? {
@@ -163,17 +169,26 @@ impl<'a> Trust<'a> {
                 }
                 continue;
             }
-            if best.is_none() && signed.is_none() {
-                match self.possible(codename, commit)? {
-                    Some((staged, true)) => signed = Some(staged),
-                    Some((staged, false)) if other.is_none() => other = Some(staged),
-                    _ => {}
-                }
-            }
+            others.push(commit);
             next.extend(self.repository.named_parents(commit)?);
         }
         let vouched = best.is_some();
-        Ok(Branch { tip, last: best.or(signed).or(other), vouched })
+        let last = if vouched { best } else { self.likely(codename, &others)? };
+        Ok(Branch { tip, last, vouched, is_cut })
+    }
+
+    /// Returns the newest of these commits that could hold a Release although no key vouches for it; best one that a key signed for
+    /// clients.
+    fn likely(&self, codename: &Codename, commits: &[Oid]) -> Result<Option<Staged>, StageError> {
+        let mut other = None;
+        for commit in commits {
+            match self.possible(codename, *commit, other.is_some())? {
+                Some((staged, true)) => return Ok(Some(staged)),
+                Some((staged, false)) if other.is_none() => other = Some(staged),
+                _ => {}
+            }
+        }
+        Ok(other)
     }
 
     /// Returns the Release at a commit of the branch; `None` where no key vouches for it, or not here, or the commit is otherwise than
@@ -205,12 +220,12 @@ impl<'a> Trust<'a> {
         let Some(tip) = self.repository.tip(&branch(codename))? else { return Ok(LastServed::Nothing) };
         let Some(mut staged) = self.read(codename, tip)? else { return Ok(LastServed::Unknown) };
         while staged.signatures.is_none() {
-            let Some(earlier) = before(self.repository, codename, &staged)? else { return Ok(LastServed::Nothing) };
-            // What it follows was vouched for when it was staged.
-            if staged.inputs.follows.is_none() {
-                return Ok(LastServed::Unknown);
-            }
-            staged = earlier;
+            staged = match (before(self.repository, codename, &staged)?, &staged.inputs.follows) {
+                // What it follows was vouched for when it was staged.
+                (Some(earlier), Some(_)) => earlier,
+                (None, None) if !self.repository.is_shallow() => return Ok(LastServed::Nothing),
+                _ => return Ok(LastServed::Unknown),
+            };
         }
         Ok(LastServed::Release(Box::new(staged)))
     }
@@ -240,10 +255,7 @@ impl<'a> Trust<'a> {
         if in_release.len() > staged.release.len() + SIGNATURE || detached.len() > SIGNATURE {
             return false;
         }
-        // It is signed before it is served, and never dated before it is staged.
-        let latest = self.now.plus(Span::of_seconds(CLOCKS));
-        let now = self.now.max(staged.parsed.date).max(served.at.min(latest));
-        signed(&staged.release, in_release, detached, &self.certificates, now)
+        signed(&staged.release, in_release, detached, &self.certificates, time_of(staged, served, self.now))
     }
 
     /// Tells whether a commit stands on the branch where it was staged: after the commit that it names, and its base beside that. What is
@@ -263,8 +275,11 @@ impl<'a> Trust<'a> {
             match parents.as_slice() {
                 [_, _] => break names == [after, base],
                 [parent] if self.repository.has_commit(*parent) => {
-                    let signature = |snapshot: &Snapshot<'_>| snapshot.oid_of(VOUCHED);
-                    if signature(&snapshot)? != signature(&self.repository.snapshot(*parent)?)? {
+                    let recorded = |snapshot: &Snapshot<'_>| {
+                        let all = WITH_SHEETS.into_iter().chain([SHEETS, VOUCHED]);
+                        all.map(|path| snapshot.oid_of(path)).collect::<Result<Vec<_>, _>>()
+                    };
+                    if recorded(&snapshot)? != recorded(&self.repository.snapshot(*parent)?)? {
                         break false;
                     }
                     at = *parent;
@@ -278,9 +293,12 @@ impl<'a> Trust<'a> {
 
     /// Returns what a commit could have staged for which no key vouches, and whether a key signed its Release, as clients got it; `None`
     /// where it is nothing that a publish could follow.
-    fn possible(&self, codename: &Codename, commit: Oid) -> Result<Option<(Staged, bool)>, StageError> {
+    fn possible(&self, codename: &Codename, commit: Oid, signed_alone: bool) -> Result<Option<(Staged, bool)>, StageError> {
         let Some(staged) = readable(read(self.repository, codename, commit))? else { return Ok(None) };
         let signed = staged.signatures.as_ref().is_some_and(|own| self.has_signed(&staged, own));
+        if signed_alone && !signed {
+            return Ok(None);
+        }
         let (date, sequence) = (staged.inputs.date, staged.inputs.sequence);
         let sane = sequence <= HIGHEST && date == staged.parsed.date && (signed || date <= self.now);
         if !sane || staged.base(codename).is_err() || readable(folded(self.repository, codename, &staged))?.is_none() {
@@ -290,7 +308,14 @@ impl<'a> Trust<'a> {
     }
 }
 
+/// Returns the time by which the signatures of a Release are judged now: by the clock of whoever served it they are not from the future.
+pub fn time_of(staged: &Staged, served: &Served, now: Timestamp) -> Timestamp {
+    // It is signed before it is served, and never dated before it is staged.
+    let latest = now.plus(Span::of_seconds(CLOCKS));
+    now.max(staged.parsed.date).max(served.at.min(latest))
+}
+
 fn trusted_by(open: &OpenArchive, snapshot: &Snapshot<'_>) -> Vec<PublicCertificate> {
-    let certificates = open.configuration(snapshot).and_then(|archive| open.signing_certificates(snapshot, &archive));
+    let certificates = open.certificates(snapshot);
     certificates.map(|all| all.into_iter().map(|(_, certificate)| certificate).collect()).unwrap_or_default()
 }
