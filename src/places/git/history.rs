@@ -68,18 +68,15 @@ impl Repository {
         Ok(())
     }
 
-    /// Returns a commit and all its ancestors, but for those of other commits, each before its own parents.
+    /// Returns a commit and all its ancestors, each before its own parents.
     ///
     /// # Errors
     /// A commit cannot be read.
-    pub fn newest_first(&self, tip: Oid, others: &[Oid]) -> Result<Vec<Oid>, GitError> {
+    pub fn newest_first(&self, tip: Oid) -> Result<Vec<Oid>, GitError> {
         let walk = || failed("walk along the history");
         let mut commits = self.git().revwalk().map_err(walk())?;
         commits.set_sorting(git2::Sort::TOPOLOGICAL).map_err(walk())?;
         commits.push(tip).map_err(walk())?;
-        for other in others {
-            commits.hide(*other).map_err(walk())?;
-        }
         commits.collect::<Result<_, _>>().map_err(walk())
     }
 

@@ -46,7 +46,7 @@ impl Folder<'_> {
     }
 }
 
-/// Largest file in bytes that is read whole.
+/// Most bytes of a file, or of files that belong together, that are read whole.
 const LARGEST: usize = 256 << 20;
 
 impl Repository {
@@ -54,6 +54,25 @@ impl Repository {
     pub(super) fn header(&self, object: Oid) -> Option<(ObjectType, usize)> {
         let (size, kind) = self.git().odb().ok()?.read_header(object).ok()?;
         Some((kind, size))
+    }
+
+    /// Checks that these are files, which are here, and not too large to be read all together.
+    ///
+    /// # Errors
+    /// They are not: the fault names the commit and path.
+    pub fn expect_files<'p>(&self, commit: Oid, files: impl Iterator<Item = (&'p String, &'p Oid)>) -> Result<(), GitError> {
+        let mut total = 0usize;
+        for (path, blob) in files {
+            match self.header(*blob) {
+                Some((ObjectType::Blob, size)) => total = total.saturating_add(size),
+                Some(_) => return Err(GitError::content(commit, path, &"it is no file")),
+                None => {}
+            }
+            if total > LARGEST {
+                return Err(GitError::content(commit, path, &format!("with those before it, it has {total} bytes, more than {LARGEST}")));
+            }
+        }
+        Ok(())
     }
 
     /// Returns a commit to look at.
@@ -118,7 +137,7 @@ impl<'repo> Snapshot<'repo> {
         self.commit
     }
 
-    /// Returns the content of a file, `None` where the path is missing or no file.
+    /// Returns the content of a file, `None` where the path is missing, no file, or larger than 256 MiB.
     ///
     /// # Errors
     /// The object cannot be read.
@@ -130,8 +149,7 @@ impl<'repo> Snapshot<'repo> {
         self.repository.hydrate([entry.id()])?;
         match self.repository.header(entry.id()) {
             // Git takes trees whose entries say something else than what they name.
-            Some((kind, _)) if kind != ObjectType::Blob => return Ok(None),
-            Some((_, size)) if size > LARGEST => return Err(self.content(path, &format!("it has {size} bytes, more than {LARGEST}"))),
+            Some((kind, size)) if kind != ObjectType::Blob || size > LARGEST => return Ok(None),
             _ => {}
         }
         let blob = self.repository.git().find_blob(entry.id()).map_err(failed(format!("read {path}")))?;
@@ -275,8 +293,8 @@ impl<'repo> Snapshot<'repo> {
             let name = entry.name().map_err(|_| self.content(path, &"a name in it is not UTF-8"))?;
             let path = format!("{path}/{name}");
             match entry.kind() {
-                Some(kind) if strict && self.repository.header(entry.id()).is_some_and(|(own, size)| own != kind || size > LARGEST) => {
-                    return Err(self.content(&path, &"it is no file, or too large"));
+                Some(kind) if strict && self.repository.header(entry.id()).is_some_and(|(own, _)| own != kind) => {
+                    return Err(self.content(&path, &"it is no file"));
                 }
                 Some(ObjectType::Tree) => {
                     let below = self.repository.git().find_tree(entry.id()).map_err(failed(format!("read {path}")))?;

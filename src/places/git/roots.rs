@@ -173,12 +173,15 @@ impl Repository {
     fn add_blocks(&self, release: &git2::Commit<'_>, named: &mut Named) -> Result<(), GitError> {
         let tree = release.tree().map_err(failed(format!("read commit {}", release.id())))?;
         // What is otherwise than ddb leaves it names nothing.
-        let of_kind = |name: &str, kind| tree.get_name(name).map(|entry| entry.id()).filter(|object| self.is(*object, kind));
-        if let Some(lists) = of_kind(LISTS, ObjectType::Blob).filter(|lists| named.read.insert(*lists)) {
+        let of_kind = |name: &str, kind| match tree.get_name(name).filter(|entry| entry.kind() == Some(kind)) {
+            Some(entry) => Ok(self.is(entry.id(), kind)?.then(|| entry.id())),
+            None => Ok(None),
+        };
+        if let Some(lists) = of_kind(LISTS, ObjectType::Blob)?.filter(|lists| named.read.insert(*lists)) {
             let found = self.git().find_blob(lists).map_err(failed(format!("read blob {lists}")))?;
             named.lists.extend(mentioned(found.content()));
         }
-        let Some(folder) = of_kind(BLOCKS, ObjectType::Tree) else { return Ok(()) };
+        let Some(folder) = of_kind(BLOCKS, ObjectType::Tree)? else { return Ok(()) };
         self.add_sheets(folder, named)
     }
 
@@ -188,7 +191,8 @@ impl Repository {
         }
         let found = self.git().find_tree(folder).map_err(failed(format!("read tree {folder}")))?;
         for entry in found.iter() {
-            match entry.kind().filter(|kind| self.is(entry.id(), *kind)) {
+            let says = entry.kind().filter(|kind| [ObjectType::Tree, ObjectType::Blob].contains(kind));
+            match says.map(|kind| Ok::<_, GitError>(self.is(entry.id(), kind)?.then_some(kind))).transpose()?.flatten() {
                 Some(ObjectType::Tree) => self.add_sheets(entry.id(), named)?,
                 Some(ObjectType::Blob) if named.read.insert(entry.id()) => {
                     let sheet = self.git().find_blob(entry.id()).map_err(failed(format!("read blob {}", entry.id())))?;
@@ -200,9 +204,11 @@ impl Repository {
         Ok(())
     }
 
-    /// Tells whether an object is of a kind, whatever a tree says.
-    fn is(&self, object: Oid, kind: ObjectType) -> bool {
-        self.header(object).is_some_and(|(own, _)| own == kind)
+    /// Tells whether an object is of a kind, whatever a tree says. One that cannot be read may be anything.
+    fn is(&self, object: Oid, kind: ObjectType) -> Result<bool, GitError> {
+        let odb = self.git().odb().map_err(failed("open the object database"))?;
+        let (_, own) = odb.read_header(object).map_err(failed(format!("read object {object}")))?;
+        Ok(own == kind)
     }
 
     fn add_commit(&self, commit: Oid, named: &mut Named) -> Result<(), GitError> {

@@ -88,11 +88,10 @@ impl Releases {
     /// Reads the branches at these commits, as far as they can be read.
     pub(super) fn read(repository: &Repository, tips: &BTreeMap<String, Oid>, judge: &mut Judge<'_>) -> Self {
         let mut releases = Self::default();
-        let archive: Vec<Oid> = tips.iter().filter(|(name, _)| !name.starts_with(BRANCHES)).map(|(_, tip)| *tip).collect();
         for (name, tip) in tips {
             let Some(codename) = name.strip_prefix(BRANCHES).and_then(|name| name.parse::<Codename>().ok()) else { continue };
             let mut own = BTreeMap::new();
-            if let Err(fault) = releases.branch(repository, &codename, (*tip, &archive), judge, &mut own) {
+            if let Err(fault) = releases.branch(repository, &codename, *tip, judge, &mut own) {
                 releases.troubles.push(fault);
             }
             let mut own: Vec<KnownRelease> = own.into_values().collect();
@@ -109,19 +108,18 @@ impl Releases {
         &mut self,
         repository: &Repository,
         codename: &Codename,
-        (tip, archive): (Oid, &[Oid]),
+        tip: Oid,
         judge: &mut Judge<'_>,
         found: &mut BTreeMap<Sha256, KnownRelease>,
     ) -> Result<(), MonitorError> {
         let (mut above, mut lacks, mut place) = (None::<(Sha256, u64)>, false, 0);
         // Also behind a merge, which ddb never makes of Releases.
-        for commit in repository.newest_first(tip, archive)? {
+        for commit in commits(repository, tip)? {
             let parents = repository.named_parents(commit)?;
             let snapshot = repository.snapshot(commit)?;
             let Some(bytes) = snapshot.file("Release")? else {
-                // The branch begins with a commit that holds nothing. Another one may hide those before it; it is said once. What Releases
-                // are made of is no part of the branch.
-                if !parents.is_empty() && !lacks && snapshot.oid_of("ddb.toml")?.is_none() {
+                // The branch begins with a commit that holds nothing. Another one may hide those before it; it is said once.
+                if !parents.is_empty() && !lacks {
                     let (branch, fault) =
                         (format!("{BRANCHES}{codename}"), "it is not there, and every commit but the first has it".to_owned());
                     self.strange.push(StageError::Content { path: "Release", commit, branch, fault });
@@ -219,6 +217,25 @@ impl Releases {
     pub(super) fn of<'a>(&'a self, codename: &Codename) -> impl DoubleEndedIterator<Item = &'a KnownRelease> {
         self.known.iter().filter(move |known| known.codename == *codename)
     }
+}
+
+/// Returns the commits of a branch, each before those that it stands on: all to which its parents lead, but for what Releases were made of.
+fn commits(repository: &Repository, tip: Oid) -> Result<Vec<Oid>, MonitorError> {
+    let (mut next, mut own) = (vec![tip], BTreeSet::new());
+    while let Some(commit) = next.pop() {
+        if !own.insert(commit) {
+            continue;
+        }
+        let mut parents = repository.named_parents(commit)?;
+        // A staged commit stands on the one before it, and beside it on its base.
+        let inputs = if parents.len() > 1 { repository.snapshot(commit)?.file("inputs.json")? } else { None };
+        let base = inputs.and_then(|bytes| serde_json::from_slice::<Inputs>(&bytes).ok()).map(|inputs| inputs.base);
+        if parents.get(1).map(ToString::to_string) == base {
+            parents.truncate(1);
+        }
+        next.extend(parents);
+    }
+    Ok(repository.newest_first(tip)?.into_iter().filter(|commit| own.contains(commit)).collect())
 }
 
 /// Reads what a commit says of its Release.

@@ -79,10 +79,7 @@ fn knows(repository: &Repository, branch: &str, release: &[u8]) -> Result<bool, 
         if wanted.is_some() && snapshot.oid_of("Release")? == wanted {
             return Ok(true);
         }
-        // The archive's own branch holds no Release.
-        if snapshot.oid_of("ddb.toml")?.is_none() {
-            next.extend(repository.named_parents(commit)?);
-        }
+        next.extend(repository.named_parents(commit)?);
     }
     Ok(false)
 }

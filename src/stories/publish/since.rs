@@ -102,9 +102,14 @@ fn witnesses(
             if is_last(&current) {
                 break;
             }
-            let earlier = stage::before(repository, codename, &current)?;
-            if earlier.is_none() && current.inputs.follows.is_none() && !repository.is_shallow() {
+            let mut earlier = stage::before(repository, codename, &current)?;
+            if earlier.is_none() && stage::is_first(repository, &current)? {
                 break;
+            }
+            // A shallow clone ends here: one more fetch costs less than a look at every file.
+            if let Some(wanted) = current.inputs.follows.as_ref().and_then(|follows| follows.parse().ok()).filter(|_| earlier.is_none()) {
+                places.deeper(&stage::branch(codename), |repository| Ok(repository.has_commit(wanted)), |here| *here)?;
+                earlier = stage::before(repository, codename, &current)?;
             }
             // What it follows was vouched for when it was staged.
             staged = earlier.filter(|_| current.inputs.follows.is_some());

@@ -212,6 +212,17 @@ pub fn run(repository: &Repository, newest: Oid) -> Result<Vec<Oid>, GitError> {
     Ok(commits)
 }
 
+/// Tells whether no Release was staged before this one: the branch begins below it. Where a shallow clone ends instead, that is not known.
+///
+/// # Errors
+/// Git cannot be read.
+pub fn is_first(repository: &Repository, staged: &Staged) -> Result<bool, GitError> {
+    let lowest = run(repository, staged.commit)?.last().copied().unwrap_or(staged.commit);
+    let below = repository.named_parents(lowest)?.first().copied();
+    let Some(below) = below.filter(|below| repository.has_commit(*below)) else { return Ok(false) };
+    Ok(staged.inputs.follows.is_none() && repository.named_parents(below)?.is_empty())
+}
+
 /// Returns what could be read; `None` where it is not as ddb leaves it, which is no fault of the repository.
 fn readable<T>(found: Result<T, StageError>) -> Result<Option<T>, StageError> {
     match found {

@@ -207,6 +207,11 @@ fn what_was_known_once_blinds_nobody_and_what_was_staged_is_not_served_because_s
     let merge = sandbox.git(&["commit-tree", &format!("{honest}^{{tree}}"), "-p", &honest, "-p", &tip, "-m", "Serve."]).ok().out;
     sandbox.git(&["update-ref", "refs/heads/ddb/releases/trixie", merge.trim()]).ok();
     assert_eq!(newest(&monitor(&sandbox, &[])), before);
+    // Nor does one into the archive's own branch.
+    sandbox.git(&["update-ref", "refs/heads/ddb/releases/trixie", &tip]).ok();
+    let merge = sandbox.git(&["commit-tree", "main^{tree}", "-p", "main", "-p", &tip, "-m", "Merge."]).ok().out;
+    sandbox.git(&["update-ref", "refs/heads/main", merge.trim()]).ok();
+    assert_eq!(newest(&monitor(&sandbox, &[])), before);
 }
 
 #[test]
@@ -255,7 +260,8 @@ fn who_says_that_a_branch_of_releases_was_rewritten_vouches_for_nothing_that_sto
     sandbox.git(&["read-tree", "HEAD"]).ok();
     let planted = sandbox.git(&["commit-tree", tree.trim(), "-p", &good, "-p", &evil, "-m", "Plant"]).ok().out;
     sandbox.git(&["update-ref", releases, planted.trim()]).ok();
-    well(monitor(&sandbox, &[]), &["not-configured"]);
+    // No Release stands on a commit that has none.
+    alarms(monitor(&sandbox, &[]), &["unreadable"]);
     sandbox.git(&["update-ref", releases, &good]).ok();
     let run = alarms(monitor(&sandbox, &[]), &["history-rewritten"]);
     well(acknowledging(&sandbox, "archive/public", &run, &[]), &["acknowledged", "not-configured"]);

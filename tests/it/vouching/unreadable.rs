@@ -86,6 +86,29 @@ fn what_is_of_another_kind_than_its_tree_says_is_left_behind_too() {
 }
 
 #[test]
+fn what_is_too_large_to_be_read_is_left_behind_too() {
+    let sandbox = published();
+    let base = sandbox.git(&["rev-parse", "HEAD"]).ok().out.trim().to_owned();
+    // Half of what is read at most, so that two names of it are too much; and a little more than all.
+    for (number, (megabytes, paths)) in
+        [(129, &["sheets/one", "sheets/two"][..]), (257, &["inputs.json"]), (257, &["Release"]), (257, &["recorded.asc"])]
+            .into_iter()
+            .enumerate()
+    {
+        let entries: String = paths.iter().map(|path| format!("git update-index --add --cacheinfo 100644,$blob,{path}; ")).collect();
+        let script = format!(
+            "set -e; cd archive; export GIT_INDEX_FILE=$PWD/.git/odd; git read-tree {BRANCH}
+             blob=$(head -c {megabytes}M /dev/zero | git -c core.compression=1 hash-object -w --stdin); {entries}
+             top=$(git write-tree); git update-ref refs/heads/{BRANCH} $(git commit-tree $top -p {BRANCH} -p {base} -m Serve.); rm $GIT_INDEX_FILE"
+        );
+        sandbox.run("bash", &["-c", &script]).ok();
+        let run = sandbox.dists(&["--json"]).ok().says(UNVOUCHED);
+        assert_eq!(sequence(&run), number + 2, "{paths:?}");
+    }
+    assert!(sandbox.dists(&[]).ok().err.is_empty());
+}
+
+#[test]
 fn a_date_or_number_that_nobody_signed_is_not_followed() {
     let sandbox = published();
     let mut planted = Plant::on(&sandbox, BRANCH);

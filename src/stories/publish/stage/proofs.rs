@@ -34,11 +34,11 @@ pub fn proofs_when_served(repository: &Repository, codename: &Codename, staged: 
 /// # Errors
 /// Git cannot be read.
 pub fn first_proofs(repository: &Repository, commit: Oid, is_good: impl Fn(LogKind, &Proof) -> bool) -> Result<Proofs, GitError> {
-    let release = repository.snapshot(commit)?.file("Release")?;
+    let release = repository.snapshot(commit)?.oid_of("Release")?;
     let (mut next, mut first) = (Some(commit), Proofs::new());
     while let Some(commit) = next {
         let Ok(snapshot) = repository.snapshot(commit) else { break };
-        if snapshot.file("Release")? != release {
+        if snapshot.oid_of("Release")? != release {
             break;
         }
         for kind in LogKind::ALL {

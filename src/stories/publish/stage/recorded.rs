@@ -42,6 +42,7 @@ pub(super) fn files(repository: &Repository, commit: Oid, more: &[&str]) -> Resu
     let snapshot = repository.snapshot(commit)?;
     let sheets = snapshot.only_files_below(SHEETS)?;
     repository.hydrate(sheets.values().copied())?;
+    repository.expect_files(commit, sheets.iter())?;
     let mut files = Files::new();
     for (path, blob) in sheets {
         let bytes = repository.blob(blob, &path)?;

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::recorded::{SHEETS, files, folded};
 use super::vouched::{VOUCHED, WITH_SHEETS, text};
-use super::{INPUTS, Inputs, SERVED, SIGNATURES, Served, Signatures, StageError, Staged, before, branch, read, readable};
+use super::{INPUTS, Inputs, SERVED, SIGNATURES, Served, Signatures, StageError, Staged, before, branch, is_first, read, readable};
 use crate::formats::artifact::clearsign;
 use crate::formats::release::Release;
 use crate::places::git::read::Snapshot;
@@ -159,7 +159,7 @@ impl<'a> Trust<'a> {
             if !seen.insert(commit) {
                 continue;
             }
-            if !self.repository.has_commit(commit) {
+            if !self.repository.has_commit(commit) && self.repository.is_shallow() {
                 is_cut = true;
                 continue;
             }
@@ -223,7 +223,7 @@ impl<'a> Trust<'a> {
             staged = match (before(self.repository, codename, &staged)?, &staged.inputs.follows) {
                 // What it follows was vouched for when it was staged.
                 (Some(earlier), Some(_)) => earlier,
-                (None, None) if !self.repository.is_shallow() => return Ok(LastServed::Nothing),
+                (None, None) if is_first(self.repository, &staged)? => return Ok(LastServed::Nothing),
                 _ => return Ok(LastServed::Unknown),
             };
         }
