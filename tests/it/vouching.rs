@@ -21,6 +21,14 @@ fn published() -> Sandbox {
     sandbox
 }
 
+/// Commits these lines to the suite's settings.
+fn keep(sandbox: &Sandbox, lines: &str) {
+    let toml = sandbox.archive().join("ddb.toml");
+    let text = std::fs::read_to_string(&toml).unwrap();
+    std::fs::write(&toml, text.replacen("architectures", &format!("{lines}architectures"), 1)).unwrap();
+    sandbox.git(&["commit", "-qam", "What is kept"]).ok();
+}
+
 fn packages(sandbox: &Sandbox) -> String {
     sandbox.run("xz", &["-dc", "archive/public/dists/trixie/main/binary-amd64/Packages.xz"]).ok().out
 }
@@ -162,11 +170,7 @@ fn a_name_that_holds_the_line_of_another_file_is_not_taken_for_both() {
 #[test]
 fn names_of_patches_lead_to_nothing_else() {
     let sandbox = Sandbox::with_archive();
-    let toml = sandbox.archive().join("ddb.toml");
-    let text = std::fs::read_to_string(&toml).unwrap();
-    let text = text.replacen("architectures", "pdiffs = 8\nkeep-generations = 1\nkeep-for = \"0s\"\narchitectures", 1);
-    std::fs::write(&toml, text).unwrap();
-    sandbox.git(&["commit", "-qam", "Patches"]).ok();
+    keep(&sandbox, "pdiffs = 8\nkeep-generations = 1\nkeep-for = \"0s\"\n");
     // An index that is larger than a patch.
     for number in 0..12 {
         sandbox.deb("aa", &format!("aa{number}"), "1", "amd64", "");
@@ -207,10 +211,7 @@ fn names_of_patches_lead_to_nothing_else() {
 #[test]
 fn what_a_pusher_says_of_served_releases_keeps_old_files_no_longer_and_no_shorter() {
     let sandbox = published();
-    let toml = sandbox.archive().join("ddb.toml");
-    let text = std::fs::read_to_string(&toml).unwrap();
-    std::fs::write(&toml, text.replacen("architectures", "keep-generations = 2\nkeep-for = \"1d\"\narchitectures", 1)).unwrap();
-    sandbox.git(&["commit", "-qam", "Keep two"]).ok();
+    keep(&sandbox, "keep-generations = 2\nkeep-for = \"1d\"\n");
     let by_hash = || std::fs::read_dir(sandbox.public().join("dists/trixie/main/binary-amd64/by-hash/SHA256")).unwrap().count();
     let publish = |day: u64| {
         let name = format!("day{day}");

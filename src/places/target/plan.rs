@@ -133,8 +133,8 @@ pub enum Applied {
     Overtaken,
 }
 
-/// Tells whether a path stays in the tree.
-fn is_within(path: &str) -> bool {
+/// Tells whether a path stays in the tree, or the folder that it is joined to.
+pub fn is_within(path: &str) -> bool {
     path.split('/').all(|part| !["", ".", ".."].contains(&part))
 }
 

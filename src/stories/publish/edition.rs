@@ -70,7 +70,7 @@ impl Edition {
         let contents = archive.suite(&codename).is_some_and(|suite| suite.contents);
         let lists = contents.then(|| open.lists(&archive, places.store)).transpose()?;
         let bytes = bytes(blocks.as_ref(), lists.as_deref(), places, !request.dry_run);
-        let unvouched = branch.tip.is_some() && !branch.is_whole();
+        let unvouched = branch.ends_unvouched();
         if unvouched {
             listener(Event::Warning(passed_over(&codename, branch)));
         }
@@ -228,13 +228,11 @@ impl Edition {
 
 /// Says that the branch ends with something for which no key vouches, and what is made of that.
 fn passed_over(codename: &Codename, branch: &Branch) -> String {
-    let name = stage::branch(codename);
-    let name = name.trim_start_matches("refs/heads/");
     match (&branch.last, branch.vouched) {
         (Some(last), true) => {
             let number = last.inputs.sequence;
             format!(
-                "no key of the archive vouches for what {name} ends with (recorded.asc): it is left behind, and Release {number} is followed"
+                "no key of the archive vouches for what ddb/releases/{codename} ends with (recorded.asc): it is left behind, and Release {number} is followed"
             )
         }
         _ => format!(

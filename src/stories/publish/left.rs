@@ -70,6 +70,7 @@ pub(super) fn unknown(request: &DistsRequest, places: &Places<'_>, in_release: &
 /// Tells whether a branch holds a Release of these bytes.
 fn knows(repository: &Repository, branch: &str, release: &[u8]) -> Result<bool, PublishError> {
     let wanted = Repository::oid_of_blob(release);
+    // Along the parents that commits name: a repository that was opened before more was fetched takes a shallow clone to end where it did.
     let (mut next, mut seen) = (VecDeque::from_iter(repository.tip(branch)?), HashSet::new());
     while let Some(commit) = next.pop_front() {
         if !seen.insert(commit) || !repository.has_commit(commit) {
@@ -86,9 +87,7 @@ fn knows(repository: &Repository, branch: &str, release: &[u8]) -> Result<bool, 
 
 /// Says that clients have a Release that the branch does not know.
 pub(super) fn set_back(codename: &Codename, date: Timestamp) -> String {
-    let branch = stage::branch(codename);
-    let branch = branch.trim_start_matches("refs/heads/");
-    format!("clients have a Release of {}, which is not on {branch}: that was set back", date.iso8601())
+    format!("clients have a Release of {}, which is not on ddb/releases/{codename}: that was set back", date.iso8601())
 }
 
 /// Says that it cannot be finished for this fault.

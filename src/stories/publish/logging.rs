@@ -171,22 +171,26 @@ pub(super) fn is_good(logs: &[ConfiguredLog], release: &[u8], kind: LogKind, pro
     logs.iter().any(|log| log.log.kind() == kind && log.log.check(release, proof).is_ok())
 }
 
-/// Returns the first good proofs of a Release, by what is trusted now or was when the Release was made: what
-/// somebody else left there is none of them.
-pub(super) fn first(places: &Places<'_>, codename: &Codename, staged: &Staged) -> Result<Proofs, PublishError> {
-    let mut all = logs(places)?;
+/// Returns the first good proofs of a Release that has any, by what is trusted now or was when the Release was made: what somebody else
+/// left there is none of them.
+pub(super) fn first(places: &Places<'_>, logs: &[ConfiguredLog], codename: &Codename, staged: &Staged) -> Result<Proofs, PublishError> {
+    if staged.proofs.is_empty() {
+        return Ok(Proofs::new());
+    }
     let then = places.open.repository.snapshot(staged.base(codename)?).ok().and_then(|then| {
         let archive = places.open.configuration(&then).ok()?;
         (places.logs)(&then, &archive).ok()
     });
-    all.extend(then.into_iter().flatten());
-    Ok(stage::first_proofs(&places.open.repository, staged.commit, |kind, proof| is_good(&all, &staged.release, kind, proof))?)
+    let then = then.unwrap_or_default();
+    let holds = |logs, kind, proof: &Proof| is_good(logs, &staged.release, kind, proof);
+    let first = |kind, proof: &Proof| holds(logs, kind, proof) || holds(&then, kind, proof);
+    Ok(stage::first_proofs(&places.open.repository, staged.commit, first)?)
 }
 
 /// Tells whether the newest commit requires a proof that these are not: a log may have become required while others were waited for.
-pub(super) fn are_enough(places: &Places<'_>, release: &[u8], proofs: &Proofs) -> Result<bool, PublishError> {
+pub(super) fn are_enough(logs: &[ConfiguredLog], release: &[u8], proofs: &Proofs) -> bool {
     let good = |log: &ConfiguredLog| proofs.get(&log.log.kind()).is_some_and(|proof| log.log.check(release, proof).is_ok());
-    Ok(logs(places)?.iter().filter(|log| log.mode == LogMode::Required).all(good))
+    logs.iter().filter(|log| log.mode == LogMode::Required).all(good)
 }
 
 /// Reads what the configuration of a Sigsum log names in a commit: the policy and the public key that submits.

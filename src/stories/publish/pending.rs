@@ -96,7 +96,7 @@ pub fn pending(request: &DistsRequest, places: &Places<'_>, listener: Listener<'
         let branch = places.branch(&request)?;
         let not_served = |sequence| PublishError::NotServed { codename: request.codename.clone(), sequence };
         // A log is asked only about what somebody staged who has a key of the archive.
-        if branch.tip.is_some() && !branch.is_whole() {
+        if branch.ends_unvouched() {
             return Err(PublishError::Unvouched { codename: request.codename.clone() });
         }
         let last = branch.last.ok_or_else(|| not_served(None))?;

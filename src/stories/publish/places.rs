@@ -57,7 +57,7 @@ impl Places<'_> {
     pub(super) fn branch(&self, request: &DistsRequest) -> Result<Branch, PublishError> {
         let trust = self.trust(request);
         let found = trust.branch(&request.codename)?;
-        if found.is_whole() || found.tip.is_none() {
+        if !found.ends_unvouched() {
             return Ok(found);
         }
         let look = |repository: &Repository| Ok(trust.within(repository).branch(&request.codename)?);

@@ -61,11 +61,12 @@ fn serve(
     // A key may have been taken away while the logs were waited for.
     edition.judge_by_tip(places, &staged)?;
     // Whoever waited for the logs may find that another one is required meanwhile: the next turn asks it.
-    if !logging::are_enough(places, &staged.release, &proofs)? {
+    let logs = logging::logs(places)?;
+    if !logging::are_enough(&logs, &staged.release, &proofs) {
         return Ok(Turn::Again);
     }
     let newest = || is_newest(request, places, commit);
-    let first = logging::first(places, &request.codename, &staged)?;
+    let first = logging::first(places, &logs, &request.codename, &staged)?;
     let with = plan::With { signatures: &signatures, proofs: &proofs, first: &first };
     let steps = plan::publish(request, places, edition, with, fresh)?;
     listener(Event::Begin { step: "publishing", parts: steps.steps().len() });
@@ -130,7 +131,7 @@ pub(super) fn serve_again(
     let (sequence, commit) = (last.inputs.sequence, last.commit);
     // Anybody who may push may have left others there.
     let logs = logging::logs(places)?;
-    let first = logging::first(places, &request.codename, &last)?;
+    let first = logging::first(places, &logs, &request.codename, &last)?;
     let proofs: Proofs = last.proofs.into_iter().filter(|(kind, proof)| logging::is_good(&logs, &last.release, *kind, proof)).collect();
     edition.release = last.parsed;
     let Some(signatures) = last.signatures else { return plan_only(request, places, &edition, None) };

@@ -8,7 +8,7 @@ use super::{DistsRequest, Places, PublishError};
 use crate::formats::release::{Release, by_hash_paths};
 use crate::places::git::Repository;
 use crate::places::git::remote::Depth;
-use crate::places::target::plan::{Class, Plan, Step};
+use crate::places::target::plan::{Class, Plan, Step, is_within};
 use crate::stories::archive::OpenError;
 use crate::stories::fold::patches;
 use crate::words::archive::{Archive, LogKind, Suite};
@@ -38,9 +38,10 @@ pub(super) fn removals(
     proofs: &Proofs,
 ) -> Result<Sweep, PublishError> {
     let suite = archive.suite(&request.codename);
-    let releases = earlier(request, places, newest, suite.map_or(0, |suite| suite.keep_generations.into()))?;
+    let keep = suite.map_or(0, |suite| suite.keep_generations.into());
+    let releases = earlier(request, places, newest, keep)?;
     let last = releases.iter().find(|(release, counts)| *counts && release.signatures.is_some()).map(|(release, _)| release);
-    let before = last.map_or(0, |last| swept(last, suite.map_or(0, |suite| suite.keep_generations.into())));
+    let before = last.map_or(0, |last| swept(last, keep));
     let mut sweep = Sweep { plan: Plan::default(), swept: before, before };
     let Some(suite) = suite else { return Ok(sweep) };
     let mut steps = BTreeMap::new();
@@ -158,12 +159,7 @@ fn names(places: &Places<'_>, request: &DistsRequest, staged: &Staged) -> Result
     let recorded = stage::recorded(&places.open.repository, &request.codename, staged.commit).ok().flatten();
     let patches = recorded.map(|(_, sheets)| patches(&sheets)).unwrap_or_default();
     let names = by_hash_names(&staged.parsed).chain(patches.into_keys());
-    Ok(names.filter(|name| is_below(name)).collect())
-}
-
-/// Tells whether a name of a by-hash file or a patch leads nowhere else.
-fn is_below(name: &str) -> bool {
-    name.split('/').all(|part| !["", ".", ".."].contains(&part)) && !name.chars().any(char::is_control)
+    Ok(names.filter(|name| is_within(name) && !name.chars().any(char::is_control)).collect())
 }
 
 fn by_hash_names(release: &Release) -> impl Iterator<Item = String> + '_ {

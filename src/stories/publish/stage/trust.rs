@@ -39,7 +39,7 @@ pub struct Trust<'a> {
 }
 
 /// A branch of Releases, as far as it counts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Branch {
     /// The newest commit, whatever it is.
     pub tip: Option<Oid>,
@@ -82,6 +82,11 @@ impl Branch {
     /// Tells whether a key vouches for the newest commit, so that nothing was passed over.
     pub fn is_whole(&self) -> bool {
         self.vouched && self.tip == self.last.as_ref().map(|last| last.commit)
+    }
+
+    /// Tells whether there is a newest commit, for which no key vouches.
+    pub fn ends_unvouched(&self) -> bool {
+        self.tip.is_some() && !self.is_whole()
     }
 
     /// Returns the Release that a key vouches for, and those before it that it says to follow, newest first.
